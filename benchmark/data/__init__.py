@@ -1,0 +1,1 @@
+"""A release's interactions, and what each user's sequence is split into."""

@@ -1,0 +1,71 @@
+"""What training makes small. Pure functions of scores; each has a NumPy reference in the tests.
+
+N predictions (one per real step of a batch), C candidate items, B users, T steps, V items with padding.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The distinct items of a batch, and which of them each prediction is about."""
+
+    items: Tensor  # (C,) each once, padding never
+    column: Tensor  # (N,) the place of each target in `items`
+    excluded: Tensor  # (N, C) what the same user met elsewhere in the batch: no negatives
+
+    @classmethod
+    def of_batch(cls, sequences: Tensor) -> Candidates:
+        """Collect them from items (B, T + 1); predictions are the real (input, target) steps in row order."""
+        B, width = sequences.shape
+        distinct, place = torch.unique(sequences, return_inverse=True)
+        has_padding = int(distinct[0] == 0)
+        row, step = predicted(sequences).nonzero(as_tuple=True)
+        column = place[row, step + 1] - has_padding
+        met = torch.zeros(B, len(distinct), dtype=torch.bool, device=sequences.device)
+        met[torch.arange(B, device=sequences.device)[:, None].expand(B, width), place] = True
+        excluded = met[row, has_padding:].scatter(1, column[:, None], value=False)
+        return cls(distinct[has_padding:], column, excluded)
+
+
+def predicted(sequences: Tensor) -> Tensor:
+    """Tell the steps that have both an input and a target: items (B, T + 1) to bool (B, T)."""
+    return (sequences[:, :-1] != 0) & (sequences[:, 1:] != 0)
+
+
+def in_batch_softmax(logits: Tensor, column: Tensor, excluded: Tensor, log_q: Tensor) -> Tensor:
+    """Cross-entropy over the items of the batch (N, C), corrected for how they came to be there.
+
+    A popular item is a negative more often than its share of the catalogue; taking `log_q` (C,), the log of how likely
+    an item is to be a candidate, off its score makes the sum over the batch stand for a sum over all items.
+    """
+    return cross_entropy((logits - log_q).masked_fill(excluded, -torch.inf), column)
+
+
+def full_softmax(logits: Tensor, target: Tensor) -> Tensor:
+    """Cross-entropy over every item: logits (N, V - 1) without padding, target ids (N,) from 1."""
+    return cross_entropy(logits, target - 1)
+
+
+def log_frequency(frequency: Tensor) -> Tensor:
+    """Take the log of candidates' training frequencies (C,): the correction of Yi et al. (RecSys 2019).
+
+    It is exact where a batch lists an item as often as it was drawn. Their total is left out: a constant cancels.
+    """
+    return frequency.clamp(min=1).log()
+
+
+def log_inclusion(frequency: Tensor, batch_share: float) -> Tensor:
+    """Take the log of the chance that an item is in a batch which holds `batch_share` of the users: (C,).
+
+    Candidates are distinct, so this is their true chance: an item of f users is missed with (1 - share)^f. For rare
+    items it differs from `log_frequency` by a constant; a small catalogue is in every batch, and needs no correction.
+    """
+    missed = (1 - batch_share) ** frequency.clamp(min=1).double()
+    return (1 - missed).log().float()

@@ -1,0 +1,21 @@
+"""Popularity: everyone is shown what most people met. Nothing is learned; every other model should beat it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Popularity:
+    """B users, T steps, V items with padding."""
+
+    def __init__(self, frequency: Tensor) -> None:
+        """Take how often each item occurs in training: (V,)."""
+        # float32 counts to 16,777,216 exactly; beyond it near neighbours would tie
+        self.frequency = frequency.double()
+
+    def scores(self, history: Tensor) -> Tensor:
+        """Give every user the same counts: (B, T) to (B, V)."""
+        return self.frequency.expand(len(history), -1)

@@ -1,0 +1,84 @@
+"""SASRec: self-attention over a user's past items (Kang & McAuley, ICDM 2018, https://arxiv.org/abs/1808.09781).
+
+B users, T steps (oldest first, left-padded), D width, H heads.
+
+Differences from the paper: the loss is a softmax over many negatives instead of one sampled negative, as MicroLens
+trains it, and the feed-forward layer is 4 D wide, as in MicroLens' code.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
+
+from microlens.errors import RecipeError
+
+
+class SASRec(nn.Module):
+    """Item vectors in, user states out."""
+
+    def __init__(
+        self, width: int, *, steps: int, blocks: int = 2, heads: int = 2, dropout: float = 0.1, norm_first: bool = True
+    ) -> None:
+        super().__init__()
+        # Counted from the newest step, so padding shifts nothing. They start at zero: the steps that only a test
+        # history reaches are never trained, and so add nothing.
+        self.position = nn.Parameter(torch.zeros(steps, width))
+        self.blocks = nn.ModuleList(Block(width, heads, dropout, norm_first=norm_first) for _ in range(blocks))
+        self.norm = nn.LayerNorm(width)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, vectors: Tensor, real: Tensor) -> Tensor:
+        """Take item vectors (B, T, D) and which steps are real (B, T); return states (B, T, D)."""
+        T = real.shape[1]
+        past = torch.ones(T, T, dtype=torch.bool, device=real.device).tril()
+        # A padded step sees nothing, and softmax over nothing is NaN: let every step see itself.
+        itself = torch.eye(T, dtype=torch.bool, device=real.device)
+        mask = (past & real[:, None, :] | itself)[:, None]  # (B, 1, T, T)
+        x = self.dropout(vectors + self.position[-T:])
+        for block in self.blocks:
+            x = block(x, mask)
+        return self.norm(x)
+
+
+class Block(nn.Module):
+    """Attention, then a feed-forward layer, each in a residual normalised before (pre-LN) or after it (post-LN)."""
+
+    def __init__(self, width: int, heads: int, dropout: float, *, norm_first: bool) -> None:
+        super().__init__()
+        self.attention = Attention(width, heads, dropout)
+        self.feed_forward = nn.Sequential(nn.Linear(width, 4 * width), nn.ReLU(), nn.Linear(4 * width, width))
+        self.attention_norm = nn.LayerNorm(width)
+        self.feed_forward_norm = nn.LayerNorm(width)
+        self.dropout = nn.Dropout(dropout)
+        self.norm_first = norm_first
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Take (B, T, D) and who may see whom (B, 1, T, T); return (B, T, D)."""
+        if self.norm_first:
+            x = x + self.dropout(self.attention(self.attention_norm(x), mask))
+            return x + self.dropout(self.feed_forward(self.feed_forward_norm(x)))
+        x = self.attention_norm(x + self.dropout(self.attention(x, mask)))
+        return self.feed_forward_norm(x + self.dropout(self.feed_forward(x)))
+
+
+class Attention(nn.Module):
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        if width % heads:
+            raise RecipeError(
+                f"width={width} cannot be shared out among heads={heads} of attention",
+                hint="choose a width that is a multiple of heads",
+            )
+        self.heads = heads
+        self.dropout = dropout
+        self.query_key_value = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Take (B, T, D) and who may see whom (B, 1, T, T); return (B, T, D)."""
+        q, k, v = self.query_key_value(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # (B, H, T, D / H)
+        rate = self.dropout if self.training else 0.0
+        attended = scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=rate)
+        return self.out(attended.transpose(1, 2).flatten(2))

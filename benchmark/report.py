@@ -1,0 +1,99 @@
+"""A leaderboard: rows, how they came about, and the same as Markdown, JSON and a table for a terminal."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from benchmark.metrics import Ranks
+
+METRICS = ("hr@10", "ndcg@10", "hr@20", "ndcg@20")
+SHOWN = ("model", *METRICS, "standard_error_hr@10", "best_epoch", "parameters", "seconds")
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    release: str
+    rows: list[dict[str, Any]]
+    """One per model, best NDCG@10 first."""
+    protocol: dict[str, object]
+    """How the models were asked: in words, and the counts behind them."""
+    settings: dict[str, object]
+    manifest_sha256: str | None
+    """Of the release's `_manifest.json`; None where it has none."""
+    code_version: str
+    torch_version: str
+    device: str
+    ranks: Mapping[str, Ranks] = field(default_factory=dict, repr=False, compare=False)
+    """Where each user's test item stood, by model: what a paired comparison needs. Not written."""
+
+    def to_json(self) -> bytes:
+        names = (
+            "release",
+            "manifest_sha256",
+            "code_version",
+            "torch_version",
+            "device",
+            "protocol",
+            "settings",
+            "rows",
+        )
+        options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
+        return orjson.dumps({name: getattr(self, name) for name in names}, option=options)
+
+    def to_markdown(self) -> str:
+        return "\n".join(
+            [
+                f"# Leaderboard of {self.release}",
+                "",
+                *_markdown_table(self.rows),
+                "",
+                *(f"- {name.replace('_', ' ')}: {value}" for name, value in self.protocol.items()),
+                f"- release manifest: sha256 {self.manifest_sha256 or 'none'}",
+                f"- code: microlens-build {self.code_version}, torch {self.torch_version}, {self.device}",
+                f"- settings: {', '.join(f'{name}={value}' for name, value in self.settings.items())}",
+                "",
+            ]
+        )
+
+    def to_table(self) -> Table:
+        """Lay it out for `rich.print`."""
+        table = Table(title=f"{self.release}: leave-one-out, full ranking")
+        for name in SHOWN:
+            table.add_column(_heading(name), justify="left" if name == "model" else "right")
+        for row in self.rows:
+            table.add_row(*(_cell(row[name]) for name in SHOWN))
+        return table
+
+    def write(self, folder: Path) -> None:
+        """Write `leaderboard.md` and `leaderboard.json`; a reader sees an old file or a new one, never a half."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in (("leaderboard.md", self.to_markdown().encode()), ("leaderboard.json", self.to_json())):
+            unfinished = folder / f".{name}.{os.getpid()}"
+            unfinished.write_bytes(content)
+            unfinished.replace(folder / name)
+
+
+def _markdown_table(rows: list[dict[str, Any]]) -> list[str]:
+    lines = [[_heading(name) for name in SHOWN], ["---", *["---:"] * (len(SHOWN) - 1)]]
+    lines += [[_cell(row[name]) for name in SHOWN] for row in rows]
+    return [f"| {' | '.join(line)} |" for line in lines]
+
+
+def _heading(name: str) -> str:
+    words = {"standard_error_hr@10": "± HR@10", "best_epoch": "best epoch", "seconds": "s"}
+    return words.get(name, name.upper() if name in METRICS else name)
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.4f}" if abs(value) < 1 else f"{value:.1f}"
+    return f"{value:,}" if isinstance(value, int) else str(value)

@@ -1,0 +1,108 @@
+"""How a model is built and trained: the fields of a preset, each with its unit."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, fields
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from microlens.errors import RecipeError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+
+@dataclass(frozen=True)
+class Settings:
+    keep_interactions: int = 13
+    """Number of a user's last interactions that are used, validation and test included."""
+
+    width: int = 64
+    """Numbers in an item vector and in a user state."""
+    blocks: int = 2
+    """Number of transformer blocks."""
+    heads: int = 2
+    """Number of attention heads; `width` must be divisible by it."""
+    dropout: float = 0.2
+    """Share of numbers that training sets to zero, 0 to 1."""
+    norm_first: bool = True
+    """Normalise before attention and feed-forward layer (pre-LN) instead of after them (post-LN)."""
+    item_bias: bool = True
+    """Add the log of an item's training frequency, and a learned offset, to its score; the paper does not."""
+
+    loss: str = "in_batch"
+    """`in_batch`: softmax over the distinct items of a batch; `full`: softmax over all items."""
+    log_q: str = "inclusion"
+    """What `in_batch` takes off a score: log `frequency`, as MicroLens does, or the log chance of `inclusion`."""
+    batch_size: int = 256
+    """Users per step of the optimiser."""
+    learning_rate: float = 1e-3
+    """AdamW's step size, constant."""
+    weight_decay: float = 0.1
+    """AdamW's decay of matrices, as a share of them per step and unit of learning rate; vectors do not decay."""
+    gradient_clip: float = 5.0
+    """Largest norm of all gradients together."""
+    epochs: int = 40
+    """Most passes over all users."""
+    patience: int = 5
+    """Epochs without a better validation NDCG@10 after which training stops."""
+    threads: int = 2
+    """CPU threads that torch may use."""
+
+    def __post_init__(self) -> None:
+        for name in ("width", "blocks", "heads", "batch_size", "epochs", "patience", "threads"):
+            _require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
+        _require(self.keep_interactions >= 3, "keep_interactions", self.keep_interactions, "3 or more")  # noqa: PLR2004
+        _require(0 <= self.dropout < 1, "dropout", self.dropout, "at least 0 and below 1")
+        _require(self.learning_rate > 0, "learning_rate", self.learning_rate, "above 0")
+        _require(self.weight_decay >= 0, "weight_decay", self.weight_decay, "0 or more")
+        _require(self.gradient_clip > 0, "gradient_clip", self.gradient_clip, "above 0")
+        _require(self.loss in {"in_batch", "full"}, "loss", self.loss, "in_batch or full")
+        _require(self.log_q in {"inclusion", "frequency"}, "log_q", self.log_q, "inclusion or frequency")
+
+
+def load_preset(name: str, overrides: Mapping[str, object] | None = None) -> Settings:
+    """Read `presets/<name>.yaml` and lay `overrides` over it; text is read as the field's own type."""
+    presets = {path.name.removesuffix(".yaml"): path for path in files("benchmark.presets").iterdir()}
+    known = sorted(preset for preset in presets if not preset.startswith("_"))
+    if name not in known:
+        raise RecipeError(f"there is no preset {name!r}", hint=nearest(name, known))
+    values = yaml.safe_load(presets[name].read_text(encoding="utf-8")) | dict(overrides or {})
+    types = {field.name: str(field.type) for field in fields(Settings)}
+    for key in values:
+        if key not in types:
+            raise RecipeError(f"the benchmark has no setting {key!r}", hint=nearest(key, types))
+    return Settings(**{key: _read(key, value, types[key]) for key, value in values.items()})
+
+
+def nearest(name: str, known: Collection[str]) -> str:
+    """Say which known name was probably meant, and all that there are."""
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+    meant = f"did you mean {close[0]!r}? " if close else ""
+    return f"{meant}choose from: {', '.join(known)}"
+
+
+def _read(key: str, value: object, kind: str) -> Any:
+    """Take a YAML or command-line value as `kind`: YAML reads 1e-5 as text, and a command line reads all as text."""
+    text = str(value).strip()
+    switches = {"true": True, "false": False}
+    try:
+        if kind == "bool":
+            return switches[text.lower()]
+        return {"int": int, "float": float, "str": str}[kind](text)
+    except (KeyError, ValueError) as error:
+        raise RecipeError(
+            f"the benchmark setting {key!r} is {value!r}, which is no {kind}",
+            hint=f"give {key} a value such as {getattr(Settings, key)}",
+        ) from error
+
+
+def _require(holds: bool, name: str, value: object, wanted: str) -> None:
+    if not holds:
+        raise RecipeError(
+            f"the benchmark setting {name!r} is {value!r}, but must be {wanted}",
+            hint=f"change {name} in the preset or among the overrides",
+        )

@@ -1,0 +1,97 @@
+"""Moves leased items from the frontier to Scrapy's engine, and commits what comes back.
+
+Redis and SQL are spoken to in a thread, so that the event loop never waits for them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Protocol
+
+from microlens.frontier import LEASE_S
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from crawler.commits import Committer
+    from microlens.frontier import Frontier, RobotsRequest
+    from microlens.records import FrontierItem
+
+IN_FLIGHT = 64
+"""Items leased at once by one collection node; a host's own limits are the frontier's."""
+
+_POLL_S = 0.02
+_RENEW_S = LEASE_S / 3
+
+
+class Fetcher(Protocol):
+    """What the spider does for the pump."""
+
+    def start_item(self, item: FrontierItem, sent_ms: int) -> None: ...
+    async def fetch_robots(self, request: RobotsRequest) -> None: ...
+
+
+class Pump:
+    def __init__(self, frontier: Frontier, committer: Committer, fetcher: Fetcher) -> None:
+        self._frontier = frontier
+        self._committer = committer
+        self._fetcher = fetcher
+        self._leased: set[str] = set()
+        self._fetched: list[str] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stopping = False
+        self._error: BaseException | None = None
+
+    def finished(self, name: str) -> None:
+        """The spider is done with an item: read, failed or given back. Its host's place is free."""
+        self._leased.discard(name)
+        self._fetched.append(name)
+
+    def stop(self, error: BaseException | None = None) -> None:
+        """Claim nothing more; commit what is read, then end (and raise `error`)."""
+        self._stopping = True
+        self._error = self._error or error
+
+    async def run(self) -> None:
+        """Pump until the plan is finished or somebody stops it."""
+        await asyncio.to_thread(self._committer.restore)
+        renewed = time.monotonic()
+        while not self._stopping:
+            wait_s = await self._claim()
+            if self._committer.is_due() or not self._leased:
+                await asyncio.to_thread(self._committer.flush)
+            fetched, self._fetched = self._fetched, []
+            await asyncio.to_thread(self._frontier.fetched, "page", fetched)
+            if time.monotonic() - renewed > _RENEW_S:
+                await asyncio.to_thread(self._frontier.renew, "page", list(self._leased))
+                renewed = time.monotonic()
+            if self._committer.plan.is_finished and not self._leased and not self._committer.pending:
+                break
+            await asyncio.sleep(min(wait_s, _POLL_S))
+        await asyncio.to_thread(self._committer.flush)
+        if self._error is not None:
+            raise self._error
+
+    async def _claim(self) -> float:
+        room = IN_FLIGHT - len(self._leased)
+        if room <= 0:
+            return _POLL_S
+        claim = await asyncio.to_thread(self._frontier.claim, "page", room)
+        for request in claim.robots:
+            self._spawn(self._fetcher.fetch_robots, request)
+        for item in claim.items:
+            self._leased.add(item.name)
+            self._fetcher.start_item(item, claim.at_ms)
+        return claim.wait_s
+
+    def _spawn(self, function: Callable[[RobotsRequest], Awaitable[None]], request: RobotsRequest) -> None:
+        async def guarded() -> None:
+            try:
+                await function(request)
+            except Exception as error:  # noqa: BLE001 - handed to `run`, which raises it
+                self.stop(error)
+
+        task = asyncio.get_running_loop().create_task(guarded())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

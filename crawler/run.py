@@ -1,0 +1,76 @@
+"""Runs one collection node until the crawl is finished, is stopped, or cannot go on."""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING, Any, cast
+
+from scrapy.crawler import AsyncCrawlerProcess
+
+from crawler.commits import Committer
+from crawler.plan import CrawlPlan
+from crawler.spiders.videos import VideoSpider
+from microlens.frontier import Frontier
+from microlens.platforms import load_platform
+from microlens.robots import Robots
+
+if TYPE_CHECKING:
+    from scrapy.crawler import Crawler
+
+    from microlens.runs import Run
+
+MAX_PAGE_BYTES = 16 << 20
+
+
+def scrapy_settings(run: Run) -> dict[str, Any]:
+    """Scrapy as a fetcher only: order, politeness, retries and robots.txt are the frontier's, for all machines."""
+    polite = run.recipe.politeness
+    return {
+        "SCHEDULER": "crawler.scheduler.FrontierScheduler",
+        "USER_AGENT": run.recipe.user_agent,
+        "CONCURRENT_REQUESTS": 64,
+        "CONCURRENT_REQUESTS_PER_DOMAIN": 64,
+        "DOWNLOAD_DELAY": 0,
+        "DOWNLOAD_TIMEOUT": polite.timeout_s,
+        "DOWNLOAD_MAXSIZE": MAX_PAGE_BYTES,
+        "DOWNLOAD_FAIL_ON_DATALOSS": True,
+        "REDIRECT_MAX_TIMES": 5,
+        "RETRY_ENABLED": False,
+        # crawler/spiders/videos.py obeys microlens.robots instead, which every node of the run shares.
+        "ROBOTSTXT_OBEY": False,
+        "HTTPERROR_ALLOW_ALL": True,
+        "COOKIES_ENABLED": False,
+        "REFERER_ENABLED": False,
+        "TELNETCONSOLE_ENABLED": False,
+        "LOG_ENABLED": False,
+        "LOG_INSTALL_ROOT_HANDLER": False,
+        "DOWNLOADER_MIDDLEWARES": {"crawler.middlewares.network.NetworkGuard": 850},
+        "MICROLENS_NETWORK_ALLOW": list(run.recipe.network.allow),
+    }
+
+
+def crawl(run: Run, redis_url: str) -> None:
+    """Find videos until the recipe's target is met; run again, it goes on where it stopped.
+
+    Raises SiteUnreachableError, PageChangedError or RedisUnreachableError; what was committed before stays.
+    """
+    platform = load_platform(run.recipe.platform)
+    frontier = Frontier.connect(redis_url, run.run_id, run.recipe.politeness)
+    plan = CrawlPlan(run.recipe, platform)
+    committer = Committer(run, plan, frontier, platform)
+    robots = Robots(frontier, run.recipe.user_agent)
+    process = AsyncCrawlerProcess(scrapy_settings(run))
+    crawler = process.create_crawler(VideoSpider)
+    process.crawl(crawler, run=run, platform=platform, frontier=frontier, robots=robots, committer=committer)
+    # Scrapy's own handlers would cancel requests in flight; ours lets the spider commit what it has read.
+    signal.signal(signal.SIGTERM, lambda *_: _spider(crawler).stop())
+    process.start(install_signal_handlers=False)
+    error = _spider(crawler).error
+    if error is not None:
+        raise error
+    if plan.is_finished:
+        run.ledger.finish_stage("crawl")
+
+
+def _spider(crawler: Crawler) -> VideoSpider:
+    return cast("VideoSpider", crawler.spider)

@@ -1,0 +1,1 @@
+"""The one spider: it knows Scrapy and the frontier, and no site."""

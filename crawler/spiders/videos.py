@@ -1,0 +1,207 @@
+"""Fetches home pages, video pages and related lists, and has them read by the platform's adapter."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, cast
+
+import structlog
+from scrapy import Request, Spider
+
+from crawler.answers import RefusedAnswerError, check_answer, refused_by
+from crawler.pump import Pump
+from crawler.visits import home_row, page_row, video_record
+from microlens.errors import MicrolensError, PageChangedError, SiteUnreachableError
+from microlens.frontier import host_of
+from microlens.ledger import PageRow
+from microlens.outcomes import Refusal
+from microlens.platforms.base import Page
+from microlens.records import Failure
+from microlens.robots import RETRY_S, is_unreachable
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from scrapy.core.engine import ExecutionEngine
+    from scrapy.http import Response
+    from twisted.python.failure import Failure as TwistedFailure
+
+    from crawler.commits import Committer
+    from crawler.scheduler import FrontierScheduler
+    from microlens.frontier import Frontier, RobotsRequest
+    from microlens.platforms.base import ParsedVideo, Platform, VideoLink
+    from microlens.records import FrontierItem
+    from microlens.robots import Robots
+    from microlens.runs import Run
+
+log = structlog.get_logger()
+
+_ROBOTS = RefusedAnswerError(Refusal("robots", is_final=True), status=None)
+
+
+class VideoSpider(Spider):
+    name = "videos"
+
+    def __init__(self, run: Run, platform: Platform, frontier: Frontier, robots: Robots, committer: Committer) -> None:
+        super().__init__()
+        self._run = run
+        self._platform = platform
+        self._frontier = frontier
+        self._robots = robots
+        self._committer = committer
+        self._pump = Pump(frontier, committer, self)
+        self._resting: set[str] = set()
+        self.error: MicrolensError | None = None
+        """Why the crawl stopped before its end; the caller raises it."""
+
+    async def start(self) -> AsyncIterator[Any]:
+        """Scrapy's entry: everything comes from the frontier, so nothing is yielded here."""
+        self._pumping = asyncio.get_running_loop().create_task(self._work())
+        return
+        yield
+
+    def stop(self) -> None:
+        """Claim nothing more, commit what is read, end."""
+        self._pump.stop()
+
+    @property
+    def _engine(self) -> ExecutionEngine:
+        engine = self.crawler.engine
+        if engine is None:
+            raise RuntimeError("the spider was used outside of a running crawl")
+        return engine
+
+    async def _work(self) -> None:
+        try:
+            await self._pump.run()
+        except MicrolensError as error:
+            self.error = error
+        finally:
+            cast("FrontierScheduler", self._engine.scheduler).is_finished = True
+
+    # --- requests ---
+
+    def start_item(self, item: FrontierItem, sent_ms: int) -> None:
+        """Hand a leased item to the engine."""
+        told = {"item": item, "sent_ms": sent_ms}
+        request = Request(item.url, callback=self.parse, errback=self.failed, cb_kwargs=told, dont_filter=True)
+        self._engine.crawl(request)
+
+    async def fetch_robots(self, request: RobotsRequest) -> None:
+        """Fetch a host's robots.txt; after too many failures the host counts as unreachable."""
+        try:
+            response = await self._engine.download_async(Request(request.url, dont_filter=True))
+            if not is_unreachable(response.status):
+                await asyncio.to_thread(self._robots.remember, request.host, response.status, response.body)
+                return
+            cause = f"it answered {response.status}"
+        except Exception as error:  # noqa: BLE001 - whatever a connection can raise
+            cause = str(error) or type(error).__name__
+        tries = await asyncio.to_thread(self._frontier.robots_failed, request.host, again_in_s=RETRY_S)
+        if tries >= self._run.recipe.politeness.max_attempts:
+            raise SiteUnreachableError(
+                f"{request.url} cannot be fetched after {tries} tries: {cause}",
+                hint="check the recipe's `instances` and the network, then run the same command: nothing is lost",
+            )
+
+    async def _related_links(self, video: ParsedVideo) -> tuple[VideoLink, ...]:
+        """The page's own related links, or those of the list that it has elsewhere."""
+        if not self._committer.plan.needs_related(video.like_count) or video.related_url is None:
+            return video.related
+        if not self._robots.is_allowed(video.related_url):
+            raise _ROBOTS
+        while (wait_s := await asyncio.to_thread(self._frontier.take, host_of(video.related_url))) > 0:  # noqa: ASYNC110 - a clock in Redis
+            await asyncio.sleep(wait_s)
+        try:
+            response = await self._engine.download_async(Request(video.related_url, dont_filter=True))
+        except Exception as error:
+            raise refused_by(error) from error
+        check_answer(response)
+        return self._platform.parse_related(Page(video.related_url, response.body))
+
+    # --- answers ---
+
+    async def parse(self, response: Response, item: FrontierItem, sent_ms: int) -> None:
+        """Read one answer; whatever happens, the pump learns that the item is off the network."""
+        try:
+            check_answer(response)
+            if not self._robots.is_allowed(item.url):
+                raise _ROBOTS
+            await self._read(item, Page(item.url, response.body))
+            await self._calm(item)
+        except RefusedAnswerError as refused:
+            await self._refused(item, refused, sent_ms)
+        except PageChangedError as error:
+            self._page_changed(item, error)
+        except MicrolensError as error:
+            self._pump.stop(error)
+        finally:
+            self._pump.finished(item.name)
+
+    async def failed(self, failure: TwistedFailure) -> None:
+        """Take what never became an answer."""
+        told = failure.request.cb_kwargs  # type: ignore[attr-defined] # Scrapy puts it there
+        try:
+            await self._refused(told["item"], refused_by(failure.value or RuntimeError()), told["sent_ms"])
+        finally:
+            self._pump.finished(told["item"].name)
+
+    async def _read(self, item: FrontierItem, page: Page) -> None:
+        if item.payload["page"] == "home":
+            self._committer.add_home(item.name, home_row(item, self._platform.parse_home(page)))
+            return
+        video = self._platform.parse_video(page)
+        row = page_row(item, video, await self._related_links(video), self._run.recipe)
+        record = video_record(self._platform.name, video, self._run.pseudonyms)
+        self._committer.add_page(item.name, row, record)
+
+    def _page_changed(self, item: FrontierItem, error: PageChangedError) -> None:
+        log.warning("page_changed", url=item.url, error=error.message)
+        if item.payload["page"] == "home":
+            self._pump.stop(error)
+            return
+        try:
+            self._committer.add_changed(item.name, item.url, error)
+        except PageChangedError as too_many:
+            self._pump.stop(too_many)
+
+    async def _refused(self, item: FrontierItem, refused: RefusedAnswerError, sent_ms: int) -> None:
+        refusal = refused.refusal
+        if refusal.is_backoff:
+            host = host_of(item.url)
+            self._resting.add(host)
+            wait = refused.retry_after_s
+            rest_s = await asyncio.to_thread(self._frontier.backoff, host, sent_ms=sent_ms, retry_after_s=wait)
+            log.warning("host_rests", host=host, seconds=round(rest_s, 1), reason=refusal.reason)
+        is_last = refusal.is_final or item.attempt + 1 >= self._run.recipe.politeness.max_attempts
+        await asyncio.to_thread(self._run.ledger.record_failure, self._failure(item, refused, is_final=is_last))
+        if not is_last:
+            await asyncio.to_thread(self._frontier.retry, item)
+        elif item.payload["page"] == "home":
+            self._pump.stop(
+                SiteUnreachableError(
+                    f"the home page {item.url} was refused {item.attempt + 1} times, the last time: {refused}",
+                    hint="check the recipe's `instances` and the network, then run the same command: nothing is lost",
+                )
+            )
+        else:
+            self._committer.add_page(item.name, PageRow(item.name, item.url, failure=refusal.reason))
+
+    async def _calm(self, item: FrontierItem) -> None:
+        host = host_of(item.url)
+        if host in self._resting:
+            self._resting.discard(host)
+            await asyncio.to_thread(self._frontier.calm, host)
+
+    def _failure(self, item: FrontierItem, refused: RefusedAnswerError, *, is_final: bool) -> Failure:
+        return Failure(
+            work="page",
+            name=item.name,
+            platform=self._platform.name,
+            video_id=item.payload.get("video_id", ""),
+            url=item.url,
+            reason=refused.refusal.reason,
+            http_status=refused.status,
+            attempt=item.attempt + 1,
+            is_final=is_final,
+        )

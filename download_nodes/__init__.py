@@ -1,0 +1,1 @@
+"""The download nodes: frontier items in; verified bytes, measurements and comments out."""

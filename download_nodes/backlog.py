@@ -1,0 +1,72 @@
+"""What the ledger says is still to be fetched: pushed when a node starts, so a lost Redis loses nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from filtering.verdict import Thresholds, passes_early
+from microlens.backlog import asset_name, comments_item, media_items
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from microlens.ledger import PageRow
+    from microlens.platforms.base import Platform
+    from microlens.recipe import Filters
+    from microlens.records import FrontierItem
+    from microlens.runs import Run
+
+
+def thresholds_of(filters: Filters) -> Thresholds:
+    return Thresholds(
+        min_title_characters=filters.min_title_characters,
+        max_cover_share=filters.max_cover_share,
+        min_video_bytes=filters.min_video_bytes,
+    )
+
+
+def is_worth_comments(run: Run, page: PageRow, assets: Iterable[dict[str, Any]]) -> bool:
+    """Whether a video's comments may be asked for: always, or once title, cover and size pass."""
+    if page.failure is not None or page.refusal is not None:
+        return False
+    if run.recipe.comments.when == "always":
+        return True
+    by_kind = {asset["kind"]: asset for asset in assets}
+    cover, video = by_kind.get("cover", {}), by_kind.get("video", {})
+    return passes_early(
+        page.title,
+        cover.get("dominant_share"),
+        cover.get("is_decodable"),
+        video.get("size_bytes"),
+        thresholds_of(run.recipe.filters),
+    )
+
+
+def comments_after(run: Run, platform: Platform, video_id: str) -> FrontierItem | None:
+    """The comments item that a newly stored asset makes due, if it does."""
+    pages = run.ledger.pages([video_id])
+    if pages and is_worth_comments(run, pages[0], run.ledger.assets([video_id])):
+        return comments_item(pages[0], platform)
+    return None
+
+
+def outstanding(run: Run, platform: Platform) -> Iterator[FrontierItem]:
+    """Everything of the selected videos that is neither stored nor given up."""
+    ledger = run.ledger
+    selected = {row.video_id for row in ledger.selections()}
+    given_up = {(work, row["name"]) for work in ("media", "comments") for row in ledger.final_failures(work)}
+    collected = ledger.collected()
+    assets: dict[str, list[dict[str, Any]]] = {}
+    for asset in ledger.assets():
+        assets.setdefault(asset["video_id"], []).append(asset)
+    for page in ledger.pages():
+        if page.video_id not in selected:
+            continue
+        stored = assets.get(page.video_id, [])
+        have = {asset_name(page.video_id, asset["kind"]) for asset in stored}
+        for item in media_items(page, run.recipe.media):
+            if item.name not in have and ("media", item.name) not in given_up:
+                yield item
+        is_open = page.video_id not in collected and ("comments", page.video_id) not in given_up
+        if is_open and is_worth_comments(run, page, stored):
+            yield comments_item(page, platform)

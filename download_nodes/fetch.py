@@ -1,0 +1,191 @@
+"""One answer over HTTP: a file streamed to disk with its hash on the way, or a small page in memory."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import ssl
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urljoin, urlsplit
+
+import aiohttp
+
+from download_nodes.resolver import ForbiddenAddressError, GuardedResolver
+from microlens.outcomes import Refusal, refusal_of, retry_after_s
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from pathlib import Path
+
+    from microlens.network import NetworkPolicy
+    from microlens.recipe import Recipe
+
+MAX_PAGE_BYTES = 16 << 20
+MAX_REDIRECTS = 5
+
+_CHUNK_BYTES = 256 << 10
+_CONNECT_S = 15.0
+_IDLE_S = 20.0
+"""A transfer that brings nothing for so long is given up, whatever its deadline."""
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+# The first that fits: aiohttp's classes are each other's children, and some are OSErrors or TimeoutErrors too.
+_REASONS: tuple[tuple[type[Exception], str], ...] = (
+    (TimeoutError, "timeout"),
+    (aiohttp.ClientConnectorDNSError, "dns"),
+    (aiohttp.ClientSSLError, "tls"),
+    (ssl.SSLError, "tls"),
+    (aiohttp.ClientPayloadError, "truncated"),
+    (aiohttp.ClientConnectorError, "connection_refused"),
+    (aiohttp.ClientError, "connection_lost"),
+)
+
+
+class FetchError(Exception):
+    """A fetch that brought nothing usable; never leaves the node."""
+
+    def __init__(self, refusal: Refusal, *, status: int | None = None, retry_after_s: float | None = None) -> None:
+        super().__init__(f"{refusal.reason} ({status})" if status else refusal.reason)
+        self.refusal = refusal
+        self.status = status
+        self.retry_after_s = retry_after_s
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A complete file at a temporary path."""
+
+    path: Path
+    sha256: str
+    size_bytes: int
+
+
+class Fetcher:
+    """Connections, names and TLS of one node process, kept for its life."""
+
+    def __init__(self, recipe: Recipe, policy: NetworkPolicy, is_allowed: Callable[[str], Awaitable[bool]]) -> None:
+        self._policy = policy
+        self._is_allowed = is_allowed
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=300, resolver=GuardedResolver(policy)),
+            timeout=aiohttp.ClientTimeout(
+                total=recipe.politeness.timeout_s, sock_connect=_CONNECT_S, sock_read=_IDLE_S
+            ),
+            headers={"User-Agent": recipe.user_agent},
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+
+    async def close(self) -> None:
+        await self._session.close()
+
+    async def robots(self, url: str) -> tuple[int, bytes]:
+        """Status and body of a robots.txt; raises FetchError only if there was no answer at all."""
+        with _explained():
+            async with self._session.get(url, max_redirects=MAX_REDIRECTS) as response:
+                return response.status, await _read(response)
+
+    async def page(self, url: str) -> bytes:
+        """The body of a small answer."""
+        with _explained():
+            async with self._get(url) as response:
+                return await _read(response)
+
+    async def file(self, url: str, path: Path, *, max_bytes: int) -> Fetched:
+        """Stream an answer to `path`; the file is removed again if anything is wrong with it."""
+        try:
+            with _explained():
+                async with self._get(url) as response:
+                    return await _stream(response, path, max_bytes)
+        except BaseException:
+            path.unlink(missing_ok=True)  # noqa: ASYNC240 - one system call
+            raise
+
+    @asynccontextmanager
+    async def _get(self, url: str) -> AsyncIterator[aiohttp.ClientResponse]:
+        """A usable answer; redirects are followed by hand, since each target must be allowed anew."""
+        for _ in range(MAX_REDIRECTS + 1):
+            await self._check_target(url)
+            async with self._session.get(url, allow_redirects=False) as response:
+                if response.status not in _REDIRECTS:
+                    _check(response)
+                    yield response
+                    return
+                url = urljoin(url, response.headers.get("Location", ""))
+        raise FetchError(Refusal("too_many_redirects", is_final=True))
+
+    async def _check_target(self, url: str) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise FetchError(Refusal("forbidden_address", is_final=True))
+        # aiohttp does not resolve an address that is a number already, so the resolver never sees it.
+        if _is_literal(parts.hostname) and not self._policy.permits(parts.hostname):
+            raise FetchError(Refusal("forbidden_address", is_final=True))
+        if not await self._is_allowed(url):
+            raise FetchError(Refusal("robots", is_final=True))
+
+
+def _is_literal(host: str) -> bool:
+    return ":" in host or host.replace(".", "").isdigit()
+
+
+def _check(response: aiohttp.ClientResponse) -> None:
+    refusal = refusal_of(response.status)
+    if refusal is not None:
+        wait_s = retry_after_s(response.headers.get("Retry-After"))
+        raise FetchError(refusal, status=response.status, retry_after_s=wait_s)
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    body = bytearray()
+    async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
+        body += chunk
+        if len(body) > MAX_PAGE_BYTES:
+            raise FetchError(Refusal("too_large", is_final=True), status=response.status)
+    return bytes(body)
+
+
+async def _stream(response: aiohttp.ClientResponse, path: Path, max_bytes: int) -> Fetched:
+    if (response.content_length or 0) > max_bytes:
+        raise FetchError(Refusal("too_large", is_final=True), status=response.status)
+    digest, size = hashlib.sha256(), 0
+    with path.open("wb") as file:
+        async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
+            size += len(chunk)
+            if size > max_bytes:
+                raise FetchError(Refusal("too_large", is_final=True), status=response.status)
+            digest.update(chunk)
+            file.write(chunk)
+    declared = response.headers.get("Content-Length")
+    if declared is not None and "Content-Encoding" not in response.headers and int(declared) != size:
+        raise FetchError(Refusal("truncated", is_final=False), status=response.status)
+    return Fetched(path, digest.hexdigest(), size)
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Turn what aiohttp raises into a FetchError with a reason."""
+    try:
+        yield
+    except FetchError:
+        raise
+    except Exception as error:
+        raise FetchError(Refusal(_reason(error), is_final=_is_forbidden(error))) from error
+
+
+def _reason(error: Exception) -> str:
+    if _is_forbidden(error):
+        return "forbidden_address"
+    for kind, word in _REASONS:
+        if isinstance(error, kind):
+            return word
+    if isinstance(error, OSError):
+        return "disk_full" if error.errno == errno.ENOSPC else "local_io"
+    raise error
+
+
+def _is_forbidden(error: Exception) -> bool:
+    return isinstance(error, ForbiddenAddressError) or isinstance(
+        getattr(error, "os_error", None), ForbiddenAddressError
+    )

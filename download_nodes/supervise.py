@@ -1,0 +1,116 @@
+"""Keeps worker processes alive and rings their doorbell while the frontier has work."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import redis
+import structlog
+from rq import Queue
+from rq.serializers import JSONSerializer
+
+from download_nodes.backlog import outstanding
+from download_nodes.jobs import DRAIN_S, NodeJob, drain, queue_name
+from microlens.children import start_child, stop_child
+from microlens.errors import MicrolensError
+from microlens.frontier import Frontier
+from microlens.platforms import load_platform
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Callable
+
+    from microlens.records import WorkKind
+    from microlens.runs import Run
+
+log = structlog.get_logger()
+
+_KINDS: tuple[WorkKind, ...] = ("media", "comments")
+_TICK_S = 0.2
+_STALE_TEMPORARY_S = 3600.0
+_MAX_DEATHS = 20
+
+
+def work(
+    run: Run,
+    redis_url: str,
+    *,
+    processes: int,
+    is_forever: bool = False,
+    is_crawl_done: Callable[[], bool] | None = None,
+    on_tick: Callable[[], None] = lambda: None,
+) -> None:
+    """Fetch until the crawl is finished and nothing is left (or for ever), with so many worker processes.
+
+    A worker that dies is started again, and what it held comes back when its leases end.
+    """
+    frontier = Frontier.connect(redis_url, run.run_id, run.recipe.politeness)
+    frontier.push(outstanding(run, load_platform(run.recipe.platform)))
+    _sweep(run)
+    doorbell = _Doorbell(redis_url, run.run_id)
+    workers = [_start_worker(run, redis_url) for _ in range(processes)]
+    is_crawl_done = is_crawl_done or (lambda: True)
+    deaths = 0
+    try:
+        while True:
+            # Asked before the count: the crawl pushes its last items before it says that it is done.
+            is_done = is_crawl_done() and not is_forever
+            left = frontier.open_count(_KINDS)
+            if is_done and left == 0:
+                return
+            if left:
+                doorbell.ring(processes)
+            for at, worker in enumerate(workers):
+                if worker.poll() is not None:
+                    deaths += 1
+                    _check_deaths(deaths, worker.returncode)
+                    workers[at] = _start_worker(run, redis_url)
+            on_tick()
+            time.sleep(_TICK_S)
+    finally:
+        for worker in workers:
+            worker.terminate()
+        for worker in workers:
+            stop_child(worker)
+
+
+class _Doorbell:
+    """A queued drain job wakes one worker; one waiting job for each process is enough."""
+
+    def __init__(self, redis_url: str, run_id: str) -> None:
+        connection = redis.Redis.from_url(redis_url)
+        self._queue = Queue(
+            queue_name(run_id), connection=connection, serializer=JSONSerializer, job_class=NodeJob, is_async=True
+        )
+
+    def ring(self, processes: int) -> None:
+        for _ in range(processes - self._queue.count):
+            self._queue.enqueue(
+                f"{drain.__module__}.{drain.__name__}",
+                DRAIN_S,
+                job_timeout=int(3 * DRAIN_S),
+                result_ttl=60,
+                failure_ttl=3600,
+            )
+
+
+def _start_worker(run: Run, redis_url: str) -> subprocess.Popen[bytes]:
+    return start_child([sys.executable, "-m", "download_nodes.worker", str(run.folder), redis_url])
+
+
+def _check_deaths(deaths: int, returncode: int) -> None:
+    log.warning("worker_died", returncode=returncode, deaths=deaths)
+    if deaths > _MAX_DEATHS:
+        raise MicrolensError(
+            f"worker processes died {deaths} times, the last with code {returncode}",
+            hint="their last words stand above; what was committed is safe: run the same command again",
+        )
+
+
+def _sweep(run: Run) -> None:
+    """Remove temporary files that a killed process left long ago."""
+    for path in (run.folder / "store" / "tmp").glob("*"):
+        if time.time() - path.stat().st_mtime > _STALE_TEMPORARY_S:
+            path.unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""DECIDE: measurements in, verdicts with reasons out. Pure functions: they read and write nothing."""

@@ -1,0 +1,132 @@
+"""All filters in their order: the first one that objects gives the reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from filtering.cover import check_cover
+from filtering.drop import Drop
+from filtering.duplicates import Copy, check_duplicates
+from filtering.title import check_title
+from filtering.video import check_video
+from microlens.records import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """The paper's; a value equal to its threshold is kept."""
+
+    min_title_characters: int = 3
+    """Letters and digits, counted as `filtering.title.meaningful_length` says."""
+    max_cover_share: float = 0.75
+    """Share of the cover that has its commonest colour, 0 to 1."""
+    min_video_bytes: int = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """All that is known of one video when its verdict is due; None is "not measured"."""
+
+    video_id: str
+    """Unique among the rows that are decided together."""
+    title: str | None
+    like_count: int | None = None
+    page_failure: str | None = None
+    """Why its page could never be read: `gone`, `private`, `robots` ...; set, nothing else is looked at."""
+    refusal: str | None = None
+    """Why its owner does not want it taken: `download_disabled`, `sensitive`."""
+    is_selected: bool = True
+    """False: the crawl met it but its likes did not reach the recipe's `seeds.min_likes`."""
+    has_cover: bool = True
+    """The page names a cover."""
+    cover_failure: str | None = None
+    """Why its fetch failed for good; of no account once the cover is measured."""
+    cover_is_decodable: bool | None = None
+    cover_share: float | None = None
+    has_video: bool = True
+    """The page names a video file."""
+    video_failure: str | None = None
+    video_bytes: int | None = None
+    video_is_decodable: bool | None = None
+    video_sha256: str | None = None
+
+
+def decide(rows: Iterable[Measured], thresholds: Thresholds, *, min_likes: int | None = None) -> list[Verdict]:
+    """Give every row one verdict, in the rows' order; which verdict does not depend on that order.
+
+    Duplicates are looked for last, among videos that pass all else: a copy without a usable cover must not
+    drive out one that has it. `min_likes` is only written down beside the reason `unpopular`.
+    """
+    known = list(rows)
+    drops = {row.video_id: _first_drop(row, thresholds, min_likes) for row in known}
+    if len(drops) != len(known):
+        raise ValueError(f"{len(known)} rows describe {len(drops)} videos; a verdict needs one row for each video_id")
+    drops |= check_duplicates(
+        Copy(row.video_id, row.video_sha256, row.like_count)
+        for row in known
+        if row.video_sha256 is not None and drops[row.video_id] is None
+    )
+    return [_verdict(row.video_id, drops[row.video_id]) for row in known]
+
+
+def passes_early(
+    title: str | None,
+    cover_share: float | None,
+    cover_is_decodable: bool | None,
+    video_bytes: int | None,
+    thresholds: Thresholds,
+) -> bool:
+    """Tell whether a video's comments are worth asking for; every video that `decide` keeps passes."""
+    return (
+        video_bytes is not None
+        and video_bytes >= thresholds.min_video_bytes
+        and check_title(title, min_characters=thresholds.min_title_characters) is None
+        and _check_cover(
+            Measured("", title, cover_share=cover_share, cover_is_decodable=cover_is_decodable), thresholds
+        )
+        is None
+    )
+
+
+def _first_drop(row: Measured, thresholds: Thresholds, min_likes: int | None) -> Drop | None:
+    if row.page_failure is not None:
+        return Drop(row.page_failure, "page")
+    if row.refusal is not None:
+        return Drop(row.refusal, "owner")
+    if not row.is_selected:
+        return Drop("unpopular", "popularity", row.like_count, min_likes)
+    return (
+        check_title(row.title, min_characters=thresholds.min_title_characters)
+        or _check_cover(row, thresholds)
+        or _check_video(row, thresholds)
+    )
+
+
+def _check_cover(row: Measured, thresholds: Thresholds) -> Drop | None:
+    return check_cover(
+        is_offered=row.has_cover,
+        failure=row.cover_failure,
+        is_decodable=row.cover_is_decodable,
+        share=row.cover_share,
+        max_share=thresholds.max_cover_share,
+    )
+
+
+def _check_video(row: Measured, thresholds: Thresholds) -> Drop | None:
+    return check_video(
+        is_offered=row.has_video,
+        failure=row.video_failure,
+        size_bytes=row.video_bytes,
+        is_decodable=row.video_is_decodable,
+        min_bytes=thresholds.min_video_bytes,
+    )
+
+
+def _verdict(video_id: str, drop: Drop | None) -> Verdict:
+    if drop is None:
+        return Verdict(video_id, is_kept=True)
+    return Verdict(video_id, False, drop.reason, drop.filter, drop.measured, drop.threshold)

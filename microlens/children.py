@@ -1,0 +1,49 @@
+"""Child processes that do not outlive their parent."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+from typing import IO
+
+_PR_SET_PDEATHSIG = 1
+
+
+def start_child(
+    arguments: list[str],
+    *,
+    environment: dict[str, str] | None = None,
+    stdout: IO[bytes] | int | None = None,
+    last_signal: signal.Signals = signal.SIGTERM,
+) -> subprocess.Popen[bytes]:
+    """Start a program that gets `last_signal` should this process be killed (on Linux; elsewhere it may outlive us)."""
+    parent = os.getpid()
+    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+
+    def die_with_parent() -> None:
+        if libc is not None:
+            libc.prctl(_PR_SET_PDEATHSIG, int(last_signal))
+            if os.getppid() != parent:  # the parent died before the call took effect
+                os._exit(1)
+
+    return subprocess.Popen(
+        arguments,
+        env=environment,
+        stdout=stdout,
+        stderr=stdout,
+        preexec_fn=die_with_parent,  # noqa: PLW1509 - it only makes two system calls
+    )
+
+
+def stop_child(process: subprocess.Popen[bytes], *, patience_s: float = 15.0) -> int:
+    """Ask a child to end, then make it; give its exit code."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(timeout=patience_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+    return process.wait()

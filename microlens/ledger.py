@@ -1,0 +1,430 @@
+"""The ledger: what has been committed, in SQL (SQLite or PostgreSQL). It is the truth; Redis is not.
+
+    run         one row: platform, recipe, seed, key fingerprint
+    home        a committed refresh of the home page and the links it showed
+    page        a committed visit of a video's page, and the related links drawn from it
+    selection   a video that belongs to the crawl, with its stage: seed or related
+    asset       a stored file and its measurements
+    collected   a video whose comments are complete
+    stage       a stage that has nothing left to do (`crawl`)
+    part        a finished Parquet file; integration reads no other
+    failure     every attempt that did not succeed (append only)
+
+Every write is one transaction, and a second write of the same fact changes nothing, so that a process may die
+between any two of them and another may repeat its work.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import insert
+
+from microlens.platforms.base import VideoLink
+from microlens.records import AssetRecord, Failure, MediaLink, Stage, WorkKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+_BUSY_TIMEOUT_S = 60
+_IN_BATCH = 500
+
+_metadata = sa.MetaData()
+
+run_table = sa.Table(
+    "run",
+    _metadata,
+    sa.Column("run_id", sa.String, primary_key=True),
+    sa.Column("platform", sa.String, nullable=False),
+    sa.Column("recipe", sa.Text, nullable=False),
+    sa.Column("recipe_sha256", sa.String, nullable=False),
+    sa.Column("key_fingerprint", sa.String, nullable=False),
+    sa.Column("created_at_ms", sa.BigInteger, nullable=False),
+)
+home_table = sa.Table(
+    "home",
+    _metadata,
+    sa.Column("instance", sa.String, primary_key=True),
+    sa.Column("refresh", sa.Integer, primary_key=True),
+    sa.Column("links", sa.Text, nullable=False),
+    sa.Column("is_last", sa.Boolean, nullable=False),
+)
+page_table = sa.Table(
+    "page",
+    _metadata,
+    sa.Column("video_id", sa.String, primary_key=True),
+    sa.Column("url", sa.String, nullable=False),
+    sa.Column("failure", sa.String),
+    sa.Column("title", sa.Text),
+    sa.Column("like_count", sa.BigInteger),
+    sa.Column("refusal", sa.String),
+    sa.Column("media", sa.Text, nullable=False),
+    sa.Column("related", sa.Text, nullable=False),
+    sa.Column("part_id", sa.String),
+)
+selection_table = sa.Table(
+    "selection",
+    _metadata,
+    sa.Column("video_id", sa.String, primary_key=True),
+    sa.Column("stage", sa.String, nullable=False),
+    sa.Column("found_from", sa.String),
+    sa.Column("depth", sa.Integer, nullable=False),
+)
+asset_table = sa.Table(
+    "asset",
+    _metadata,
+    sa.Column("video_id", sa.String, primary_key=True),
+    sa.Column("kind", sa.String, primary_key=True),
+    sa.Column("sha256", sa.String, nullable=False),
+    sa.Column("size_bytes", sa.BigInteger, nullable=False),
+    sa.Column("mime", sa.String, nullable=False),
+    sa.Column("width", sa.Integer),
+    sa.Column("height", sa.Integer),
+    sa.Column("duration_s", sa.Float),
+    sa.Column("fps", sa.Float),
+    sa.Column("codecs", sa.String),
+    sa.Column("phash", sa.String),
+    sa.Column("dominant_share", sa.Float),
+    sa.Column("is_decodable", sa.Boolean),
+    sa.Column("node_id", sa.String, nullable=False),
+    sa.Column("fetched_at_ms", sa.BigInteger, nullable=False),
+)
+collected_table = sa.Table(
+    "collected",
+    _metadata,
+    sa.Column("video_id", sa.String, primary_key=True),
+    sa.Column("comments", sa.Integer, nullable=False),
+    sa.Column("part_id", sa.String),
+)
+stage_table = sa.Table(
+    "stage",
+    _metadata,
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("finished_at_ms", sa.BigInteger, nullable=False),
+)
+part_table = sa.Table(
+    "part",
+    _metadata,
+    sa.Column("part_id", sa.String, primary_key=True),
+    sa.Column("kind", sa.String, nullable=False),
+    sa.Column("path", sa.String, nullable=False),
+    sa.Column("rows", sa.BigInteger, nullable=False),
+    sa.Column("sha256", sa.String, nullable=False),
+    sa.Column("node_id", sa.String, nullable=False),
+)
+failure_table = sa.Table(
+    "failure",
+    _metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("work", sa.String, nullable=False),
+    sa.Column("name", sa.String, nullable=False, index=True),
+    sa.Column("platform", sa.String, nullable=False),
+    sa.Column("video_id", sa.String, nullable=False),
+    sa.Column("url", sa.String, nullable=False),
+    sa.Column("reason", sa.String, nullable=False),
+    sa.Column("http_status", sa.Integer),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("is_final", sa.Boolean, nullable=False),
+    sa.Column("detail", sa.Text, nullable=False),
+    sa.Column("node_id", sa.String, nullable=False),
+    sa.Column("failed_at_ms", sa.BigInteger, nullable=False),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """A committed refresh of an instance's home page."""
+
+    instance: str
+    refresh: int
+    links: tuple[VideoLink, ...]
+    is_last: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PageRow:
+    """A committed visit of a video's page; `failure` is its reason where there was nothing to read."""
+
+    video_id: str
+    url: str
+    failure: str | None = None
+    title: str | None = None
+    like_count: int | None = None
+    refusal: str | None = None
+    media: tuple[MediaLink, ...] = ()
+    related: tuple[VideoLink, ...] = ()
+    """The links drawn from the page, not all that it shows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """A video that belongs to the crawl."""
+
+    video_id: str
+    stage: Stage
+    found_from: str | None
+    depth: int
+    """Steps from a seed: 0 for seeds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A finished Parquet file under the run's folder."""
+
+    part_id: str
+    kind: str
+    path: str
+    rows: int
+    sha256: str
+
+
+class Ledger:
+    """The statements over the tables above. Safe to use from several processes; every method is one transaction."""
+
+    def __init__(self, path: Path, *, node_id: str) -> None:
+        self.node_id = node_id
+        self._engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": _BUSY_TIMEOUT_S})
+        sa.event.listen(self._engine, "connect", _configure_sqlite)
+        _metadata.create_all(self._engine)
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    # --- the run ---
+
+    def create_run(self, *, run_id: str, platform: str, recipe: str, recipe_sha256: str, key_fingerprint: str) -> None:
+        with self._write() as connection:
+            connection.execute(
+                insert(run_table).values(
+                    run_id=run_id,
+                    platform=platform,
+                    recipe=recipe,
+                    recipe_sha256=recipe_sha256,
+                    key_fingerprint=key_fingerprint,
+                    created_at_ms=now_ms(),
+                )
+            )
+
+    def update_recipe(self, recipe: str, recipe_sha256: str) -> None:
+        with self._write() as connection:
+            connection.execute(run_table.update().values(recipe=recipe, recipe_sha256=recipe_sha256))
+
+    def run(self) -> dict[str, Any] | None:
+        with self._engine.connect() as connection:
+            row = connection.execute(sa.select(run_table)).mappings().first()
+        return dict(row) if row else None
+
+    def finish_stage(self, name: str) -> None:
+        with self._write() as connection:
+            connection.execute(insert(stage_table).values(name=name, finished_at_ms=now_ms()).on_conflict_do_nothing())
+
+    def reopen_stage(self, name: str) -> None:
+        with self._write() as connection:
+            connection.execute(stage_table.delete().where(stage_table.c.name == name))
+
+    def is_stage_finished(self, name: str) -> bool:
+        with self._engine.connect() as connection:
+            return (
+                connection.execute(sa.select(stage_table.c.name).where(stage_table.c.name == name)).first() is not None
+            )
+
+    # --- the crawl ---
+
+    def commit_crawl(
+        self,
+        *,
+        homes: Iterable[Home] = (),
+        pages: Iterable[PageRow] = (),
+        selections: Iterable[Selected] = (),
+        part: Part | None = None,
+    ) -> None:
+        """Commit visits, and the part that holds their records, at once; what was committed before stays as it was."""
+        home_rows = [
+            {**_plain(home), "links": json.dumps([_plain(link) for link in home.links], ensure_ascii=False)}
+            for home in homes
+        ]
+        page_rows = [_page_to_sql(page, part) for page in pages]
+        with self._write() as connection:
+            _insert(connection, home_table, home_rows)
+            _insert(connection, page_table, page_rows)
+            for selected in selections:
+                row = insert(selection_table).values(asdict(selected))
+                # A video seen again nearer to a seed takes the nearer place.
+                nearer = row.excluded.depth < selection_table.c.depth
+                connection.execute(
+                    row.on_conflict_do_update(
+                        index_elements=["video_id"],
+                        set_={
+                            "stage": row.excluded.stage,
+                            "found_from": row.excluded.found_from,
+                            "depth": row.excluded.depth,
+                        },
+                        where=nearer,
+                    )
+                )
+            if part is not None:
+                _insert(connection, part_table, [{**asdict(part), "node_id": self.node_id}])
+
+    def homes(self) -> list[Home]:
+        query = sa.select(home_table).order_by(home_table.c.refresh, home_table.c.instance)
+        with self._engine.connect() as connection:
+            rows = connection.execute(query).mappings().all()
+        return [
+            Home(
+                row["instance"],
+                row["refresh"],
+                tuple(VideoLink(**link) for link in json.loads(row["links"])),
+                row["is_last"],
+            )
+            for row in rows
+        ]
+
+    def pages(self, video_ids: Sequence[str] | None = None) -> list[PageRow]:
+        """Committed pages: all, or those of the videos named."""
+        return [_page_from_sql(row) for row in self._rows_of(page_table, video_ids)]
+
+    def selections(self, video_ids: Sequence[str] | None = None) -> list[Selected]:
+        return [Selected(**row) for row in self._rows_of(selection_table, video_ids)]
+
+    # --- the nodes ---
+
+    def commit_asset(self, asset: AssetRecord) -> None:
+        row = {**asdict(asset), "node_id": self.node_id, "fetched_at_ms": now_ms()}
+        del row["platform"]
+        with self._write() as connection:
+            _insert(connection, asset_table, [row])
+
+    def assets(self, video_ids: Sequence[str] | None = None) -> list[dict[str, Any]]:
+        return self._rows_of(asset_table, video_ids)
+
+    def commit_comments(self, part: Part | None, counts: dict[str, int]) -> set[str]:
+        """Commit a part of comments and the videos it completes.
+
+        Gives the videos that another node had completed already; if there are any, nothing at all is committed,
+        and the caller writes its part again without them.
+        """
+        with self._write() as connection:
+            query = sa.select(collected_table.c.video_id).where(collected_table.c.video_id.in_(list(counts)))
+            taken = set(connection.execute(query).scalars())
+            if taken:
+                return taken
+            rows = [
+                {"video_id": video_id, "comments": count, "part_id": part.part_id if part else None}
+                for video_id, count in counts.items()
+            ]
+            _insert(connection, collected_table, rows)
+            if part is not None:
+                _insert(connection, part_table, [{**asdict(part), "node_id": self.node_id}])
+        return set()
+
+    def collected(self, video_ids: Sequence[str] | None = None) -> dict[str, int]:
+        """Videos whose comments are complete, with how many there were."""
+        return {row["video_id"]: row["comments"] for row in self._rows_of(collected_table, video_ids)}
+
+    def parts(self, kind: str) -> list[Part]:
+        query = sa.select(part_table).where(part_table.c.kind == kind).order_by(part_table.c.part_id)
+        with self._engine.connect() as connection:
+            rows = connection.execute(query).mappings().all()
+        return [Part(row["part_id"], row["kind"], row["path"], row["rows"], row["sha256"]) for row in rows]
+
+    def record_failure(self, failure: Failure) -> None:
+        with self._write() as connection:
+            connection.execute(
+                failure_table.insert().values(**asdict(failure), node_id=self.node_id, failed_at_ms=now_ms())
+            )
+
+    def final_failures(self, work: WorkKind) -> list[dict[str, Any]]:
+        """The last word on every item of a kind that was given up: name, video_id, reason."""
+        columns = (failure_table.c.name, failure_table.c.video_id, failure_table.c.reason, failure_table.c.http_status)
+        query = (
+            sa.select(*columns)
+            .where(failure_table.c.work == work, failure_table.c.is_final)
+            .order_by(failure_table.c.id)
+        )
+        with self._engine.connect() as connection:
+            return [dict(row) for row in connection.execute(query).mappings()]
+
+    def failure_counts(self) -> dict[str, int]:
+        """Failed attempts by reason, final or not."""
+        query = sa.select(failure_table.c.reason, sa.func.count()).group_by(failure_table.c.reason)
+        with self._engine.connect() as connection:
+            return {row[0]: row[1] for row in connection.execute(query)}  # noqa: C416 - a Row is no pair to mypy
+
+    def progress(self) -> dict[str, int]:
+        """How many rows each table has: what `status` and the progress bar show."""
+        counted = {
+            "pages": sa.select(sa.func.count()).select_from(page_table),
+            "seeds": sa.select(sa.func.count()).where(selection_table.c.stage == "seed"),
+            "selected": sa.select(sa.func.count()).select_from(selection_table),
+            "assets": sa.select(sa.func.count()).select_from(asset_table),
+            "bytes": sa.select(sa.func.coalesce(sa.func.sum(asset_table.c.size_bytes), 0)),
+            "collected": sa.select(sa.func.count()).select_from(collected_table),
+            "comments": sa.select(sa.func.coalesce(sa.func.sum(collected_table.c.comments), 0)),
+            "failures": sa.select(sa.func.count()).select_from(failure_table),
+        }
+        with self._engine.connect() as connection:
+            return {name: int(connection.execute(query).scalar_one()) for name, query in counted.items()}
+
+    @contextmanager
+    def _write(self) -> Iterator[sa.Connection]:
+        with self._engine.connect() as connection:
+            # Taking SQLite's write lock at the start lets writers queue; upgrading a read lock would fail instead.
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            yield connection
+            connection.commit()
+
+    def _rows_of(self, table: sa.Table, video_ids: Sequence[str] | None) -> list[dict[str, Any]]:
+        query = sa.select(table)
+        with self._engine.connect() as connection:
+            if video_ids is None:
+                return [dict(row) for row in connection.execute(query.order_by(*table.primary_key)).mappings()]
+            rows: list[dict[str, Any]] = []
+            for start in range(0, len(video_ids), _IN_BATCH):
+                some = query.where(table.c.video_id.in_(video_ids[start : start + _IN_BATCH]))
+                rows += [dict(row) for row in connection.execute(some).mappings()]
+            return rows
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _insert(connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]]) -> None:
+    if rows:
+        connection.execute(insert(table).on_conflict_do_nothing(), rows)
+
+
+def _configure_sqlite(connection: Any, _record: Any) -> None:
+    # We begin transactions ourselves (see _write); the driver must not begin its own.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=NORMAL")
+    cursor.close()
+
+
+def _plain(record: Home | VideoLink) -> dict[str, Any]:
+    return {name: getattr(record, name) for name in record.__slots__}
+
+
+def _page_to_sql(page: PageRow, part: Part | None) -> dict[str, Any]:
+    row = asdict(page)
+    row["media"] = json.dumps(row["media"])
+    row["related"] = json.dumps(row["related"], ensure_ascii=False)
+    row["part_id"] = part.part_id if part and page.failure is None else None
+    return row
+
+
+def _page_from_sql(row: dict[str, Any]) -> PageRow:
+    values = {name: row[name] for name in ("video_id", "url", "failure", "title", "like_count", "refusal")}
+    return PageRow(
+        **values,
+        media=tuple(MediaLink(**link) for link in json.loads(row["media"])),
+        related=tuple(VideoLink(**link) for link in json.loads(row["related"])),
+    )

@@ -1,0 +1,1 @@
+"""Reads a release: pairs, items, users and media, without copying anything."""

@@ -1,0 +1,41 @@
+"""Writing Parquet files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from microlens.ledger import Part
+from microlens.store import sha256_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+
+def write_part(run_folder: Path, kind: str, rows: Sequence[dict[str, Any]], schema: pa.Schema) -> Part:
+    """Write rows to crawled/<kind>/<id>.parquet by temporary file and rename.
+
+    The part counts only once the ledger lists it: one that is left over from a crash is never read.
+    """
+    part_id = uuid.uuid4().hex
+    path = run_folder / "crawled" / kind / f"{part_id}.parquet"
+    write_table(path, pa.Table.from_pylist(list(rows), schema=schema))
+    return Part(
+        part_id=part_id,
+        kind=kind,
+        path=path.relative_to(run_folder).as_posix(),
+        rows=len(rows),
+        sha256=sha256_of(path),
+    )
+
+
+def write_table(path: Path, table: pa.Table) -> None:
+    """Write a table by temporary file and rename; the same rows give the same bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".tmp")
+    pq.write_table(table, temporary, compression="zstd", write_statistics=True)
+    temporary.replace(path)

@@ -1,0 +1,138 @@
+"""The site that runs on this machine: HTML pages with a schema.org VideoObject, comments as JSON."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urljoin, urlsplit
+
+from parsel import Selector
+
+from microlens.platforms import fields
+from microlens.platforms.base import CommentPage, HomePage, ParsedComment, ParsedVideo, VideoLink, page_changed
+from microlens.records import MediaLink
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from microlens.platforms.base import Page
+    from microlens.platforms.fields import Json
+    from microlens.records import AssetKind
+
+COMMENTS_PER_PAGE = 100
+
+_VIDEO_PATH = re.compile(r"/v/(?P<id>[^/?#]+)")
+_DURATION = re.compile(
+    r"P(?:(?P<days>\d+)D)?(?:T(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?(?:(?P<seconds>\d+(?:\.\d+)?)S)?)?"
+)
+_SECONDS = {"days": 86_400, "hours": 3_600, "minutes": 60, "seconds": 1}
+
+
+class SandboxPlatform:
+    """`/?refresh=N` lists videos, `/v/{id}` is one of them and names its related ones."""
+
+    name = "sandbox"
+
+    def home_url(self, instance: str, refresh: int) -> str:
+        return f"{instance.rstrip('/')}/?refresh={refresh}"
+
+    def parse_home(self, page: Page) -> HomePage:
+        links = _links(page, _document(page), "a.video")
+        if not links:
+            raise page_changed(page, "link of class 'video'")
+        return HomePage(links)
+
+    def parse_video(self, page: Page) -> ParsedVideo:
+        document = _document(page)
+        video = _video_object(page, document)
+        return ParsedVideo(
+            video_id=fields.text(page, video, "identifier"),
+            page_url=fields.absolute(page, fields.text(page, video, "url")),
+            title=fields.text(page, video, "name"),
+            tags=fields.words(video.get("keywords")),
+            language=fields.text_or_none(video.get("inLanguage")),
+            published_at_ms=fields.ms_or_none(video.get("uploadDate")),
+            duration_s=_seconds_or_none(video.get("duration")),
+            like_count=_interactions(video, "LikeAction"),
+            view_count=_interactions(video, "WatchAction"),
+            comment_count=_interactions(video, "CommentAction"),
+            author_id=fields.text_or_none(fields.inner(video, "author").get("identifier")),
+            media=tuple(_media(page, video)),
+            related=_links(page, document, "a.related"),
+        )
+
+    def parse_related(self, page: Page) -> tuple[VideoLink, ...]:
+        return _links(page, _document(page), "a.related")
+
+    def comments_url(self, page_request_url: str, video_id: str) -> str:
+        path = f"/api/videos/{quote(video_id, safe='')}/comments?limit={COMMENTS_PER_PAGE}"
+        return urljoin(page_request_url, path)
+
+    def parse_comments(self, page: Page) -> CommentPage:
+        answer = fields.json_answer(page)
+        rows = fields.json_objects(page, answer, "comments")
+        cursor = answer.get("next")
+        bare = urlsplit(page.url)._replace(query="", fragment="").geturl()
+        comments = tuple(_comment(page, row) for row in rows)
+        if cursor is None:
+            return CommentPage(comments)
+        return CommentPage(comments, (f"{bare}?limit={COMMENTS_PER_PAGE}&cursor={quote(str(cursor), safe='')}",))
+
+
+def _document(page: Page) -> Selector:
+    return Selector(text=page.body.decode("utf-8", errors="replace"))
+
+
+def _links(page: Page, document: Selector, css: str) -> tuple[VideoLink, ...]:
+    urls = dict.fromkeys(fields.absolute(page, href) for href in document.css(f"{css}::attr(href)").getall())
+    found = [(_VIDEO_PATH.fullmatch(urlsplit(url).path), url) for url in urls]
+    if not all(match for match, _ in found):
+        raise page_changed(page, f"'/v/{{id}}' in a link that {css!r} selects", urls)
+    return tuple(VideoLink(match["id"], url) for match, url in found if match)
+
+
+def _video_object(page: Page, document: Selector) -> Json:
+    for script in document.css('script[type="application/ld+json"]::text').getall():
+        block = fields.json_answer(page, script.encode())
+        if block.get("@type") == "VideoObject":
+            return block
+    raise page_changed(page, "JSON-LD block of type VideoObject")
+
+
+def _comment(page: Page, row: Json) -> ParsedComment:
+    user = fields.inner(row, "user")
+    return ParsedComment(
+        comment_id=fields.text(page, row, "id"),
+        user_id=fields.text(page, user, "id"),
+        text=fields.text(page, row, "text"),
+        commented_at_ms=fields.number(page, row, "created_at_ms"),
+        gender=fields.text_or_none(user.get("gender")),
+    )
+
+
+def _media(page: Page, video: Json) -> Iterator[MediaLink]:
+    urls: dict[AssetKind, Any] = {
+        "cover": video.get("thumbnailUrl"),
+        "audio": fields.inner(video, "audio").get("contentUrl"),
+        "video": video.get("contentUrl"),
+    }
+    for kind, url in urls.items():
+        if isinstance(url, str) and url:
+            yield MediaLink(kind, fields.absolute(page, url))
+
+
+def _interactions(video: Json, action: str) -> int | None:
+    """Count of one kind of action; schema.org lets its type be a word, an address or an object."""
+    for counter in fields.rows(video.get("interactionStatistic")):
+        kind = counter.get("interactionType")
+        name = kind.get("@type") if isinstance(kind, dict) else kind
+        if str(name).rpartition("/")[2] == action:
+            return fields.int_or_none(counter.get("userInteractionCount"))
+    return None
+
+
+def _seconds_or_none(value: Any) -> float | None:
+    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    if not match or not any(match.groups()):
+        return None
+    return sum(float(amount) * _SECONDS[unit] for unit, amount in match.groupdict().items() if amount)

@@ -1,0 +1,106 @@
+"""Pseudonyms: the only place that sees raw user ids.
+
+A pseudonym is HMAC-SHA256(key, domain, id) truncated to 128 bits (RFC 2104; NIST SP 800-107 allows the truncation).
+Whoever holds the key can recompute it, so pseudonymised data is still personal data; it is never called anonymous.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import re
+import secrets
+from typing import TYPE_CHECKING
+
+from microlens.errors import CorruptDataError, KeyMismatchError, NotReadyError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+KEY_BYTES = 32
+USER_KEY_BYTES = 16
+
+_EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+_URL = re.compile(r"(?:https?://|www\.)\S+", re.IGNORECASE)
+_MENTION = re.compile(r"(?<![\w.])[@\uff20][\w.-]+(?:@[\w.-]+)?")
+_PHONE = re.compile(r"(?<![\w.])\+?\d(?:[ ().-]{0,2}\d){6,14}(?![\w])")
+
+
+class Pseudonymiser:
+    """Turns raw ids into keyed ones; holds the run's key in memory."""
+
+    def __init__(self, key: bytes) -> None:
+        if len(key) != KEY_BYTES:
+            raise CorruptDataError(
+                f"the pseudonym key has {len(key)} bytes, not {KEY_BYTES}",
+                hint="set MICROLENS_PSEUDONYM_KEY to 64 hexadecimal digits, or restore private/pseudonym.key",
+            )
+        self._key = key
+
+    def user_key(self, platform: str, raw_user_id: str) -> bytes:
+        """16 bytes, the same for one user of one platform throughout the run."""
+        return self._digest(b"user", platform, raw_user_id)[:USER_KEY_BYTES]
+
+    def order_key(self, domain: str, name: bytes | str) -> bytes:
+        """A keyed position in a public order, so that dense ids tell nothing of the crawl."""
+        text = name.hex() if isinstance(name, bytes) else name
+        return self._digest(b"order", domain, text)[:USER_KEY_BYTES]
+
+    @property
+    def fingerprint(self) -> str:
+        """Tells two keys apart without telling anything of either."""
+        return hmac.new(self._key, b"fingerprint", hashlib.sha256).hexdigest()[:16]
+
+    def _digest(self, *parts: bytes | str) -> bytes:
+        # Lengths stand before the parts, so that ("a", "bc") and ("ab", "c") differ.
+        message = b"".join(
+            len(raw).to_bytes(4, "big") + raw
+            for raw in (part.encode() if isinstance(part, str) else part for part in parts)
+        )
+        return hmac.new(self._key, message, hashlib.sha256).digest()
+
+
+def create_key(path: Path, given: str | None = None) -> Pseudonymiser:
+    """Make the run's key (or take the one given) and keep it in a file that only its owner can read."""
+    key = _from_hex(given) if given else secrets.token_bytes(KEY_BYTES)
+    pseudonymiser = Pseudonymiser(key)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(key.hex() + "\n")
+    return pseudonymiser
+
+
+def open_key(path: Path, *, fingerprint: str, given: str | None = None) -> Pseudonymiser:
+    """Read the run's key; KeyMismatchError if it is not the one that the run was created with."""
+    if given is None and not path.exists():
+        raise NotReadyError(
+            f"this machine has no pseudonym key for the run: {path} does not exist",
+            hint="set MICROLENS_PSEUDONYM_KEY to the run's key (64 hexadecimal digits)",
+        )
+    pseudonymiser = Pseudonymiser(_from_hex(given if given is not None else path.read_text()))
+    if not hmac.compare_digest(pseudonymiser.fingerprint, fingerprint):
+        raise KeyMismatchError(
+            f"this process holds pseudonym key {pseudonymiser.fingerprint}, the run was created with {fingerprint}; "
+            "two keys would make two users of one, so nothing was started",
+            hint=f"use the run's own key: unset MICROLENS_PSEUDONYM_KEY or restore {path}",
+        )
+    return pseudonymiser
+
+
+def scrub(text: str) -> str:
+    """Remove what names a person or a place on the net: e-mail addresses, URLs, @mentions, phone numbers."""
+    for pattern, mark in ((_URL, "[url]"), (_EMAIL, "[email]"), (_MENTION, "[mention]"), (_PHONE, "[phone]")):
+        text = pattern.sub(mark, text)
+    return text
+
+
+def _from_hex(text: str) -> bytes:
+    try:
+        return bytes.fromhex(text.strip())
+    except ValueError as error:
+        raise CorruptDataError(
+            "the pseudonym key is not hexadecimal",
+            hint="a key is 64 hexadecimal digits, for example from `openssl rand -hex 32`",
+        ) from error

@@ -1,0 +1,190 @@
+"""One YAML file = one dataset: platform, seeds, thresholds, filters, releases, politeness.
+
+Where things are (Redis, SQL, folders, secrets) is not here but in microlens.settings: a recipe can be published.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from microlens.errors import RecipeError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Seeds(_Section):
+    """Seed videos from the refreshed home page (paper, section 2.1)."""
+
+    target: int = Field(default=400_000, ge=1, description="Seed videos wanted; the crawl of the home page ends there.")
+    min_likes: int = Field(default=10_000, ge=-1, description="A seed has MORE likes than this; -1 takes all.")
+    max_stale_refreshes: int = Field(
+        default=20, ge=1, description="Refreshes in a row without an unseen video, after which the home page is done."
+    )
+
+
+class Expansion(_Section):
+    """Related videos of the seeds (paper, section 2.1)."""
+
+    related_per_page: int = Field(default=10, ge=0, description="Links drawn from each page.")
+    depth: int = Field(default=1, ge=0, description="1: related videos of seeds; 2: of those too; 0: none.")
+
+
+class Comments(_Section):
+    when: Literal["after_checks", "always"] = Field(
+        default="after_checks",
+        description="after_checks: only once a video's title, cover and size pass, as the paper filters first.",
+    )
+    max_per_video: int = Field(default=5_000, ge=1, description="Newest comments collected of one video.")
+    text: Literal["scrubbed", "raw", "none"] = Field(
+        default="scrubbed", description="scrubbed: without e-mail addresses, @mentions, phone numbers and URLs."
+    )
+    gender: bool = Field(default=False, description="Keep the commenter's gender where the site shows it.")
+
+
+class Media(_Section):
+    max_height: int = Field(default=480, ge=1, description="Tallest video rendition fetched, pixels.")
+    max_bytes: int = Field(default=500_000_000, ge=1, description="A longer file is given up.")
+    audio: bool = Field(default=True, description="Fetch the separate audio track where the site has one.")
+
+
+class Filters(_Section):
+    """The paper's three filters; a value equal to its threshold is kept."""
+
+    min_title_characters: int = Field(default=3, ge=0, description="Meaningful characters in a title.")
+    max_cover_share: float = Field(default=0.75, ge=0, le=1, description="Share of a cover that has one colour.")
+    min_video_bytes: int = Field(default=100_000, ge=0, description="Size of the video file, bytes.")
+
+
+class Release(_Section):
+    name: str = Field(default="dataset", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+    users: int | None = Field(default=None, ge=1, description="Users drawn; all eligible ones if absent.")
+    min_user: int = Field(default=5, ge=1, description="Fewest interactions of an eligible user.")
+    timestamps: Literal["exact", "day", "order"] = Field(default="exact", description="What a release tells of time.")
+
+
+class Politeness(_Section):
+    """Shared by all machines of a run. robots.txt and its crawl delay are obeyed besides; nothing turns that off."""
+
+    requests_per_second: float = Field(default=1.0, gt=0, le=10_000, description="A host, all machines together.")
+    concurrency: int = Field(default=2, ge=1, le=256, description="Requests in flight a host.")
+    timeout_s: float = Field(default=60.0, gt=0, description="Total time of one request.")
+    max_attempts: int = Field(default=5, ge=1, description="Tries before a failure is final.")
+
+
+class Network(_Section):
+    allow: tuple[str, ...] = Field(
+        default=(), description="Networks in CIDR form that may be reached although they are not public."
+    )
+
+
+class BenchmarkPlan(_Section):
+    models: tuple[str, ...] = ("popularity", "sasrec")
+    preset: str = "default"
+    seed: int = 0
+
+
+class Recipe(_Section):
+    """The whole recipe; every key has a default but the first four."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="Names the run.")
+    platform: str
+    instances: tuple[str, ...] = Field(min_length=1, description="Addresses of the site, each scheme://host[:port].")
+    contact: str = Field(min_length=5, description="E-mail or address where the site's owner reaches you.")
+    seed: int = Field(default=0, description="Every random choice of the run is drawn from it.")
+    seeds: Seeds = Seeds()
+    expansion: Expansion = Expansion()
+    comments: Comments = Comments()
+    media: Media = Media()
+    filters: Filters = Filters()
+    releases: tuple[Release, ...] = (Release(),)
+    politeness: Politeness = Politeness()
+    network: Network = Network()
+    benchmark: BenchmarkPlan = BenchmarkPlan()
+
+    @field_validator("instances")
+    @classmethod
+    def _instances_are_origins(cls, instances: tuple[str, ...]) -> tuple[str, ...]:
+        for instance in instances:
+            scheme, _, rest = instance.partition("://")
+            if scheme not in {"http", "https"} or not rest.strip("/"):
+                raise ValueError(f"{instance!r} is not of the form http(s)://host[:port]")
+        return tuple(instance.rstrip("/") for instance in instances)
+
+    @field_validator("contact")
+    @classmethod
+    def _contact_can_be_used(cls, contact: str) -> str:
+        if "@" not in contact and "://" not in contact:
+            raise ValueError(f"{contact!r} is neither an e-mail address nor a web address")
+        return contact
+
+    @property
+    def user_agent(self) -> str:
+        """Who we are and where to complain (RFC 9110, section 10.1.5)."""
+        return f"microlens-build/0.1 (+{self.contact})"
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the meaning, not of the file: comments and key order do not count."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+    def to_yaml(self) -> str:
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def load_recipe(path: Path) -> Recipe:
+    """Read and check a recipe; RecipeError names every wrong key, the value, and the nearest valid key."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise RecipeError(
+            f"the recipe {path} cannot be read: {error.strerror}", hint="give the path of a YAML file"
+        ) from error
+    return parse_recipe(text, source=str(path))
+
+
+def parse_recipe(text: str, *, source: str = "recipe") -> Recipe:
+    try:
+        raw = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{source} is not YAML: {error}", hint="see deploy/recipes/ for recipes that work") from error
+    if not isinstance(raw, dict):
+        raise RecipeError(f"{source} holds a {type(raw).__name__}, not a table of keys", hint="see deploy/recipes/")
+    try:
+        return Recipe.model_validate(raw)
+    except ValidationError as error:
+        lines = [_explain(detail) for detail in error.errors()]
+        raise RecipeError(f"{source} cannot be used:\n  " + "\n  ".join(lines), hint="see deploy/recipes/") from error
+
+
+def _explain(detail: Any) -> str:
+    where = ".".join(str(part) for part in detail["loc"])
+    if detail["type"] == "extra_forbidden":
+        valid = _keys_at(detail["loc"][:-1])
+        near = difflib.get_close_matches(str(detail["loc"][-1]), valid, n=1, cutoff=0.5)
+        advice = f"did you mean {near[0]!r}?" if near else f"valid keys here: {', '.join(valid)}"
+        return f"unknown key {where!r}: {advice}"
+    if detail["type"] == "missing":
+        return f"the key {where!r} is missing"
+    return f"{where} = {detail['input']!r}: {detail['msg']}"
+
+
+def _keys_at(location: tuple[str | int, ...]) -> list[str]:
+    """Valid keys of the section at a location in the recipe."""
+    section: type[BaseModel] = Recipe
+    for part in location:
+        if isinstance(part, int):
+            continue
+        annotation = section.model_fields[str(part)].annotation
+        nested = [a for a in (annotation, *get_args(annotation)) if isinstance(a, type) and issubclass(a, BaseModel)]
+        section = nested[0]
+    return list(section.model_fields)

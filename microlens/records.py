@@ -1,0 +1,140 @@
+"""Frozen records that cross a stage boundary; the unit stands in the name.
+
+Raw user ids are in none of them: a parser's `ParsedVideo` and `ParsedComment` (microlens.platforms.base)
+are turned into these by the process that parsed, with microlens.privacy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+Stage = Literal["seed", "related"]
+AssetKind = Literal["cover", "audio", "video"]
+WorkKind = Literal["page", "media", "comments"]
+
+ASSET_KINDS: tuple[AssetKind, ...] = ("cover", "audio", "video")
+
+
+@dataclass(frozen=True, slots=True)
+class MediaLink:
+    """Where one asset of a video can be fetched."""
+
+    kind: AssetKind
+    url: str
+    height: int | None = None
+    """Pixels; None for covers, audio, or where the site does not say."""
+    size_bytes: int | None = None
+    """As declared by the site."""
+
+
+@dataclass(frozen=True, slots=True)
+class VideoRecord:
+    """One visit to one video's page."""
+
+    platform: str
+    video_id: str
+    page_url: str
+    title: str
+    tags: tuple[str, ...]
+    language: str | None
+    published_at_ms: int | None
+    duration_s: float | None
+    like_count: int | None
+    view_count: int | None
+    comment_count: int | None
+    author_key: bytes | None
+    """Keyed pseudonym of the author, 16 bytes (microlens.privacy)."""
+    media: tuple[MediaLink, ...]
+    refusal: str | None
+    """Why the site's owner does not want its media taken (`download_disabled`, `sensitive`), or None."""
+    crawled_at_ms: int
+
+    def to_row(self) -> dict[str, Any]:
+        """A row of microlens.tables.CRAWLED_VIDEOS."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class CommentRecord:
+    """One public comment, its author a keyed pseudonym."""
+
+    platform: str
+    video_id: str
+    comment_id: str
+    user_key: bytes
+    """16 bytes: HMAC-SHA256 truncated to 128 bits."""
+    text: str | None
+    """Scrubbed, raw or absent, as the recipe says."""
+    gender: str | None
+    commented_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class FrontierItem:
+    """One piece of work: a page to crawl, an asset to fetch, a video's comments to collect."""
+
+    kind: WorkKind
+    name: str
+    """Unique within its kind: the same name pushed twice is one item."""
+    url: str
+    """The first (for media: the only) URL that the work asks for; its host decides when the item is due."""
+    payload: dict[str, Any]
+    priority: int = 0
+    """Smaller is sooner, within one host."""
+    attempt: int = 0
+    """Tries that failed so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class AssetRecord:
+    """One stored file and what its bytes tell: numbers, not verdicts."""
+
+    platform: str
+    video_id: str
+    kind: AssetKind
+    sha256: str
+    size_bytes: int
+    mime: str
+    width: int | None = None
+    height: int | None = None
+    duration_s: float | None = None
+    fps: float | None = None
+    codecs: str | None = None
+    """Comma-separated, video first, as FFmpeg names them."""
+    phash: str | None = None
+    """64 hexadecimal digits: the 256-bit PDQ hash of the cover or of the middle frame."""
+    dominant_share: float | None = None
+    """Covers: share of the thumbnail's pixels that lie near its commonest colour (0 to 1)."""
+    is_decodable: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One attempt that did not succeed."""
+
+    work: WorkKind
+    name: str
+    platform: str
+    video_id: str
+    url: str
+    reason: str
+    """snake_case word: `gone`, `timeout`, `robots` ..."""
+    http_status: int | None
+    attempt: int
+    is_final: bool
+    """No further attempt is made unless it is asked for."""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Kept or dropped, and what decided it."""
+
+    video_id: str
+    is_kept: bool
+    reason: str | None = None
+    """snake_case word; None when kept."""
+    filter: str | None = None
+    measured: float | None = None
+    threshold: float | None = None

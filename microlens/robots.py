@@ -1,0 +1,66 @@
+"""robots.txt as RFC 9309 has it: cached for a day, a client error allows everything, a server error nothing.
+
+Nothing turns this off. The rules are shared through the frontier, so that one machine asks for all.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from protego import Protego
+
+from microlens.frontier import Frontier, host_of
+
+LIFETIME_S = 24 * 3600.0
+RETRY_S = 2.0
+MAX_BODY_BYTES = 512_000
+"""RFC 9309, section 2.5, asks for at least 500 KiB."""
+
+_MAX_DELAY_S = 600.0
+_UNREACHABLE_S = 600.0
+
+
+class Robots:
+    """Decides what a host's robots.txt lets this user agent fetch."""
+
+    def __init__(self, frontier: Frontier, user_agent: str) -> None:
+        self._frontier = frontier
+        self._user_agent = user_agent
+        self._rules: dict[str, Protego | None] = {}
+
+    def is_allowed(self, url: str) -> bool:
+        """The frontier claims nothing of a host whose robots.txt is not known; a host met on the way is refused."""
+        host = host_of(url)
+        if host not in self._rules:
+            known = self._frontier.robots(host)
+            if known is None:
+                return False
+            status, body = known
+            self._rules[host] = None if is_no_rule(status) else Protego.parse(body)
+        rules = self._rules[host]
+        return rules is None or bool(rules.can_fetch(url, self._user_agent))
+
+    def remember(self, host: str, status: int, body: bytes) -> None:
+        """Keep a fetched robots.txt (a status below 500) and obey its crawl delay."""
+        text = body[:MAX_BODY_BYTES].decode("utf-8", errors="replace")
+        delay_s = 0.0 if is_no_rule(status) else float(Protego.parse(text).crawl_delay(self._user_agent) or 0.0)
+        self._rules.pop(host, None)
+        self._frontier.set_robots(
+            host, status=status, body=text, lifetime_s=LIFETIME_S, delay_s=min(max(delay_s, 0.0), _MAX_DELAY_S)
+        )
+
+    def refuse(self, host: str) -> None:
+        """A host that gives no robots.txt may not be asked for anything for a while (RFC 9309, section 2.3.1.4)."""
+        self._rules.pop(host, None)
+        body = "User-agent: *\nDisallow: /\n"
+        self._frontier.set_robots(host, status=200, body=body, lifetime_s=_UNREACHABLE_S, delay_s=0.0)
+
+
+def is_no_rule(status: int) -> bool:
+    """True for the answers that mean "there is no robots.txt here" (RFC 9309, section 2.3.1.3)."""
+    return HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR and not is_unreachable(status)
+
+
+def is_unreachable(status: int) -> bool:
+    """True for the answers after which nothing may be fetched until a later try succeeds."""
+    return status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS

@@ -1,0 +1,160 @@
+"""A run: one dataset build, in one folder.
+
+runs/<run_id>/
+run.json            which recipe, when made
+recipe.yaml         the recipe as it is used
+ledger.sqlite       what is committed
+private/            the pseudonym key and the id maps; never part of a release
+store/              content-addressed media
+spool/              comment pages of videos that are not complete yet
+crawled/            parts: videos, comments
+integrated/         consistent tables
+releases/<name>/    what is published
+results/<name>/     leaderboards
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from microlens.errors import NotReadyError, RecipeError
+from microlens.ledger import Ledger, now_ms
+from microlens.manifest import write_atomically
+from microlens.privacy import Pseudonymiser, create_key, open_key
+from microlens.recipe import Recipe, parse_recipe
+from microlens.store import Store
+
+if TYPE_CHECKING:
+    from microlens.settings import Settings
+
+_CRAWL_SECTIONS = ("platform", "instances", "seed", "seeds", "expansion", "comments", "media")
+"""A change of one of these makes another dataset; all else can change while a run goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """An open run: its folder, recipe, ledger, store and pseudonyms."""
+
+    run_id: str
+    folder: Path
+    recipe: Recipe
+    ledger: Ledger
+    store: Store
+    pseudonyms: Pseudonymiser
+
+    @property
+    def spool(self) -> Path:
+        return self.folder / "spool"
+
+    @property
+    def integrated(self) -> Path:
+        return self.folder / "integrated"
+
+    def release_folder(self, name: str) -> Path:
+        return self.folder / "releases" / name
+
+    def results_folder(self, name: str) -> Path:
+        return self.folder / "results" / name
+
+
+def open_or_create(recipe: Recipe, settings: Settings) -> tuple[Run, bool]:
+    """Open the run that a recipe names, or make it; says whether it was made.
+
+    A changed recipe is taken over unless the change would make another dataset of what is already crawled.
+    """
+    folder = settings.runs_dir / recipe.name
+    if (folder / "run.json").exists():
+        run = open_run(folder, settings)
+        return _take_over(run, recipe), False
+    return _create(folder, recipe, settings), True
+
+
+def open_run(folder: Path, settings: Settings) -> Run:
+    """Open an existing run; KeyMismatchError if this process holds another pseudonym key."""
+    if not (folder / "run.json").exists():
+        known = [path.name for path in list_runs(settings.runs_dir)]
+        near = difflib.get_close_matches(folder.name, known, n=1)
+        raise NotReadyError(
+            f"there is no run in {folder}" + (f"; did you mean {near[0]!r}?" if near else ""),
+            hint="start one with `microlens-build run RECIPE`, or name one of: " + (", ".join(known) or "(none yet)"),
+        )
+    ledger = Ledger(folder / "ledger.sqlite", node_id=settings.node_id)
+    row = ledger.run()
+    if row is None:
+        raise NotReadyError(
+            f"the run in {folder} was never finished being made", hint=f"delete {folder} and start again"
+        )
+    pseudonyms = open_key(_key_path(folder), fingerprint=row["key_fingerprint"], given=_given_key(settings))
+    recipe = parse_recipe(row["recipe"], source=str(folder / "ledger.sqlite"))
+    return Run(row["run_id"], folder, recipe, ledger, Store(folder / "store"), pseudonyms)
+
+
+def find_run(name: str | None, settings: Settings) -> Run:
+    """Open the run called `name` (or at that path); the one used last if no name is given."""
+    if name is not None:
+        path = Path(name)
+        return open_run(path if (path / "run.json").exists() else settings.runs_dir / path.name, settings)
+    runs = list_runs(settings.runs_dir)
+    if not runs:
+        raise NotReadyError(
+            f"there is no run in {settings.runs_dir.resolve()}",
+            hint="start one with `microlens-build run RECIPE`, or `microlens-build demo`",
+        )
+    return open_run(runs[-1], settings)
+
+
+def list_runs(runs_dir: Path) -> list[Path]:
+    """Folders of all runs, the one used last at the end."""
+    return [path.parent for path in sorted(runs_dir.glob("*/run.json"), key=lambda path: path.stat().st_mtime_ns)]
+
+
+def mark_used(run: Run) -> None:
+    os.utime(run.folder / "run.json")
+
+
+def _create(folder: Path, recipe: Recipe, settings: Settings) -> Run:
+    folder.mkdir(parents=True, exist_ok=True)
+    key_path = _key_path(folder)
+    given = _given_key(settings)
+    # A key without a run.json is left over from a crash while the run was being made: nothing was pseudonymised yet.
+    key_path.unlink(missing_ok=True)
+    (folder / "ledger.sqlite").unlink(missing_ok=True)
+    pseudonyms = create_key(key_path, given)
+    ledger = Ledger(folder / "ledger.sqlite", node_id=settings.node_id)
+    ledger.create_run(
+        run_id=recipe.name,
+        platform=recipe.platform,
+        recipe=recipe.to_yaml(),
+        recipe_sha256=recipe.sha256,
+        key_fingerprint=pseudonyms.fingerprint,
+    )
+    write_atomically(folder / "recipe.yaml", recipe.to_yaml())
+    write_atomically(folder / "run.json", json.dumps({"run_id": recipe.name, "created_at_ms": now_ms()}) + "\n")
+    return Run(recipe.name, folder, recipe, ledger, Store(folder / "store"), pseudonyms)
+
+
+def _take_over(run: Run, recipe: Recipe) -> Run:
+    changed = [name for name in _CRAWL_SECTIONS if getattr(recipe, name) != getattr(run.recipe, name)]
+    if changed:
+        raise RecipeError(
+            f"the recipe {recipe.name!r} was changed in {', '.join(changed)} since its run began; "
+            "that would make another dataset of what is already collected",
+            hint=f"give the changed recipe another `name`, or delete {run.folder} to begin again",
+        )
+    if recipe != run.recipe:
+        run.ledger.update_recipe(recipe.to_yaml(), recipe.sha256)
+        write_atomically(run.folder / "recipe.yaml", recipe.to_yaml())
+    return Run(run.run_id, run.folder, recipe, run.ledger, run.store, run.pseudonyms)
+
+
+def _key_path(folder: Path) -> Path:
+    return folder / "private" / "pseudonym.key"
+
+
+def _given_key(settings: Settings) -> str | None:
+    return settings.pseudonym_key.get_secret_value() if settings.pseudonym_key else None

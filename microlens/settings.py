@@ -1,0 +1,22 @@
+"""Where things are on this machine: read once from the environment (prefix MICROLENS_), passed down as arguments."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="MICROLENS_", frozen=True)
+
+    runs_dir: Path = Field(default=Path("runs"), description="Folder that holds all runs.")
+    redis_url: str | None = Field(default=None, description="Frontier and queue; an embedded server if absent.")
+    pseudonym_key: SecretStr | None = Field(
+        default=None, description="64 hexadecimal digits; else the file that the run made when it was created."
+    )
+    node_id: str = Field(default_factory=socket.gethostname, description="Name of this machine in the ledger.")
+    memory_limit: str = Field(default="2GB", description="What DuckDB may take.")
+    threads: int = Field(default=2, ge=1, description="Threads of DuckDB and torch.")

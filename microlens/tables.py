@@ -1,0 +1,122 @@
+"""The Arrow schema of every Parquet table, with a description of every column."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+
+def _column(name: str, kind: pa.DataType, text: str, *, nullable: bool = True) -> pa.Field:
+    return pa.field(name, kind, nullable=nullable, metadata={"description": text})
+
+
+_MEDIA_LINK = pa.struct(
+    [("kind", pa.string()), ("url", pa.string()), ("height", pa.int32()), ("size_bytes", pa.int64())]
+)
+
+CRAWLED_VIDEOS = pa.schema(
+    [
+        _column("platform", pa.string(), "name of the adapter", nullable=False),
+        _column("video_id", pa.string(), "the platform's own id", nullable=False),
+        _column("page_url", pa.string(), "public address of the video's page", nullable=False),
+        _column("title", pa.string(), "as the site shows it; hostile text", nullable=False),
+        _column("tags", pa.list_(pa.string()), "as the site shows them", nullable=False),
+        _column("language", pa.string(), "BCP 47, as the site says"),
+        _column("published_at_ms", pa.int64(), "milliseconds since 1970, UTC"),
+        _column("duration_s", pa.float64(), "seconds, as the site says"),
+        _column("like_count", pa.int64(), "at the time of the visit"),
+        _column("view_count", pa.int64(), "at the time of the visit"),
+        _column("comment_count", pa.int64(), "at the time of the visit"),
+        _column("author_key", pa.binary(16), "keyed pseudonym of the author"),
+        _column("media", pa.list_(_MEDIA_LINK), "where the assets can be fetched", nullable=False),
+        _column("refusal", pa.string(), "why the owner does not want the media taken"),
+        _column("crawled_at_ms", pa.int64(), "time of the visit, milliseconds since 1970", nullable=False),
+    ]
+)
+
+CRAWLED_COMMENTS = pa.schema(
+    [
+        _column("platform", pa.string(), "name of the adapter", nullable=False),
+        _column("video_id", pa.string(), "the platform's own id", nullable=False),
+        _column("comment_id", pa.string(), "the platform's own id of the comment", nullable=False),
+        _column("user_key", pa.binary(16), "keyed pseudonym of the author", nullable=False),
+        _column("text", pa.string(), "scrubbed or raw, as the recipe says"),
+        _column("gender", pa.string(), "where public and asked for"),
+        _column("commented_at_ms", pa.int64(), "milliseconds since 1970, UTC", nullable=False),
+    ]
+)
+
+MEASUREMENTS = pa.schema(
+    [
+        _column("video_id", pa.string(), "the platform's own id", nullable=False),
+        _column("kind", pa.string(), "cover, audio or video", nullable=False),
+        _column("sha256", pa.string(), "of the stored bytes", nullable=False),
+        _column("size_bytes", pa.int64(), "of the stored file", nullable=False),
+        _column("mime", pa.string(), "by content", nullable=False),
+        _column("width", pa.int32(), "pixels"),
+        _column("height", pa.int32(), "pixels"),
+        _column("duration_s", pa.float64(), "seconds, as the container says"),
+        _column("fps", pa.float64(), "frames per second"),
+        _column("codecs", pa.string(), "as FFmpeg names them"),
+        _column("phash", pa.string(), "256-bit perceptual hash, hexadecimal"),
+        _column("dominant_share", pa.float64(), "share of a cover's pixels near its commonest colour"),
+        _column("is_decodable", pa.bool_(), "first, middle and last frame decode"),
+    ]
+)
+
+VERDICTS = pa.schema(
+    [
+        _column("video_id", pa.string(), "the platform's own id", nullable=False),
+        _column("is_kept", pa.bool_(), "passes every filter", nullable=False),
+        _column("reason", pa.string(), "snake_case word, null when kept"),
+        _column("filter", pa.string(), "which filter dropped it"),
+        _column("measured", pa.float64(), "what the filter looked at"),
+        _column("threshold", pa.float64(), "what it was held against"),
+    ]
+)
+
+ITEMS = pa.schema(
+    [
+        _column("item_id", pa.int32(), "dense from 1; 0 is padding", nullable=False),
+        _column("title", pa.string(), "as the site shows it; hostile text", nullable=False),
+        _column("tags", pa.list_(pa.string()), "as the site shows them", nullable=False),
+        _column("language", pa.string(), "BCP 47, as the site says"),
+        _column("duration_s", pa.float64(), "seconds: measured, or else as the site says"),
+        _column("published_at_ms", pa.int64(), "milliseconds since 1970, UTC"),
+        _column("like_count", pa.int64(), "at the time of the crawl"),
+        _column("view_count", pa.int64(), "at the time of the crawl"),
+        _column("comment_count", pa.int64(), "at the time of the crawl"),
+        _column("stage", pa.string(), "seed or related", nullable=False),
+        _column("page_url", pa.string(), "public address of the video's page", nullable=False),
+        _column("cover_sha256", pa.string(), "of media/covers/<item_id>"),
+        _column("video_sha256", pa.string(), "of media/videos/<item_id>"),
+        _column("audio_sha256", pa.string(), "of media/audios/<item_id>"),
+        _column("cover_path", pa.string(), "within the release"),
+        _column("video_path", pa.string(), "within the release"),
+        _column("audio_path", pa.string(), "within the release"),
+    ]
+)
+
+INTERACTIONS = pa.schema(
+    [
+        _column("user_id", pa.int32(), "dense from 1", nullable=False),
+        _column("item_id", pa.int32(), "dense from 1", nullable=False),
+        _column("timestamp_ms", pa.int64(), "of the user's earliest comment on the item; null in `order` releases"),
+        _column("position", pa.int32(), "place in the user's sequence, from 1, oldest first", nullable=False),
+    ]
+)
+
+USERS = pa.schema(
+    [
+        _column("user_id", pa.int32(), "dense from 1", nullable=False),
+        _column("interaction_count", pa.int32(), "rows of this user in interactions", nullable=False),
+        _column("gender", pa.string(), "where public and asked for"),
+    ]
+)
+
+COMMENTS = pa.schema(
+    [
+        _column("user_id", pa.int32(), "dense from 1", nullable=False),
+        _column("item_id", pa.int32(), "dense from 1", nullable=False),
+        _column("text", pa.string(), "of the comment that is the interaction"),
+    ]
+)

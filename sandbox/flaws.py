@@ -1,0 +1,105 @@
+"""Which videos are flawed, and how: fixed when the world is made, one flaw a video at most."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+TITLE, COVER, SMALL, DUPLICATE, DELETED = KINDS = (
+    "title_too_short",
+    "cover_single_color",
+    "video_too_small",
+    "duplicate_video",
+    "gone",
+)
+SHARE_EACH = 0.03
+"""Five kinds of three per cent make the site's fifteen per cent of flawed videos."""
+
+SMALLEST_KEPT_BYTES = 100_000
+POPULAR_LIKES = 10_000
+
+
+@dataclass(frozen=True)
+class Flaws:
+    """One entry a video, by its index, in every array."""
+
+    kind: list[str]
+    """One of `KINDS`, or "" for a video without a flaw."""
+
+    source: NDArray[np.int64]
+    """The video whose clip this one shows: itself, or the original of a duplicate."""
+
+    flat_share: NDArray[np.float64]
+    """How much of the cover is one flat colour: 0, or about 0.57 (kept), 0.9 or 1 (flawed)."""
+
+    exact_bytes: NDArray[np.int64]
+    """The clip's size where it is fixed to the byte, else 0."""
+
+    three_characters: frozenset[int]
+    """Videos whose title has exactly three real characters: kept."""
+
+    hostile_title: frozenset[int]
+    """Videos whose title holds markup and quotes: kept."""
+
+
+def plan_flaws(rng: np.random.Generator, likes: NDArray[np.int64]) -> Flaws:
+    """Deal the flaws over the videos, and the borderline cases that must be kept over some of the others."""
+    count = len(likes)
+    order = rng.permutation(count)
+    each = max(2, round(SHARE_EACH * count))
+    groups = {kind: order[i * each : (i + 1) * each] for i, kind in enumerate(KINDS)}
+    sound = order[len(KINDS) * each :]
+    few = max(1, each // 3)
+    kind = [""] * count
+    for name, group in groups.items():
+        for video in group.tolist():
+            kind[video] = name
+    exact = np.zeros(count, np.int64)
+    exact[groups[SMALL][0]] = SMALLEST_KEPT_BYTES - 1
+    exact[sound[0]] = SMALLEST_KEPT_BYTES
+    return Flaws(
+        kind=kind,
+        source=_sources(rng, likes, groups[DUPLICATE], sound[1 + 3 * few :], kind),
+        flat_share=_flat_shares(rng, count, groups[COVER], sound[1 : 1 + few]),
+        exact_bytes=exact,
+        three_characters=frozenset(sound[1 + few : 1 + 2 * few].tolist()),
+        hostile_title=frozenset(sound[1 + 2 * few : 1 + 3 * few].tolist()),
+    )
+
+
+def _flat_shares(
+    rng: np.random.Generator, count: int, flawed: NDArray[np.int64], borderline: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    shares = np.zeros(count)
+    shares[flawed[::2]] = 1.0
+    shares[flawed[1::2]] = rng.uniform(0.89, 0.93, len(flawed[1::2]))
+    shares[borderline] = rng.uniform(0.55, 0.59, len(borderline))
+    return shares
+
+
+def _sources(
+    rng: np.random.Generator,
+    likes: NDArray[np.int64],
+    copies: NDArray[np.int64],
+    originals: NDArray[np.int64],
+    kind: list[str],
+) -> NDArray[np.int64]:
+    """Give every copy an original with more likes; the first two copies share theirs where they can."""
+    source = np.arange(len(likes))
+    previous = -1
+    for place, copy in enumerate(copies.tolist()):
+        if place == 1 and previous >= 0 and likes[previous] > likes[copy]:
+            source[copy] = previous
+            continue
+        better = originals[likes[originals] > max(int(likes[copy]), POPULAR_LIKES)]
+        if len(better) == 0:
+            kind[copy] = ""
+            continue
+        previous = int(rng.choice(better))
+        source[copy] = previous
+    return source

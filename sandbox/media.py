@@ -1,0 +1,137 @@
+"""The bytes of covers, sounds and clips: made on first request or ahead, kept in a folder."""
+
+from __future__ import annotations
+
+import hashlib
+import multiprocessing
+import os
+import threading
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from sandbox import encode, flaws, picture, sound
+from sandbox.topics import TOPICS
+from sandbox.videos import FPS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sandbox.world import World
+
+Kind = Literal["cover", "audio", "video"]
+SUFFIXES: dict[Kind, str] = {"cover": "jpg", "audio": "m4a", "video": "mp4"}
+FORMAT_VERSION = 1
+"""Raise it when the same world gets other bytes, so that no old folder is taken for a new one."""
+
+SMALLEST_SOUND_CLIP_BYTES = 112_000
+_GRAIN, _SMALL_GRAIN = 28, 2
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that decides a video's three files."""
+
+    cover_key: str
+    clip_key: str
+    """The original's for a duplicate: the same key makes the same bytes."""
+
+    topic: int
+    frame_count: int
+    flat_share: float
+    is_small: bool
+    exact_bytes: int
+
+
+def plan(world: World, video: int) -> Plan:
+    dealt = world.videos.flaws
+    source = int(dealt.source[video])
+    return Plan(
+        cover_key=world.videos.ids[video],
+        clip_key=world.videos.ids[source],
+        topic=int(world.videos.topic[video]),
+        frame_count=int(world.videos.frame_count[source]),
+        flat_share=float(dealt.flat_share[video]),
+        is_small=dealt.kind[source] == flaws.SMALL,
+        exact_bytes=int(dealt.exact_bytes[source]),
+    )
+
+
+def make(seed: int, planned: Plan, kind: Kind) -> bytes:
+    """Make one file of a video; the same arguments give the same bytes."""
+    topic = TOPICS[planned.topic]
+    if kind == "cover":
+        return picture.make_cover(_rng(seed, planned.cover_key, kind), topic, planned.flat_share)
+    samples = sound.make_sound(_rng(seed, planned.clip_key, "audio"), topic, planned.frame_count / FPS)
+    return encode.encode_sound(samples) if kind == "audio" else _make_clip(seed, planned, samples)
+
+
+def _make_clip(seed: int, planned: Plan, samples: np.ndarray[tuple[int], np.dtype[np.float32]]) -> bytes:
+    grain = _SMALL_GRAIN if planned.is_small or planned.exact_bytes else _GRAIN
+    rng = _rng(seed, planned.clip_key, "video")
+    body = encode.encode_clip(picture.make_frames(rng, TOPICS[planned.topic], planned.frame_count, grain), samples)
+    if planned.exact_bytes:
+        return encode.pad_mp4(body, planned.exact_bytes)
+    if not planned.is_small and len(body) < SMALLEST_SOUND_CLIP_BYTES:
+        return encode.pad_mp4(body, SMALLEST_SOUND_CLIP_BYTES + 8)
+    return body
+
+
+def _rng(seed: int, key: str, part: str) -> np.random.Generator:
+    digest = hashlib.sha256(f"{seed}/{key}/{part}".encode()).digest()
+    return np.random.default_rng(int.from_bytes(digest[:16]))
+
+
+class MediaFolder:
+    """A world's files on disk; a file is there whole or not at all."""
+
+    def __init__(self, world: World, folder: Path) -> None:
+        config = world.config
+        self._world = world
+        self._folder = folder / f"format{FORMAT_VERSION}-seed{config.seed}-videos{config.videos}"
+        self._folder.mkdir(parents=True, exist_ok=True)
+
+    def read(self, video: int, kind: Kind) -> bytes:
+        """Give a file's bytes, made now if nobody has asked before."""
+        planned = plan(self._world, video)
+        path = self._path(planned, kind)
+        if not path.exists():
+            _write_whole(path, make(self._world.config.seed, planned, kind))
+        return path.read_bytes()
+
+    def prepare(self, processes: int = 2) -> None:
+        """Make all files that are missing."""
+        wanted: dict[Path, tuple[int, Plan, Kind, Path]] = {}
+        for video in range(len(self._world.videos.ids)):
+            planned = plan(self._world, video)
+            for kind in SUFFIXES:
+                path = self._path(planned, kind)
+                if not path.exists():
+                    wanted[path] = (self._world.config.seed, planned, kind, path)
+        if not wanted:
+            return
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(processes, mp_context=context) as pool:
+            list(pool.map(_make_file, wanted.values(), chunksize=32))
+
+    def _path(self, planned: Plan, kind: Kind) -> Path:
+        key = planned.cover_key if kind == "cover" else planned.clip_key
+        return self._folder / f"{key}.{SUFFIXES[kind]}"
+
+
+def prepare(world: World, folder: Path, processes: int = 2) -> None:
+    """Make all of a world's files ahead, several at a time."""
+    MediaFolder(world, folder).prepare(processes)
+
+
+def _make_file(job: tuple[int, Plan, Kind, Path]) -> None:
+    seed, planned, kind, path = job
+    _write_whole(path, make(seed, planned, kind))
+
+
+def _write_whole(path: Path, body: bytes) -> None:
+    partial = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.part")
+    partial.write_bytes(body)
+    partial.replace(path)

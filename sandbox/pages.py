@@ -1,0 +1,138 @@
+"""The site's HTML and JSON; every title is hostile until escaped."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from functools import lru_cache
+from html import escape
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sandbox.world import World
+
+_STYLE = (
+    "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}"
+    "ul{columns:2;padding-left:1.2rem}video{width:320px;background:#eee}small{color:#666}"
+)
+_JSON_IN_HTML = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
+"""A `</script>` inside a title would end the JSON-LD block; as an escape it is the same JSON."""
+
+
+class Pages:
+    """Renders the pages of one world; the links of a page are given to it."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._item = lru_cache(maxsize=50_000)(self._render_item)
+        self._main = lru_cache(maxsize=10_000)(self._render_main)
+
+    def home(self, links: Iterable[int]) -> str:
+        items = "".join(self._item(video, "video") for video in links)
+        return _page("Sandbox", f"<h1>Sandbox</h1><p>Micro-videos made by a seed.</p><ul>{items}</ul>")
+
+    def video(self, video: int, links: Iterable[int], origin: str) -> str:
+        items = "".join(self._item(other, "related") for other in links)
+        return f"{self._main(video, origin)}<h2>Related</h2><ul>{items}</ul></body></html>"
+
+    def missing(self, status: HTTPStatus) -> str:
+        words = "This video was deleted." if status == HTTPStatus.GONE else "There is no such video."
+        return _page("Not here", f"<h1>{status.value}</h1><p>{words}</p>")
+
+    def comments(self, video: int, start: int, limit: int) -> dict[str, Any]:
+        """Give comments newest first; `start` counts those that are already behind the reader."""
+        numbers = self._world.comments.of_video(video)[::-1]
+        end = start + limit
+        return {
+            "video": self._world.videos.ids[video],
+            "total": len(numbers),
+            "comments": [self._comment(number) for number in numbers[start:end].tolist()],
+            "next": str(end) if end < len(numbers) else None,
+        }
+
+    def _comment(self, number: int) -> dict[str, Any]:
+        world = self._world
+        user = int(world.comments.user[number])
+        person = {"id": world.user_ids[user], "name": world.user_name(user)}
+        gender = world.genders[user]
+        return {
+            "id": comment_id(number),
+            "user": {**person, "gender": gender} if gender else person,
+            "text": world.comment_text(number),
+            "created_at_ms": int(world.comments.created_ms[number]),
+            "reply_count": 0,
+        }
+
+    def _render_item(self, video: int, kind: str) -> str:
+        videos = self._world.videos
+        return f'<li><a class="{kind}" href="/v/{videos.ids[video]}">{escape(videos.titles[video])}</a></li>'
+
+    def _render_main(self, video: int, origin: str) -> str:
+        """Render a video's page down to its related links."""
+        videos = self._world.videos
+        title, media = escape(videos.titles[video]), f"/media/{videos.ids[video]}"
+        tags = " ".join(f"<span>#{escape(tag)}</span>" for tag in videos.tags[video])
+        linked = json.dumps(self._linked_data(video, origin), ensure_ascii=False).translate(_JSON_IN_HTML)
+        body = (
+            f'<script type="application/ld+json">{linked}</script><p><a href="/">Sandbox</a></p><h1>{title}</h1>'
+            f'<video controls preload="none" poster="{media}/cover.jpg" src="{media}/video.mp4"></video>'
+            f"<p>{videos.likes[video]:,} likes · {videos.views[video]:,} views · "
+            f"{len(self._world.comments.of_video(video)):,} comments · {videos.duration_s(video):.1f} s</p>"
+            f"<p><small>by {escape(videos.authors[video])}, {_iso_time(videos.published_ms[video])} {tags}</small></p>"
+        )
+        return _page(title, body).removesuffix("</body></html>")
+
+    def _linked_data(self, video: int, origin: str) -> dict[str, Any]:
+        videos = self._world.videos
+        video_id, media = videos.ids[video], f"{origin}/media/{videos.ids[video]}"
+        comment_count = len(self._world.comments.of_video(video))
+        return {
+            "@context": "https://schema.org",
+            "@type": "VideoObject",
+            "identifier": video_id,
+            "url": f"{origin}/v/{video_id}",
+            "name": videos.titles[video],
+            "description": f"{videos.titles[video]} | {' '.join(videos.tags[video])}",
+            "keywords": list(videos.tags[video]),
+            "inLanguage": videos.languages[video],
+            "uploadDate": _iso_time(videos.published_ms[video]),
+            "duration": f"PT{videos.duration_s(video):.1f}S",
+            "thumbnailUrl": f"{media}/cover.jpg",
+            "contentUrl": f"{media}/video.mp4",
+            "audio": {"@type": "AudioObject", "contentUrl": f"{media}/audio.m4a"},
+            "author": {"@type": "Person", "identifier": videos.authors[video]},
+            "interactionStatistic": [
+                _counter("LikeAction", int(videos.likes[video])),
+                _counter("WatchAction", int(videos.views[video])),
+                _counter("CommentAction", comment_count),
+            ],
+            "commentCount": comment_count,
+        }
+
+
+def comment_id(number: int) -> str:
+    """Name a comment so that names sort as the comments' times do."""
+    return f"c{number:010d}"
+
+
+def _counter(action: str, count: int) -> dict[str, Any]:
+    return {
+        "@type": "InteractionCounter",
+        "interactionType": f"https://schema.org/{action}",
+        "userInteractionCount": count,
+    }
+
+
+def _iso_time(time_ms: float) -> str:
+    return datetime.fromtimestamp(float(time_ms) / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _page(title: str, body: str) -> str:
+    """Wrap a body; both arguments are HTML already."""
+    return (
+        f'<!doctype html><html><head><meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style></head>'
+        f"<body>{body}</body></html>"
+    )

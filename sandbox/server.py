@@ -1,0 +1,186 @@
+"""The site over HTTP: pages, comments, media, and a log of what was asked for."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import itertools
+import json
+from collections import Counter, OrderedDict
+from http import HTTPStatus
+from typing import TYPE_CHECKING, TextIO
+
+from aiohttp import web
+
+from sandbox import flaws, ranges
+from sandbox.links import Links
+from sandbox.media import SUFFIXES, Kind, MediaFolder
+from sandbox.pages import Pages
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    from aiohttp.typedefs import Middleware
+
+    from sandbox.world import World
+
+SERVER_NAME = "microlens-sandbox"
+DEFAULT_LIMIT, HIGHEST_LIMIT = 20, 100
+_KIND_OF_FILE: dict[str, Kind] = {f"{kind}.{suffix}": kind for kind, suffix in SUFFIXES.items()}
+_CONTENT_TYPES: dict[Kind, str] = {"cover": "image/jpeg", "audio": "audio/mp4", "video": "video/mp4"}
+_FILES_IN_MEMORY = 400
+
+
+def make_app(
+    world: World, *, frozen: bool, media_dir: Path, crawl_delay: float | None = None, log: TextIO | None = None
+) -> web.Application:
+    """Build the site; `frozen` pages depend on their address alone, others change with every visit."""
+    requests = RequestLog(log)
+    app = web.Application(middlewares=[requests.middleware()])
+    app.on_response_prepare.append(_name_server)
+    site = Site(world, MediaFolder(world, media_dir), is_frozen=frozen, crawl_delay=crawl_delay)
+    app.add_routes(
+        [
+            web.get("/", site.home),
+            web.get("/robots.txt", site.robots),
+            web.get("/v/{video_id}", site.video),
+            web.get("/api/videos/{video_id}/comments", site.comments),
+            web.get("/media/{video_id}/{file}", site.media),
+            web.get("/admin/log", requests.show),
+        ]
+    )
+    return app
+
+
+class RequestLog:
+    """Counts requests by path, the log's own aside, and writes a line for each where a file is given."""
+
+    def __init__(self, lines: TextIO | None) -> None:
+        self._counts: Counter[str] = Counter()
+        self._lines = lines
+
+    def middleware(self) -> Middleware:
+        @web.middleware
+        async def count(
+            request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+        ) -> web.StreamResponse:
+            if not request.path.startswith("/admin/"):
+                self._counts[request.path] += 1
+            status = 500
+            try:
+                response = await handler(request)
+                status = response.status
+            except web.HTTPException as stop:
+                status = stop.status
+                raise
+            finally:
+                self._write(request, status)
+            return response
+
+        return count
+
+    async def show(self, _request: web.Request) -> web.Response:
+        return web.json_response({"requests": dict(self._counts)})
+
+    def _write(self, request: web.Request, status: int) -> None:
+        if self._lines is not None:
+            agent = request.headers.get("User-Agent", "")
+            line = {"method": request.method, "target": request.path_qs, "status": status, "user_agent": agent}
+            self._lines.write(json.dumps(line) + "\n")
+            self._lines.flush()
+
+
+class Site:
+    """One handler a kind of address."""
+
+    def __init__(self, world: World, folder: MediaFolder, *, is_frozen: bool, crawl_delay: float | None) -> None:
+        self._world = world
+        self._pages = Pages(world)
+        self._links = Links(world)
+        self._files = _Files(folder)
+        self._is_frozen = is_frozen
+        self._crawl_delay = crawl_delay
+        self._visits = itertools.count(1)
+
+    async def robots(self, _request: web.Request) -> web.Response:
+        delay = "" if self._crawl_delay is None else f"Crawl-delay: {self._crawl_delay:g}\n"
+        return web.Response(text=f"User-agent: *\nDisallow: /admin/\n{delay}")
+
+    async def home(self, request: web.Request) -> web.Response:
+        refresh = _natural(request, "refresh", 0)
+        links = self._links.home(refresh if self._is_frozen else next(self._visits))
+        return _html(self._pages.home(links))
+
+    async def video(self, request: web.Request) -> web.Response:
+        video = self._find(request)
+        links = self._links.related(video, 0 if self._is_frozen else next(self._visits))
+        return _html(self._pages.video(video, links, f"{request.scheme}://{request.host}"))
+
+    async def comments(self, request: web.Request) -> web.Response:
+        video = self._find(request)
+        start = _natural(request, "cursor", 0)
+        limit = _natural(request, "limit", DEFAULT_LIMIT)
+        return web.json_response(self._pages.comments(video, start, max(1, min(limit, HIGHEST_LIMIT))))
+
+    async def media(self, request: web.Request) -> web.Response:
+        video = self._find(request)
+        kind = _KIND_OF_FILE.get(request.match_info["file"])
+        if kind is None:
+            raise web.HTTPNotFound
+        body, etag = await self._files.read(video, kind)
+        return ranges.answer(request.headers, body, etag, _CONTENT_TYPES[kind])
+
+    def _find(self, request: web.Request) -> int:
+        video = self._world.index.get(request.match_info["video_id"])
+        if video is None:
+            raise self._missing(HTTPStatus.NOT_FOUND)
+        if self._world.videos.flaws.kind[video] == flaws.DELETED:
+            # Real sites answer both ways; which way a video goes is fixed.
+            is_forgotten = video % 2 == 1 or request.path.startswith("/api/")
+            raise self._missing(HTTPStatus.NOT_FOUND if is_forgotten else HTTPStatus.GONE)
+        return video
+
+    def _missing(self, status: HTTPStatus) -> web.HTTPException:
+        answer = web.HTTPGone if status == HTTPStatus.GONE else web.HTTPNotFound
+        return answer(text=self._pages.missing(status), content_type="text/html")
+
+
+class _Files:
+    """Media bytes with their ETags; the last few hundred stay in memory."""
+
+    def __init__(self, folder: MediaFolder) -> None:
+        self._folder = folder
+        self._held: OrderedDict[tuple[int, Kind], tuple[bytes, str]] = OrderedDict()
+        self._making = asyncio.Semaphore(2)
+
+    async def read(self, video: int, kind: Kind) -> tuple[bytes, str]:
+        key = (video, kind)
+        if key not in self._held:
+            async with self._making:
+                body = await asyncio.to_thread(self._folder.read, video, kind)
+            self._held[key] = body, f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+            while len(self._held) > _FILES_IN_MEMORY:
+                self._held.popitem(last=False)
+            return self._held[key]
+        self._held.move_to_end(key)
+        return self._held[key]
+
+
+def _natural(request: web.Request, name: str, default: int) -> int:
+    """Read a query argument that is a whole number of 0 or more."""
+    given = request.query.get(name)
+    if given is None:
+        return default
+    if not (given.isascii() and given.isdigit()) or len(given) > len(str(2**31)):
+        wrong = json.dumps({"error": f"{name} must be a whole number, got {given[:40]!r}"})
+        raise web.HTTPBadRequest(text=wrong, content_type="application/json")
+    return int(given)
+
+
+def _html(text: str) -> web.Response:
+    return web.Response(text=text, content_type="text/html")
+
+
+async def _name_server(_request: web.Request, response: web.StreamResponse) -> None:
+    response.headers["Server"] = SERVER_NAME

@@ -1,0 +1,181 @@
+"""What a right pipeline finds, drops and publishes, worked out from the world and never from the pipeline."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sandbox import flaws
+from sandbox.links import Links
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from collections.abc import Set as AbstractSet
+
+    from sandbox.world import World
+
+KEPT = "kept"
+_COVER_PATH = re.compile(r"/media/([^/]+)/cover\.jpg")
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What a crawl of the frozen site finds; only seeds and related videos are collected."""
+
+    seeds: list[str]
+    related: set[str]
+    unpopular: set[str]
+    """Visited from the home page and left there: too few likes, or the target was reached before them."""
+
+    gone: set[str]
+
+    @property
+    def ids(self) -> set[str]:
+        return {*self.seeds, *self.related}
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a release of some collected videos must hold."""
+
+    kept: set[str]
+    dropped: dict[str, str]
+    interactions: set[tuple[str, str, int]]
+    """(raw user id, video id, time in ms): each user's first comment on each kept video."""
+
+    users: set[str]
+    observed: set[str]
+    """Kept videos with at least one interaction."""
+
+
+def fates(world: World) -> dict[str, str]:
+    """Give every video's fate, "kept" or the reason it is dropped for, if all videos are collected."""
+    return _fates_of(world, range(len(world.videos.ids)))
+
+
+def _fates_of(world: World, collected: Iterable[int]) -> dict[str, str]:
+    """Drop flawed videos; of those that show one clip the most liked survives, then the smallest id."""
+    ids, likes, dealt = world.videos.ids, world.videos.likes, world.videos.flaws
+    fate: dict[str, str] = {}
+    survivors: set[int] = set()
+    for video in sorted(collected, key=lambda video: (-likes[video], ids[video])):
+        kind, clip = dealt.kind[video], int(dealt.source[video])
+        if kind not in ("", flaws.DUPLICATE):
+            fate[ids[video]] = kind
+        elif clip in survivors:
+            fate[ids[video]] = flaws.DUPLICATE
+        else:
+            survivors.add(clip)
+            fate[ids[video]] = KEPT
+    return fate
+
+
+def collect_frozen(
+    world: World,
+    *,
+    run_seed: int,
+    target: int,
+    min_likes: int = flaws.POPULAR_LIKES,
+    related_per_page: int = 10,
+    depth: int = 1,
+    stale_refreshes: int = 5,
+) -> Collected:
+    """Crawl the frozen site in the head: the home page until `target` seeds, then related videos of related ones."""
+    crawl = _Crawl(world, run_seed, related_per_page)
+    seeds = crawl.find_seeds(target, min_likes, stale_refreshes)
+    related = crawl.find_related(seeds, depth)
+    names = world.videos.ids
+    return Collected(
+        seeds=[names[video] for video in seeds],
+        related={names[video] for video in related},
+        unpopular={names[video] for video in crawl.visited - set(seeds) - related},
+        gone={names[video] for video in crawl.gone},
+    )
+
+
+class _Crawl:
+    """One walk over the frozen site's links."""
+
+    def __init__(self, world: World, run_seed: int, related_per_page: int) -> None:
+        self._videos = world.videos
+        self._links = Links(world)
+        self._run_seed = run_seed
+        self._related_per_page = related_per_page
+        self.visited: set[int] = set()
+        self.gone: set[int] = set()
+
+    def find_seeds(self, target: int, min_likes: int, stale_refreshes: int) -> list[int]:
+        """Refresh the home page until there are enough seeds or nothing new comes any more."""
+        popular: list[int] = []
+        refresh = stale = 0
+        while len(popular) < target and stale < stale_refreshes:
+            fresh = [video for video in self._links.home(refresh) if video not in self.visited | self.gone]
+            live = [video for video in fresh if not self._is_gone(video)]
+            popular += [video for video in live if self._videos.likes[video] > min_likes]
+            self.visited.update(live)
+            stale = 0 if fresh else stale + 1
+            refresh += 1
+        return popular[:target]
+
+    def find_related(self, seeds: list[int], depth: int) -> set[int]:
+        """Follow each page's chosen links, level by level."""
+        found: set[int] = set()
+        level = seeds
+        for _ in range(depth):
+            chosen = {link for video in level for link in self._choose(video)}
+            level = [video for video in chosen - found - set(seeds) if not self._is_gone(video)]
+            found.update(level)
+        return found
+
+    def _choose(self, video: int) -> list[int]:
+        def lot(link: int) -> str:
+            names = f"{self._run_seed}\n{self._videos.ids[video]}\n{self._videos.ids[link]}"
+            return hashlib.sha256(names.encode()).hexdigest()
+
+        return sorted(self._links.related(video), key=lot)[: self._related_per_page]
+
+    def _is_gone(self, video: int) -> bool:
+        """Find out, and remember, whether a page is no longer there."""
+        if self._videos.flaws.kind[video] == flaws.DELETED:
+            self.gone.add(video)
+        return video in self.gone
+
+
+def expected_release(
+    world: World, collected_ids: AbstractSet[str], *, max_comments: int = 5000, min_user: int = 5
+) -> Expected:
+    """Work out the release of a collection: fates, first comments, and users with enough of them."""
+    fate = _fates_of(world, sorted(world.index[video_id] for video_id in collected_ids))
+    kept = {video_id for video_id, reason in fate.items() if reason == KEPT}
+    first = _first_comments(world, kept, max_comments)
+    counts = Counter(user for user, _ in first)
+    rows = {(world.user_ids[u], world.videos.ids[v], t) for (u, v), t in first.items() if counts[u] >= min_user}
+    return Expected(
+        kept=kept,
+        dropped={video_id: reason for video_id, reason in fate.items() if reason != KEPT},
+        interactions=rows,
+        users={user for user, _, _ in rows},
+        observed={video_id for _, video_id, _ in rows},
+    )
+
+
+def _first_comments(world: World, kept: AbstractSet[str], max_comments: int) -> dict[tuple[int, int], int]:
+    """Give (user, video) -> time of the earliest comment that is among the video's newest `max_comments`."""
+    first: dict[tuple[int, int], int] = {}
+    for video_id in sorted(kept):
+        video = world.index[video_id]
+        numbers = world.comments.of_video(video)
+        seen = numbers[max(0, len(numbers) - max_comments) :]
+        pairs = zip(world.comments.user[seen].tolist(), world.comments.created_ms[seen].tolist(), strict=True)
+        for user, created_ms in pairs:
+            first.setdefault((user, video), created_ms)
+    return first
+
+
+def collected_from_log(requests: Mapping[str, int]) -> set[str]:
+    """Give the videos whose cover was asked for, by the site's own log."""
+    matches = map(_COVER_PATH.fullmatch, requests)
+    return {match[1] for match in matches if match}

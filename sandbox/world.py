@@ -1,0 +1,108 @@
+"""The whole site as data, made from a seed: videos, users, tastes, comments, and what a perfect oracle knows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from microlens.errors import RecipeError
+from sandbox import sessions, text
+from sandbox.comments import WINDOW_MS, Comments, make_comments
+from sandbox.topics import TOPICS
+from sandbox.videos import Videos, make_videos, random_names
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+WORLD_END_MS = 1_750_000_000_000
+"""No comment is later: 2025-06-15, whatever the clock on the wall says."""
+
+FEWEST_VIDEOS, FEWEST_USERS = 30, 10
+_ALPHANUMERIC = np.frombuffer(b"abcdefghijklmnopqrstuvwxyz0123456789", np.uint8)
+_GENDERS = (None, None, "female", "male")
+
+
+@dataclass(frozen=True)
+class WorldConfig:
+    """What decides a world; two worlds of one config are the same."""
+
+    videos: int = 300
+    users: int = 4000
+    """Users with at least five videos; 15% more have fewer."""
+
+    seed: int = 7
+    shuffle_tastes: bool = False
+    """Deal the comments over the users at random: popularity and lengths stay, everything to learn goes."""
+
+    def __post_init__(self) -> None:
+        if self.videos < FEWEST_VIDEOS or self.users < FEWEST_USERS or self.seed < 0:
+            raise RecipeError(
+                f"a sandbox cannot have videos={self.videos}, users={self.users}, seed={self.seed}",
+                hint=f"ask for at least {FEWEST_VIDEOS} videos, {FEWEST_USERS} users and a seed of 0 or more",
+            )
+
+
+@dataclass(frozen=True)
+class World:
+    """Everything the site shows, and the tastes that it hides."""
+
+    config: WorldConfig
+    videos: Videos
+    comments: Comments
+    user_ids: list[str]
+    genders: list[str | None]
+    tastes: NDArray[np.float64]
+
+    @cached_property
+    def index(self) -> dict[str, int]:
+        """From a video's id to its place in every array."""
+        return {video_id: place for place, video_id in enumerate(self.videos.ids)}
+
+    def comment_text(self, comment: int) -> str:
+        topic = TOPICS[self.videos.topic[self.comments.video[comment]]]
+        return text.make_comment(topic, int(self.comments.code[comment]))
+
+    def user_name(self, user: int) -> str:
+        topic = TOPICS[user % len(TOPICS)]
+        return f"{topic.chinese[user % 6] if user % 2 else topic.english[user % 6]}_{user}"
+
+    def oracle_scores(self, users: NDArray[np.int64], history: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Give the true chance that each video is the next one; what was seen has none.
+
+        `history` (B, T) holds each user's videos, oldest first, the last one in the last column, -1 where there is
+        none; the answer is (B, videos). Exact but for users who have used up a topic.
+        """
+        videos = self.videos
+        topic_chance = self.tastes[users].copy()
+        known = history[:, -1] >= 0
+        topic_chance[known] *= 1 - sessions.STAY
+        topic_chance[known, videos.topic[history[known, -1]]] += sessions.STAY
+        free = np.broadcast_to(videos.appeal, (len(users), len(videos.ids))).copy()
+        rows, columns = np.nonzero(history >= 0)
+        free[rows, history[rows, columns]] = 0.0
+        of_topic = np.eye(videos.topic_count)[videos.topic]
+        topic_weight = free @ of_topic
+        within = free / np.maximum(topic_weight, 1e-12)[:, videos.topic]
+        explored = free / free.sum(axis=1, keepdims=True)
+        chance = sessions.EXPLORE * explored + (1 - sessions.EXPLORE) * topic_chance[:, videos.topic] * within
+        return np.asarray(chance)
+
+
+def generate(config: WorldConfig) -> World:
+    """Make the world of a config; videos do not depend on the number of users."""
+    videos_rng, users_rng, choices_rng, comments_rng = (np.random.default_rng([config.seed, part]) for part in range(4))
+    videos = make_videos(videos_rng, config.videos, WORLD_END_MS - WINDOW_MS)
+    lengths = sessions.session_lengths(users_rng, config.users, config.videos)
+    tastes = sessions.draw_tastes(users_rng, len(lengths), videos.topic_count)
+    choices = sessions.draw_choices(choices_rng, videos, tastes, lengths)
+    return World(
+        config=config,
+        videos=videos,
+        comments=make_comments(comments_rng, choices, config.videos, WORLD_END_MS, is_shuffled=config.shuffle_tastes),
+        user_ids=random_names(users_rng, len(lengths), 16, _ALPHANUMERIC),
+        genders=[_GENDERS[code] for code in users_rng.integers(0, len(_GENDERS), len(lengths)).tolist()],
+        tastes=tastes,
+    )

@@ -1,0 +1,89 @@
+import numpy as np
+import pytest
+import torch
+
+from benchmark.losses import Candidates, full_softmax, in_batch_softmax, log_frequency, log_inclusion, predicted
+
+BATCH = [[0, 3, 5, 2], [4, 3, 1, 7], [0, 0, 0, 6]]  # the last user has nothing to predict
+TARGETS = [(0, 5), (0, 2), (1, 3), (1, 1), (1, 7)]  # (user, target), in row order
+
+
+def reference_in_batch(scores, log_q):
+    """Loop over the predictions of BATCH; `scores` (N, V) over all items."""
+    losses = []
+    for row, (user, target) in enumerate(TARGETS):
+        rivals = {item for sequence in BATCH for item in sequence if item} - set(BATCH[user]) | {target}
+        corrected = {item: scores[row, item] - log_q[item] for item in rivals}
+        losses.append(np.log(np.sum(np.exp(list(corrected.values())))) - corrected[target])
+    return np.mean(losses)
+
+
+def test_in_batch_softmax_equals_its_numpy_reference():
+    """Distinct items of the batch compete, the user's own others and padding do not, log q is taken off."""
+    rng = np.random.default_rng(0)
+    scores, log_q = rng.normal(size=(len(TARGETS), 8)), np.log(rng.uniform(0.1, 1, 8))
+    candidates = Candidates.of_batch(torch.tensor(BATCH))
+
+    loss = in_batch_softmax(
+        torch.tensor(scores)[:, candidates.items],
+        candidates.column,
+        candidates.excluded,
+        torch.tensor(log_q)[candidates.items],
+    )
+
+    assert pytest.approx(reference_in_batch(scores, log_q)) == float(loss)
+
+
+def test_each_item_of_a_batch_is_a_candidate_once():
+    """Item 3, which two users met, is listed once; padding is not listed."""
+    candidates = Candidates.of_batch(torch.tensor(BATCH))
+
+    assert [1, 2, 3, 4, 5, 6, 7] == candidates.items.tolist()
+    assert [target for _, target in TARGETS] == candidates.items[candidates.column].tolist()
+
+
+def test_a_batch_without_padding_has_the_same_form():
+    """Nothing is cut off where item 0 does not occur."""
+    candidates = Candidates.of_batch(torch.tensor([[1, 2], [2, 1]]))
+
+    assert [1, 2] == candidates.items.tolist()
+    assert [[True, False], [False, True]] == candidates.excluded.tolist()
+
+
+def test_a_step_without_input_or_target_predicts_nothing():
+    """The first real item has no input before it, so it is never a target."""
+    assert [[False, True, True], [True, True, True], [False] * 3] == predicted(torch.tensor(BATCH)).tolist()
+
+
+def test_full_softmax_equals_its_numpy_reference():
+    """Cross-entropy over items 1 ... 7, of which the targets are ids."""
+    rng = np.random.default_rng(0)
+    logits, target = rng.normal(size=(5, 7)), np.array([5, 2, 3, 1, 7])
+    expected = np.mean(np.log(np.exp(logits).sum(1)) - logits[np.arange(5), target - 1])
+
+    assert pytest.approx(expected) == float(full_softmax(torch.tensor(logits), torch.tensor(target)))
+
+
+def test_log_inclusion_is_the_chance_seen_in_drawn_batches():
+    """Drawing half of the users many times finds an item of f users in 1 - 0.5^f of the batches."""
+    rng = np.random.default_rng(0)
+    users, draws = 1_000, 4_000
+    batches = rng.random((draws, users)).argsort(1)[:, : users // 2]
+    frequency = torch.tensor([0, 1, 2, 5])
+    found = [np.mean((batches < count).any(1)) for count in (1, 2, 5)]
+
+    assert pytest.approx(found, abs=0.03) == log_inclusion(frequency, 0.5)[1:].exp().tolist()
+
+
+def test_both_corrections_agree_on_rare_items():
+    """With small batches they differ by a constant, and a constant cancels in a softmax."""
+    frequency = torch.tensor([0, 1, 2, 4, 8])
+
+    difference = log_inclusion(frequency, 1e-5) - log_frequency(frequency)
+
+    assert torch.allclose(difference[1:], difference[1].expand(4), atol=1e-3)
+
+
+def test_a_batch_of_everyone_needs_no_correction():
+    """Every item is then a candidate for certain: the log of one."""
+    assert [0.0, 0.0] == log_inclusion(torch.tensor([1, 9]), 1.0).tolist()

@@ -1,0 +1,124 @@
+import pytest
+import torch
+
+from benchmark.data.split import leave_one_out
+from benchmark.models import MODELS
+from benchmark.models.items import ItemTable
+from benchmark.models.popularity import Popularity
+from benchmark.models.sasrec import SASRec
+from benchmark.models.sequence import SequenceModel
+from benchmark.settings import Settings
+from microlens.errors import RecipeError
+
+
+def small_sasrec(*, norm_first=True, dropout=0.0):
+    return SequenceModel(ItemTable(20, 8), SASRec(8, steps=6, dropout=dropout, norm_first=norm_first)).eval()
+
+
+@pytest.mark.parametrize("norm_first", [True, False])
+def test_sasrec_never_looks_ahead(norm_first):
+    """Changing the last item leaves every earlier state as it was, and changes the last."""
+    model = small_sasrec(norm_first=norm_first)
+    history = torch.tensor([[0, 3, 5, 2, 9, 11]])
+    changed = torch.tensor([[0, 3, 5, 2, 9, 12]])
+
+    before, after = model(history), model(changed)
+
+    assert torch.equal(before[:, :-1], after[:, :-1])
+    assert not torch.allclose(before[:, -1], after[:, -1])
+
+
+@pytest.mark.parametrize("norm_first", [True, False])
+def test_padding_changes_nothing(norm_first):
+    """Two zeros more on the left give the same states for the real items."""
+    model = small_sasrec(norm_first=norm_first)
+
+    short, padded = model(torch.tensor([[3, 5, 2, 9]])), model(torch.tensor([[0, 0, 3, 5, 2, 9]]))
+
+    assert torch.allclose(short, padded[:, 2:], atol=1e-6)
+
+
+def test_a_history_of_padding_alone_has_finite_scores():
+    """A row of zeros sees only itself, so that no softmax is over nothing."""
+    scores = small_sasrec().scores(torch.zeros(1, 6, dtype=torch.long))
+
+    assert bool(scores.isfinite().all())
+
+
+def test_sasrec_knows_the_order_of_items():
+    """Swapping two earlier items changes the last state: positions are used once they are learned."""
+    model = small_sasrec()
+    torch.nn.init.normal_(model.encoder.position)
+
+    one, other = model(torch.tensor([[3, 5, 2]])), model(torch.tensor([[5, 3, 2]]))
+
+    assert not torch.allclose(one[:, -1], other[:, -1])
+
+
+def test_one_block_equals_torch_own_transformer_layer():
+    """With the same weights, a pre-LN and a post-LN block equal torch.nn.TransformerEncoderLayer."""
+    for norm_first in (True, False):
+        block = SASRec(8, steps=6, blocks=1, dropout=0.0, norm_first=norm_first).blocks[0].eval()
+        reference = torch.nn.TransformerEncoderLayer(8, 2, 32, 0.0, batch_first=True, norm_first=norm_first)
+        names = {
+            "self_attn.in_proj_": "attention.query_key_value.",
+            "self_attn.out_proj.": "attention.out.",
+            "linear1.": "feed_forward.0.",
+            "linear2.": "feed_forward.2.",
+            "norm1.": "attention_norm.",
+            "norm2.": "feed_forward_norm.",
+        }
+        ours = block.state_dict()
+        reference.load_state_dict({name + kind: ours[own + kind] for name, own in names.items() for kind in KINDS})
+        x, past = torch.randn(2, 6, 8), torch.ones(6, 6, dtype=torch.bool).tril()
+
+        expected = reference(x, src_mask=~past)
+
+        assert torch.allclose(expected, block(x, past.expand(2, 1, 6, 6)), atol=1e-5)
+
+
+KINDS = ("weight", "bias")
+
+
+def test_scores_are_the_dot_product_of_state_and_item():
+    """Without a prior, a score is nothing but state · item."""
+    model = small_sasrec()
+    history = torch.tensor([[0, 0, 0, 5, 2, 9]])
+
+    expected = model(history)[0, -1] @ model.items.embedding.weight.T
+
+    assert torch.allclose(expected, model.scores(history)[0])
+
+
+def test_an_untrained_prior_ranks_like_popularity():
+    """States that say nothing leave the log frequency to decide."""
+    log_prior = torch.randn(21)
+    items = ItemTable(20, 8, log_prior=log_prior)
+
+    assert torch.equal(log_prior.expand(3, -1), items.scores(torch.zeros(3, 8)))
+
+
+def test_a_width_that_heads_cannot_share_is_refused():
+    """Ten numbers do not divide among three heads; the message has both."""
+    with pytest.raises(RecipeError, match=r"width=10 .* heads=3"):
+        SASRec(10, steps=6, heads=3)
+
+
+def test_popularity_equals_a_hand_count(interactions):
+    """Validation and test items do not count: of 1 1 2, 1 2 3 and so on only the training part does."""
+    split = leave_one_out(interactions([1, 1, 1, 1, 2, 2, 2, 3, 3, 3], [1, 2, 3, 4, 1, 5, 6, 2, 4, 5], item_count=6))
+
+    scores = Popularity(split.frequency).scores(split.test.history)
+
+    assert [[0, 2, 2, 0, 0, 0, 0]] * 3 == scores.tolist()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_scores_every_item_for_every_user(name, interactions):
+    """Scores are (users, items and padding), and every model has its sentence."""
+    split = leave_one_out(interactions([1, 1, 1, 2, 2, 2], [1, 2, 3, 4, 5, 6], item_count=6))
+
+    scores = MODELS[name].build(split, Settings(width=8)).scores(split.test.history)
+
+    assert (2, 7) == scores.shape
+    assert MODELS[name].description

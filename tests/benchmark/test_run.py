@@ -1,0 +1,156 @@
+import hashlib
+import math
+import time
+from io import StringIO
+
+import orjson
+import pytest
+import torch
+from rich.console import Console
+
+from benchmark.metrics import hit_rate, standard_error
+from benchmark.run import run_benchmark
+from microlens.errors import NotReadyError, RecipeError
+
+QUICK = {"width": 16, "blocks": 1, "epochs": 2}
+ONE_THREAD = {"threads": 1}  # two of them wait for each other where tests run side by side
+COLUMNS = {"model", "hr@10", "ndcg@10", "hr@20", "ndcg@20", "users", "items", "seed", "seconds", "parameters"}
+
+
+def hits(leaderboard):
+    return [hit_rate(leaderboard.ranks[model], 10) for model in ("popularity", "sasrec")]
+
+
+@pytest.mark.slow
+def test_sasrec_finds_tastes(tmp_path, make_world, write_release):
+    """Where users have tastes, SASRec hits at least twice as often as popularity, within 40 seconds of one core."""
+    release = write_release(tmp_path / "toy", make_world())
+    began = time.process_time()
+    leaderboard = run_benchmark(release, device="cpu", overrides=ONE_THREAD)
+    popularity, sasrec = hits(leaderboard)
+
+    assert float(sasrec.mean()) >= 2 * float(popularity.mean())
+    assert leaderboard.rows[0]["model"] == "sasrec"
+    assert time.process_time() - began < 40
+
+
+def test_sasrec_is_popularity_where_there_is_nothing_else(tmp_path, make_world, write_release):
+    """Items dealt out at random hold no taste and no order: SASRec hits as often, within two standard deviations."""
+    world = make_world(has_tastes=False)
+    popularity, sasrec = hits(run_benchmark(write_release(tmp_path / "toy", world), device="cpu", overrides=ONE_THREAD))
+    difference = sasrec - popularity
+
+    assert abs(float(difference.mean())) <= 2 * standard_error(difference)
+    assert float(popularity.mean()) > 10 / 200  # popularity itself beats chance: there was something to lose
+
+
+def test_two_runs_of_one_seed_have_the_same_rows(small_release):
+    """But for the seconds, nothing differs; another seed does."""
+    first, second, other = (
+        [row | {"seconds": 0} for row in run_benchmark(small_release, seed=seed, overrides=QUICK).rows]
+        for seed in (0, 0, 1)
+    )
+
+    assert first == second
+    assert first != other
+
+
+def test_the_paper_preset_trains(small_release):
+    """Post-LN, a bare dot product and the frequency correction run as well, here at a laptop's width."""
+    row = run_benchmark(small_release, ["sasrec"], preset="paper", overrides=QUICK).rows[0]
+
+    assert 2 == row["epochs"]
+    assert 0 < row["hr@10"] <= row["hr@20"] <= 1
+
+
+def test_the_caller_keeps_its_random_numbers_and_threads(small_release):
+    """A benchmark neither reseeds torch nor leaves it on another number of threads."""
+    threads = torch.get_num_threads()
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    torch.manual_seed(5)
+
+    run_benchmark(small_release, overrides=QUICK | {"threads": 1}, device="cpu")
+
+    assert expected == torch.rand(1)
+    assert threads == torch.get_num_threads()
+
+
+def test_progress_hears_each_epoch_of_what_learns(small_release):
+    """Events come in order; an epoch has its number, its loss and its validation metrics."""
+    heard = []
+    run_benchmark(small_release, overrides=QUICK, progress=lambda event, facts: heard.append((event, facts)))
+
+    assert ["model_started", "model_finished", "model_started", "epoch", "epoch", "model_finished"] == [
+        event for event, _ in heard
+    ]
+    assert {"model": "sasrec", "epoch": 1, "epochs": 2}.items() <= heard[3][1].items()
+    assert {"loss", "hr@10", "ndcg@10", "seconds", "best_epoch"} <= heard[3][1].keys()
+
+
+def test_reports_are_written_whole(small_release, tmp_path):
+    """Markdown and JSON lie in the folder, nothing unfinished beside them, and the JSON says how it came about."""
+    leaderboard = run_benchmark(small_release, overrides=QUICK, out=tmp_path / "new" / "folder")
+    folder = tmp_path / "new" / "folder"
+    written = orjson.loads((folder / "leaderboard.json").read_bytes())
+
+    assert ["leaderboard.json", "leaderboard.md"] == sorted(path.name for path in folder.iterdir())
+    assert leaderboard.rows == written["rows"]
+    assert COLUMNS | {"epochs", "best_epoch", "standard_error_hr@10"} == written["rows"][0].keys()
+    assert hashlib.sha256(b'{"name": "toy"}\n').hexdigest() == written["manifest_sha256"]
+    assert (300, 200, 0) == tuple(written["protocol"][name] for name in ("users", "items", "users_skipped"))
+    assert "whole history masked" in written["protocol"]["ranking"]
+    assert (16, "default", 0) == tuple(written["settings"][name] for name in ("width", "preset", "seed"))
+
+
+def test_the_markdown_has_a_line_for_each_model(small_release, tmp_path):
+    """Title, one row per model, protocol and the manifest's hash are there to be read."""
+    run_benchmark(small_release, overrides=QUICK, out=tmp_path)
+    text = (tmp_path / "leaderboard.md").read_text(encoding="utf-8")
+
+    assert text.startswith("# Leaderboard of Toy-300\n\n| model | HR@10 | NDCG@10 |")
+    assert 1 == text.count("\n| sasrec |") == text.count("\n| popularity |")
+    assert "leave-one-out" in text
+    assert hashlib.sha256(b'{"name": "toy"}\n').hexdigest() in text
+
+
+def test_the_terminal_table_has_every_model(small_release):
+    """The table is rich's own, so a terminal, a pipe and a page can show it."""
+    shown = StringIO()
+    Console(file=shown, width=160).print(run_benchmark(small_release, ["popularity"]).to_table())
+
+    assert "popularity" in shown.getvalue()
+    assert "HR@10" in shown.getvalue()
+
+
+def test_the_standard_error_is_that_of_the_hits(small_release):
+    """It is the deviation of hits over the root of users, and below one half of that root."""
+    leaderboard = run_benchmark(small_release, ["popularity"])
+    values = hit_rate(leaderboard.ranks["popularity"], 10)
+
+    assert standard_error(values) == leaderboard.rows[0]["standard_error_hr@10"]
+    assert leaderboard.rows[0]["standard_error_hr@10"] <= 0.5 / math.sqrt(300)
+
+
+def test_an_unknown_model_is_named_with_the_nearest(small_release):
+    """Nothing is read or trained before the name is known."""
+    with pytest.raises(RecipeError) as caught:
+        run_benchmark(small_release, ["sasrek"])
+
+    assert "'sasrek'" in caught.value.message
+    assert "did you mean 'sasrec'" in caught.value.hint
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:99"])
+def test_an_unusable_device_is_named_with_a_way_out(small_release, device):
+    """A device that torch does not know, or this machine does not have, is an option that cannot be used."""
+    with pytest.raises(RecipeError, match=device) as caught:
+        run_benchmark(small_release, device=device)
+
+    assert "cpu" in caught.value.hint
+
+
+def test_a_folder_that_is_no_release_is_not_ready(tmp_path):
+    """The path and the command to run stand in the message."""
+    with pytest.raises(NotReadyError, match="microlens-build release"):
+        run_benchmark(tmp_path / "nowhere")

@@ -1,0 +1,76 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from benchmark.data.split import leave_one_out
+from microlens.errors import NotReadyError
+
+SEQUENCES = st.lists(st.lists(st.integers(1, 30), max_size=20, unique=True), min_size=1, max_size=12)
+
+
+def test_the_last_item_is_the_test_and_the_one_before_it_validation(interactions):
+    """Of items 4, 5, 6, 7 a model trains on 4 and 5, is validated on 6 and tested on 7."""
+    split = leave_one_out(interactions([1] * 4, [4, 5, 6, 7], item_count=9), keep=6)
+
+    assert [[0, 0, 4, 5]] == split.train.tolist()
+    assert [[0, 0, 4, 5]] == split.validation.history.tolist()
+    assert [6] == split.validation.target.tolist()
+    assert [[0, 0, 4, 5, 6]] == split.test.history.tolist()
+    assert [7] == split.test.target.tolist()
+
+
+def test_only_the_last_items_are_kept_but_all_are_masked(interactions):
+    """Of 20 items the last 13 are kept; the seven before them are still never recommended again."""
+    split = leave_one_out(interactions([1] * 20, range(1, 21), item_count=25))
+
+    assert list(range(8, 19)) == split.train[0].tolist()
+    assert list(range(1, 19)) == split.validation.seen.mask(slice(0, 1), 26)[0].nonzero().flatten().tolist()
+    assert list(range(1, 20)) == split.test.seen.mask(slice(0, 1), 26)[0].nonzero().flatten().tolist()
+
+
+def test_users_too_short_to_split_are_counted_and_used_for_nothing(interactions):
+    """A user of two interactions is skipped: even their counts stay out of training."""
+    split = leave_one_out(interactions([1, 1, 2, 2, 2], [7, 8, 1, 2, 3], item_count=9))
+
+    assert 1 == len(split.kept)
+    assert 1 == split.skipped_user_count
+    assert [1] == split.frequency.nonzero().flatten().tolist()
+
+
+def test_a_release_of_short_users_alone_cannot_be_split(interactions):
+    """Nobody with three interactions is an error that says so, not an empty table."""
+    with pytest.raises(NotReadyError, match="none of the 2 users"):
+        leave_one_out(interactions([1, 1, 2], [1, 2, 3]))
+
+
+def test_rows_out_of_order_are_put_in_order_of_time(interactions):
+    """Time decides, not the row; equal times keep the order of the release."""
+    world = interactions([1, 1, 1, 1], [4, 3, 2, 1])
+    world = replace(world, timestamp_ms=np.array([30, 10, 10, 5]))
+
+    assert [[1, 3, 2, 4]] == leave_one_out(world, keep=4).kept.tolist()
+
+
+@given(SEQUENCES)
+@settings(deadline=None)
+def test_every_user_of_three_items_or_more_is_asked_about_once(sequences):
+    """Split users and skipped users add up, and each row ends with its user's last items."""
+    from benchmark.data.release import Interactions
+
+    user = np.repeat(np.arange(len(sequences)), [len(sequence) for sequence in sequences]) + 1
+    item = np.array([item for sequence in sequences for item in sequence], dtype=np.int64)
+    world = Interactions("any", 30, user, item, np.arange(len(item)))
+    long = [sequence for sequence in sequences if len(sequence) >= 3]
+    if not long:
+        return
+    split = leave_one_out(world, keep=5)
+
+    assert [([0] * 5 + sequence)[-5:] for sequence in long] == split.kept.tolist()
+    assert sum(1 for sequence in sequences if sequence) == len(split.kept) + split.skipped_user_count
+    for row, sequence in enumerate(long):
+        seen = split.test.seen.mask(slice(row, row + 1), 31)[0].nonzero().flatten()
+        assert torch.equal(torch.tensor(sorted(sequence[:-1])), seen)
