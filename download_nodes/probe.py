@@ -164,7 +164,10 @@ def _read_video(container: InputContainer) -> StreamFacts:
     # The size may change inside the stream; threads cost more than a few frames do.
     codec.options = {"max_pixels": str(MAX_PIXELS)}
     codec.thread_count = 1
-    return _decode_video(container, stream, facts)
+    try:
+        return _decode_video(container, stream, facts)
+    except av.FFmpegError:
+        return replace(facts, error="broken")
 
 
 def _decode_video(container: InputContainer, stream: VideoStream, facts: StreamFacts) -> StreamFacts:

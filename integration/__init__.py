@@ -1,0 +1,1 @@
+"""The integration node: parts of all nodes in; consistent tables, then a release, out."""

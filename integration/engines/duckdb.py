@@ -1,0 +1,83 @@
+"""DuckDB, embedded: the default engine."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Self
+
+import duckdb
+import pyarrow.parquet as pq
+
+from integration.steps import step_sql
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    import pyarrow as pa
+
+    from microlens.settings import Settings
+
+
+class DuckEngine:
+    """Runs steps over Parquet files and Arrow tables, within a memory limit, spilling to a folder of its own."""
+
+    def __init__(self, settings: Settings, temporary: Path) -> None:
+        temporary.mkdir(parents=True, exist_ok=True)
+        self._connection = duckdb.connect(
+            config={
+                "memory_limit": settings.memory_limit,
+                "threads": settings.threads,
+                "temp_directory": str(temporary),
+                "preserve_insertion_order": True,
+                # A step names its inputs; it must not find anything else on this machine.
+                "python_enable_replacements": False,
+            }
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    def add_files(self, name: str, paths: Sequence[Path], schema: pa.Schema) -> None:
+        """Make Parquet files readable as one table; no files make an empty one."""
+        if not paths:
+            self.add_table(name, schema.empty_table())
+            return
+        listed = ", ".join(_quoted(str(path)) for path in paths)
+        self._execute(f"CREATE OR REPLACE VIEW {name} AS SELECT * FROM read_parquet([{listed}])")
+
+    def add_table(self, name: str, table: pa.Table) -> None:
+        self._connection.register(name, table)
+
+    def run(self, step: str, output: Path, parameters: Mapping[str, object] | None = None) -> int:
+        """Materialise a step to `output`, and make it readable by its name; gives its rows."""
+        output.parent.mkdir(parents=True, exist_ok=True)
+        temporary = output.with_name(output.name + ".tmp")
+        select = _bound(step_sql(step), parameters or {})
+        self._execute(f"COPY ({select}) TO {_quoted(str(temporary))} (FORMAT parquet, COMPRESSION zstd)")
+        temporary.replace(output)
+        self._execute(f"CREATE OR REPLACE VIEW {step} AS SELECT * FROM read_parquet({_quoted(str(output))})")
+        return int(pq.read_metadata(output).num_rows)
+
+    def query(self, sql: str) -> pa.Table:
+        return self._connection.sql(sql).to_arrow_table()
+
+    def _execute(self, sql: str) -> None:
+        self._connection.execute(sql).fetchall()  # an unread result would block the connection
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _bound(sql: str, parameters: Mapping[str, object]) -> str:
+    """Put parameters in as literals: COPY takes no bound ones. They are the recipe's own numbers and words."""
+
+    def literal(match: re.Match[str]) -> str:
+        value = parameters[match.group(1)]
+        return str(value) if isinstance(value, (int, float)) else _quoted(str(value))
+
+    return re.sub(r"(?<!:):([a-z_]+)", literal, sql)

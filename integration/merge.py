@@ -1,0 +1,203 @@
+"""From the parts of all nodes to consistent tables: verdicts, items, interactions, users.
+
+The same inputs and recipe are not merged twice. Every table is written whole and renamed; the manifest comes last.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from filtering.verdict import Measured, Thresholds, decide
+from integration.engines.duckdb import DuckEngine
+from microlens import __version__
+from microlens.errors import NotReadyError
+from microlens.manifest import MANIFEST_NAME, Manifest, describe_output, read_manifest, write_manifest
+from microlens.parts import write_table
+from microlens.tables import CRAWLED_COMMENTS, CRAWLED_VIDEOS, MEASUREMENTS, VERDICTS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from microlens.recipe import Recipe
+    from microlens.runs import Run
+    from microlens.settings import Settings
+
+_PAGE = pa.schema(
+    [
+        ("video_id", pa.string()),
+        ("failure", pa.string()),
+        ("refusal", pa.string()),
+        ("like_count", pa.int64()),
+        ("has_cover", pa.bool_()),
+        ("has_video", pa.bool_()),
+    ]
+)
+_SELECTION = pa.schema([("video_id", pa.string()), ("stage", pa.string()), ("depth", pa.int32())])
+_FAILURE = pa.schema([("name", pa.string()), ("reason", pa.string())])
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What the ledger lists, as tables in a fixed order."""
+
+    pages: pa.Table
+    selections: pa.Table
+    assets: pa.Table
+    failures: pa.Table
+    video_parts: tuple[Path, ...]
+    comment_parts: tuple[Path, ...]
+    hashes: dict[str, str]
+
+
+def integrate(run: Run, settings: Settings, on_step: Callable[[str], None] = lambda _: None) -> tuple[Manifest, bool]:
+    """Merge what the nodes committed; gives the manifest, and whether anything had to be done."""
+    inputs = _read_inputs(run)
+    if inputs.pages.num_rows == 0:
+        raise NotReadyError(f"nothing is crawled yet in {run.folder}", hint="run `microlens-build crawl` first")
+    known = _finished(run, inputs)
+    if known is not None:
+        return known, False
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    folder = run.integrated
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / MANIFEST_NAME).unlink(missing_ok=True)
+    rows: dict[str, int] = {}
+    with DuckEngine(settings, run.folder / "tmp") as engine:
+        _add_inputs(engine, inputs)
+        for step in ("videos", "measured"):
+            on_step(step)
+            rows[step] = engine.run(step, folder / f"{step}.parquet")
+        on_step("verdicts")
+        verdicts = _decide(engine.query("SELECT * FROM measured ORDER BY video_id"), run.recipe)
+        write_table(folder / "verdicts.parquet", verdicts)
+        engine.add_files("verdicts", [folder / "verdicts.parquet"], VERDICTS)
+        rows["verdicts"] = verdicts.num_rows
+        parameters = {"max_per_video": run.recipe.comments.max_per_video, "seed": run.recipe.seed}
+        for step in ("items", "interactions", "users"):
+            on_step(step)
+            rows[step] = engine.run(step, folder / f"{step}.parquet", parameters)
+    manifest = Manifest(
+        stage="integrate",
+        run_id=run.run_id,
+        code_version=__version__,
+        recipe_sha256=_recipe_hash(run.recipe),
+        inputs=inputs.hashes,
+        outputs=tuple(describe_output(folder, folder / f"{name}.parquet", rows=count) for name, count in rows.items()),
+        counters=_funnel(inputs, verdicts, rows),
+        started_at=started,
+        finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    write_manifest(folder, manifest)
+    return manifest, True
+
+
+def read_integrated(run: Run) -> Manifest:
+    return read_manifest(run.integrated, next_step=f"run `microlens-build integrate {run.run_id}` first")
+
+
+def _finished(run: Run, inputs: Inputs) -> Manifest | None:
+    try:
+        known = read_integrated(run)
+    except NotReadyError:
+        return None
+    is_same = (known.inputs, known.recipe_sha256, known.code_version) == (
+        inputs.hashes,
+        _recipe_hash(run.recipe),
+        __version__,
+    )
+    return known if is_same else None
+
+
+def _recipe_hash(recipe: Recipe) -> str:
+    """What of the recipe decides the integrated tables."""
+    relevant = recipe.model_dump(mode="json", include={"platform", "seed", "filters", "comments", "seeds"})
+    return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()
+
+
+def _read_inputs(run: Run) -> Inputs:
+    ledger = run.ledger
+    pages = [
+        {
+            **{name: getattr(page, name) for name in ("video_id", "failure", "refusal", "like_count")},
+            "has_cover": any(link.kind == "cover" for link in page.media),
+            "has_video": any(link.kind == "video" for link in page.media),
+        }
+        for page in ledger.pages()
+    ]
+    failures = {row["name"]: row["reason"] for row in ledger.final_failures("media")}
+    tables = {
+        "page": pa.Table.from_pylist(pages, schema=_PAGE),
+        "selection": pa.Table.from_pylist([asdict(row) for row in ledger.selections()], schema=_SELECTION),
+        "asset": pa.Table.from_pylist(ledger.assets(), schema=MEASUREMENTS),
+        "failure": pa.Table.from_pylist(
+            [{"name": name, "reason": reason} for name, reason in sorted(failures.items())], schema=_FAILURE
+        ),
+    }
+    parts = {kind: ledger.parts(kind) for kind in ("videos", "comments")}
+    hashes = {name: _table_hash(table) for name, table in tables.items()}
+    hashes |= {f"{kind}_parts": _digest(sorted(part.sha256 for part in parts[kind])) for kind in parts}
+    return Inputs(
+        pages=tables["page"],
+        selections=tables["selection"],
+        assets=tables["asset"],
+        failures=tables["failure"],
+        video_parts=tuple(run.folder / part.path for part in parts["videos"]),
+        comment_parts=tuple(run.folder / part.path for part in parts["comments"]),
+        hashes=hashes,
+    )
+
+
+def _table_hash(table: pa.Table) -> str:
+    return _digest([json.dumps(row, sort_keys=True) for row in table.to_pylist()])
+
+
+def _digest(lines: list[str]) -> str:
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _add_inputs(engine: DuckEngine, inputs: Inputs) -> None:
+    engine.add_files("crawled_videos", inputs.video_parts, CRAWLED_VIDEOS)
+    engine.add_files("crawled_comments", inputs.comment_parts, CRAWLED_COMMENTS)
+    engine.add_table("page", inputs.pages)
+    engine.add_table("selection", inputs.selections)
+    engine.add_table("asset", inputs.assets)
+    engine.add_table("failure", inputs.failures)
+
+
+def _decide(measured: pa.Table, recipe: Recipe) -> pa.Table:
+    filters = recipe.filters
+    thresholds = Thresholds(
+        min_title_characters=filters.min_title_characters,
+        max_cover_share=filters.max_cover_share,
+        min_video_bytes=filters.min_video_bytes,
+    )
+    rows = (Measured(**row) for row in measured.to_pylist())
+    verdicts = decide(rows, thresholds, min_likes=recipe.seeds.min_likes)
+    return pa.Table.from_pylist([asdict(verdict) for verdict in verdicts], schema=VERDICTS)
+
+
+def _funnel(inputs: Inputs, verdicts: pa.Table, rows: dict[str, int]) -> dict[str, Any]:
+    """Found, fetched, dropped for which reason, kept: each video is counted once in each line."""
+    reasons: dict[str, int] = {}
+    for reason in verdicts["reason"].to_pylist():
+        if reason is not None:
+            reasons[reason] = reasons.get(reason, 0) + 1
+    fetched = {row["video_id"] for row in inputs.assets.to_pylist() if row["kind"] == "video"}
+    kept = rows["items"]
+    if kept + sum(reasons.values()) != rows["verdicts"]:
+        raise AssertionError(f"{rows['verdicts']} videos were judged, {kept} kept, {sum(reasons.values())} dropped")
+    return {
+        "found": inputs.pages.num_rows,
+        "fetched": len(fetched),
+        "dropped": dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0]))),
+        "kept": kept,
+        "interactions": rows["interactions"],
+        "users": rows["users"],
+    }

@@ -1,0 +1,186 @@
+"""What is published: releases/<name>/ with data/, media/, README.md, and the manifest written last.
+
+`data/` depends on the inputs, the recipe and the key alone: no clock, no machine's name, so the same run gives the
+same bytes whatever happened on the way. A media file's second name is a hard link into the run's store.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from integration.anonymise import ITEM_IDS, USER_IDS, assign_ids
+from integration.card import card, statistics
+from microlens import __version__
+from microlens.errors import CorruptDataError, NotReadyError
+from microlens.manifest import (
+    Manifest,
+    Output,
+    describe_output,
+    read_manifest,
+    write_manifest,
+)
+from microlens.parts import write_table
+from microlens.tables import COMMENTS, INTERACTIONS, ITEMS, USERS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from integration.engines.duckdb import DuckEngine
+    from microlens.runs import Run
+
+_SUFFIXES = {
+    "image/jpeg": ".jpg",
+    "image/png": ".png",
+    "image/webp": ".webp",
+    "image/gif": ".gif",
+    "video/mp4": ".mp4",
+    "video/webm": ".webm",
+    "video/x-matroska": ".mkv",
+    "audio/mp4": ".m4a",
+    "audio/mpeg": ".mp3",
+    "audio/ogg": ".ogg",
+    "audio/aac": ".aac",
+}
+_FOLDERS = {"cover": "covers", "video": "videos", "audio": "audios"}
+_TABLES = {
+    "items": ("release_items", ITEMS),
+    "interactions": ("release_interactions", INTERACTIONS),
+    "users": ("release_users", USERS),
+    "comments": ("release_comments", COMMENTS),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ReleasePlan:
+    name: str
+    users: int
+    min_user: int
+    timestamps: str
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltRelease:
+    name: str
+    path: Path
+    counts: dict[str, Any]
+    is_new: bool
+    """False if the very same release stood there already."""
+
+
+def build_release(
+    run: Run, engine: DuckEngine, plan: ReleasePlan, integrated: Manifest, on_step: Callable[[str], None]
+) -> BuiltRelease:
+    """Write the release, unless the same one is finished already."""
+    folder = run.release_folder(plan.name)
+    inputs = {"integrated": _hash_of(integrated), "plan": repr(asdict(plan))}
+    known = _finished(folder, inputs)
+    if known is not None:
+        return BuiltRelease(plan.name, folder, known.counters, is_new=False)
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    shutil.rmtree(folder, ignore_errors=True)
+    work = run.folder / "tmp" / f"release-{plan.name}"
+    shutil.rmtree(work, ignore_errors=True)
+    on_step("users and items")
+    engine.run(
+        "sampled_users",
+        work / "sampled_users.parquet",
+        {"users": plan.users, "min_user": plan.min_user},
+    )
+    engine.run("observed_items", work / "observed_items.parquet")
+    links = _assign(run, engine, plan)
+    outputs = []
+    for name, (step, schema) in _TABLES.items():
+        on_step(name)
+        engine.run(step, work / f"{name}.parquet", {"timestamps": plan.timestamps})
+        outputs.append(_publish(work / f"{name}.parquet", folder, schema))
+    on_step("media")
+    outputs += _link_media(run, folder, links)
+    counts = statistics(folder / "data")
+    funnel = integrated.counters
+    (folder / "README.md").write_text(card(plan, run.recipe, funnel, counts), encoding="utf-8")
+    manifest = Manifest(
+        stage="release",
+        run_id=run.run_id,
+        code_version=__version__,
+        recipe_sha256=run.recipe.sha256,
+        inputs=inputs,
+        outputs=(*outputs, describe_output(folder, folder / "README.md")),
+        counters=counts,
+        started_at=started,
+        finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    write_manifest(folder, manifest)
+    shutil.rmtree(work, ignore_errors=True)
+    return BuiltRelease(plan.name, folder, counts, is_new=True)
+
+
+def _finished(folder: Path, inputs: dict[str, str]) -> Manifest | None:
+    try:
+        known = read_manifest(folder, next_step="build the release")
+    except (NotReadyError, CorruptDataError):
+        return None
+    return known if known.inputs == inputs and known.code_version == __version__ else None
+
+
+def _hash_of(integrated: Manifest) -> str:
+    return hashlib.sha256(repr([(output.path, output.sha256) for output in integrated.outputs]).encode()).hexdigest()
+
+
+def _assign(run: Run, engine: DuckEngine, plan: ReleasePlan) -> list[tuple[str, str]]:
+    """Give users and items their public ids; gives what is to be linked: (sha256, path in the release)."""
+    private = run.folder / "private" / "ids" / plan.name
+    users = engine.query("SELECT user_key FROM sampled_users ORDER BY user_key")["user_key"].to_pylist()
+    user_ids = assign_ids(private / "users.parquet", users, USER_IDS, run.pseudonyms)
+    engine.add_table(
+        "user_ids",
+        pa.table([pa.array(user_ids, pa.binary(16)), pa.array(user_ids.values(), pa.int32())], schema=USER_IDS),
+    )
+    items = engine.query("SELECT items.* FROM items JOIN observed_items USING (video_id) ORDER BY video_id").to_pylist()
+    item_ids = assign_ids(private / "items.parquet", [i["video_id"] for i in items], ITEM_IDS, run.pseudonyms)
+    rows, links = [], []
+    for item in items:
+        paths = dict(_paths(item, item_ids[item["video_id"]]))
+        rows.append(
+            {"video_id": item["video_id"], "item_id": item_ids[item["video_id"]]}
+            | {f"{kind}_path": paths.get(kind) for kind in _FOLDERS}
+        )
+        links += [(item[f"{kind}_sha256"], path) for kind, path in paths.items()]
+    schema = pa.schema([*ITEM_IDS, *(pa.field(f"{kind}_path", pa.string()) for kind in _FOLDERS)])
+    engine.add_table("item_ids", pa.Table.from_pylist(rows, schema=schema))
+    return links
+
+
+def _paths(item: dict[str, Any], item_id: int) -> Iterator[tuple[str, str]]:
+    for kind, folder in _FOLDERS.items():
+        if item[f"{kind}_sha256"] is not None:
+            yield kind, f"media/{folder}/{item_id}{_suffix(kind, item[f'{kind}_mime'])}"
+
+
+def _suffix(kind: str, mime: str) -> str:
+    # An MP4 that holds sound alone has no type of its own in its head.
+    return ".m4a" if (kind, mime) == ("audio", "video/mp4") else _SUFFIXES.get(mime, ".bin")
+
+
+def _publish(step_output: Path, folder: Path, schema: pa.Schema) -> Output:
+    """Write a step's rows under the public schema, whose columns are described in the file itself."""
+    table = pq.read_table(step_output)
+    path = folder / "data" / step_output.name
+    write_table(path, table.select(schema.names).cast(schema))
+    return describe_output(folder, path, rows=table.num_rows)
+
+
+def _link_media(run: Run, folder: Path, links: list[tuple[str, str]]) -> list[Output]:
+    outputs = []
+    for sha256, name in sorted(links, key=lambda link: link[1]):
+        path = folder / name
+        run.store.link(sha256, path)
+        outputs.append(describe_output(folder, path, sha256=sha256))
+    return outputs

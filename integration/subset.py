@@ -1,0 +1,94 @@
+"""Draws users, and makes a release of them: the paper's MicroLens-100K and its kin.
+
+Users are drawn uniformly by a seeded hash among those with enough interactions, so a smaller draw of the same seed
+lies within every larger one; items that none of them commented on are left out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+
+from integration.engines.duckdb import DuckEngine
+from integration.merge import read_integrated
+from integration.release import ReleasePlan, build_release
+from microlens.errors import TooFewUsersError
+from microlens.tables import CRAWLED_COMMENTS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from integration.release import BuiltRelease
+    from microlens.recipe import Release
+    from microlens.runs import Run
+    from microlens.settings import Settings
+
+log = structlog.get_logger()
+
+_ALL = 2**62
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """What a subset is asked for."""
+
+    users: int | None = None
+    """How many; None takes all that are eligible."""
+    min_user: int = 5
+    """Fewest interactions of an eligible user."""
+    name: str | None = None
+    """Of the release; None names it by the run and the users that it really has."""
+    timestamps: str = "exact"
+    is_strict: bool = False
+    """Fail, rather than warn, if fewer users are eligible than asked for."""
+
+    @classmethod
+    def of(cls, release: Release) -> Draw:
+        return cls(release.users, release.min_user, release.name, release.timestamps)
+
+
+def subset(run: Run, settings: Settings, draw: Draw, on_step: Callable[[str], None] = lambda _: None) -> BuiltRelease:
+    """Draw users and publish them; TooFewUsersError in strict mode if there are not enough."""
+    integrated = read_integrated(run)
+    with DuckEngine(settings, run.folder / "tmp") as engine:
+        for name in ("videos", "verdicts", "items", "interactions", "users"):
+            engine.add_files(name, [run.integrated / f"{name}.parquet"], CRAWLED_COMMENTS)
+        parts = [run.folder / part.path for part in run.ledger.parts("comments")]
+        engine.add_files("crawled_comments", parts, CRAWLED_COMMENTS)
+        eligible = _count_eligible(engine, draw)
+        taken = min(draw.users or eligible, eligible)
+        _check(draw, eligible, run)
+        plan = ReleasePlan(
+            name=draw.name or f"{run.run_id}-{short_count(taken)}",
+            users=taken,
+            min_user=draw.min_user,
+            timestamps=draw.timestamps,
+        )
+        return build_release(run, engine, plan, integrated, on_step)
+
+
+def short_count(count: int) -> str:
+    """100000 -> 100K, 1000000 -> 1M, 2870 -> 2870: as the paper names its subsets."""
+    for size, letter in ((1_000_000, "M"), (1_000, "K")):
+        if count >= size and count % size == 0:
+            return f"{count // size}{letter}"
+    return str(count)
+
+
+def _count_eligible(engine: DuckEngine, draw: Draw) -> int:
+    table = engine.query(f"SELECT count(*) AS n FROM users WHERE interaction_count >= {draw.min_user:d}")
+    return int(table["n"][0].as_py())
+
+
+def _check(draw: Draw, eligible: int, run: Run) -> None:
+    if draw.users is None or draw.users <= eligible:
+        return
+    message = (
+        f"{draw.users} users were asked for; the run {run.run_id!r} has {eligible} "
+        f"with at least {draw.min_user} interactions"
+    )
+    if draw.is_strict:
+        raise TooFewUsersError(message, hint="ask for fewer, lower --min-user, or crawl more videos")
+    log.warning("fewer_users", asked=draw.users, eligible=eligible, min_user=draw.min_user)

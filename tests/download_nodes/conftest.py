@@ -1,0 +1,67 @@
+"""Small real media, made on the spot."""
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+
+def _noise(seed, height=72, width=96):
+    """A picture with large and small forms, as photographs have."""
+    random = np.random.default_rng(seed)
+    layers = [
+        Image.fromarray(random.integers(0, 256, (side, side, 3), dtype=np.uint8)).resize(
+            (width, height), Image.Resampling.BICUBIC
+        )
+        for side in (8, 32)
+    ]
+    return np.asarray(Image.blend(*layers, 0.5))
+
+
+def _make_cover(path, picture=None, **options):
+    Image.fromarray(_noise(1) if picture is None else picture).save(path, **options)
+    return path
+
+
+def _make_video(path, *, seconds=2, rate=25, video="libx264", audio="aac", container="mp4", options=None):
+    """Moving noise with a tone; `video=None` or `audio=None` leaves that stream out."""
+    with av.open(str(path), "w", format=container, options=options or {}) as out:
+        pictures = out.add_stream(video, rate=rate, width=96, height=72, pix_fmt="yuv420p") if video else None
+        sound = out.add_stream(audio, rate=48_000, layout="mono") if audio else None
+        for number in range(seconds * rate):
+            if pictures:
+                out.mux(pictures.encode(av.VideoFrame.from_ndarray(_noise(number), format="rgb24")))
+            if sound:
+                out.mux(sound.encode(_tone(number, 48_000 // rate)))
+        for stream in (pictures, sound):
+            if stream:
+                out.mux(stream.encode())
+    return path
+
+
+def _tone(number, samples):
+    wave = np.sin(np.arange(number * samples, (number + 1) * samples) / 20).astype(np.float32)[None]
+    frame = av.AudioFrame.from_ndarray(wave, format="fltp", layout="mono")
+    frame.rate, frame.pts = 48_000, number * samples
+    return frame
+
+
+@pytest.fixture(scope="session")
+def noise():
+    return _noise
+
+
+@pytest.fixture(scope="session")
+def make_cover():
+    return _make_cover
+
+
+@pytest.fixture(scope="session")
+def make_video():
+    return _make_video
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory):
+    """Two seconds of H.264 and AAC, its index at the front as sites serve it."""
+    return _make_video(tmp_path_factory.mktemp("clip") / "clip.mp4", options={"movflags": "faststart"})
