@@ -7,6 +7,7 @@ the ledger is the truth, and the frontier is rebuilt from it whenever a run goes
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import shutil
 import subprocess
 import tempfile
@@ -26,12 +27,35 @@ _START_TIMEOUT_S = 10.0
 
 
 @contextlib.contextmanager
-def redis_server(url: str | None) -> Iterator[str]:
-    """Give the URL of a Redis that answers: the one at `url`, or one started for the length of the block."""
+def redis_server(url: str | None, *, lock: Path | None = None) -> Iterator[str]:
+    """Give the URL of a Redis that answers: the one at `url`, or one started for the length of the block.
+
+    Processes that work on one run must share one server, or they would not share a host's budget; so an embedded
+    server is started only by the holder of `lock`.
+    """
     if url is not None:
         check_redis(url)
         yield url
         return
+    with _exclusive(lock) if lock is not None else contextlib.nullcontext(), _started() as started:
+        yield started
+
+
+@contextlib.contextmanager
+def _exclusive(lock: Path) -> Iterator[None]:
+    with lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise RedisUnreachableError(
+                f"another process works on the run in {lock.parent} with an embedded Redis of its own",
+                hint="wait until it ends, or start a Redis and set MICROLENS_REDIS_URL for both",
+            ) from error
+        yield
+
+
+@contextlib.contextmanager
+def _started() -> Iterator[str]:
     # A Unix socket's path may have 107 bytes, so the folder is the system's own temporary one.
     with tempfile.TemporaryDirectory(prefix="microlens-redis-") as folder:
         socket_path = Path(folder) / "redis.sock"

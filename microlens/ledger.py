@@ -354,7 +354,7 @@ class Ledger:
         """Failed attempts by reason, final or not."""
         query = sa.select(failure_table.c.reason, sa.func.count()).group_by(failure_table.c.reason)
         with self._engine.connect() as connection:
-            return {row[0]: row[1] for row in connection.execute(query)}  # noqa: C416 - a Row is no pair to mypy
+            return {row[0]: row[1] for row in connection.execute(query)}
 
     def progress(self) -> dict[str, int]:
         """How many rows each table has: what `status` and the progress bar show."""

@@ -1,0 +1,44 @@
+"""The command line: `microlens-build`. One command a file, no logic; a stage's imports stay inside its command."""
+
+from __future__ import annotations
+
+import sys
+from typing import NoReturn
+
+import typer
+
+from microlens.cli import benchmark, crawl, demo, doctor, integrate, run, status, subset, work
+from microlens.errors import MicrolensError
+
+BUG_EXIT_CODE = 70
+
+app = typer.Typer(
+    name="microlens-build",
+    help="Turn a micro-video site into a published recommendation dataset and a leaderboard on it.",
+    epilog="Exit codes: 0 done, 2 recipe or option, 3 an earlier stage is not finished, 4 too few users (--strict), "
+    "5 site or Redis unreachable, 6 a page has changed, 7 another pseudonym key, 8 corrupt data, 70 a bug.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for command in (demo, run, crawl, work, integrate, subset, benchmark, status, doctor):
+    app.command(command.NAME)(command.command)
+
+
+def main() -> NoReturn:
+    """Run the command line; an expected error is one plain message and its own exit code, a bug keeps its traceback."""
+    try:
+        app(standalone_mode=True)
+    except MicrolensError as error:
+        sys.stderr.write(f"microlens-build: {error}\n")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.stderr.write("microlens-build: stopped; run the same command again to go on\n")
+        sys.exit(130)
+    except Exception:  # noqa: BLE001 - the last stop: a bug is shown whole and has its own exit code
+        import traceback
+
+        traceback.print_exc()
+        sys.stderr.write("microlens-build: this is a bug; please report it with the lines above\n")
+        sys.exit(BUG_EXIT_CODE)
+    sys.exit(0)

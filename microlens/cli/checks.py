@@ -1,0 +1,91 @@
+"""What `doctor` looks at: each check says what it found and, where it fails, what to do."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from microlens.errors import MicrolensError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from microlens.settings import Settings
+
+_LEAST_FREE_BYTES = 2 << 30
+
+_EXTRAS = {
+    "crawl": ("scrapy", "parsel"),
+    "node": ("aiohttp", "av", "cv2", "rq", "uvloop"),
+    "build": ("duckdb",),
+    "bench": ("torch",),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    name: str
+    is_fine: bool
+    found: str
+    hint: str = ""
+
+
+def check_machine(settings: Settings) -> list[Check]:
+    return [_python(), *_packages(), _redis(settings), _encoder(), _folder(settings), _disk(settings)]
+
+
+def _python() -> Check:
+    return Check("python", sys.version_info >= (3, 11), sys.version.split()[0], "install Python 3.11 or newer")
+
+
+def _packages() -> Iterator[Check]:
+    for extra, modules in _EXTRAS.items():
+        missing = [name for name in modules if not _is_importable(name)]
+        found = f"missing: {', '.join(missing)}" if missing else "installed"
+        yield Check(f"extra {extra}", not missing, found, f"pip install 'microlens-build[{extra}]'")
+
+
+def _is_importable(name: str) -> bool:
+    try:
+        importlib.import_module(name)
+    except ImportError:
+        return False
+    return True
+
+
+def _redis(settings: Settings) -> Check:
+    from microlens.embedded import redis_server
+
+    try:
+        with redis_server(settings.redis_url):
+            return Check("redis", is_fine=True, found=settings.redis_url or "embedded")
+    except MicrolensError as error:
+        return Check("redis", is_fine=False, found=error.message, hint=error.hint)
+
+
+def _encoder() -> Check:
+    try:
+        av = importlib.import_module("av")
+        av.codec.Codec("h264", "r")
+        av.codec.Codec("aac", "r")
+    except (ImportError, ValueError) as error:
+        return Check("ffmpeg", is_fine=False, found=str(error), hint="pip install --upgrade av")
+    return Check("ffmpeg", is_fine=True, found=f"PyAV {av.__version__} decodes H.264 and AAC")
+
+
+def _folder(settings: Settings) -> Check:
+    folder = settings.runs_dir.resolve()
+    nearest = next(path for path in (folder, *folder.parents) if path.exists())
+    return Check("runs folder", os.access(nearest, os.W_OK), str(folder), "set MICROLENS_RUNS_DIR to a writable folder")
+
+
+def _disk(settings: Settings) -> Check:
+    folder = settings.runs_dir.resolve()
+    free = shutil.disk_usage(next(path for path in (folder, *folder.parents) if path.exists())).free
+    return Check(
+        "disk", free >= _LEAST_FREE_BYTES, f"{free / 2**30:.1f} GiB free", "free some space, or set MICROLENS_RUNS_DIR"
+    )

@@ -1,0 +1,23 @@
+"""`microlens-build doctor`."""
+
+from __future__ import annotations
+
+import typer
+
+from microlens.cli.options import AsJson
+
+NAME = "doctor"
+
+
+def command(*, as_json: AsJson = False) -> None:
+    """Check this machine: Python, packages, Redis, FFmpeg, disk space, the folder for runs.
+
+    microlens-build doctor
+    """
+    from microlens.cli.checks import check_machine
+    from microlens.cli.output import print_checks
+    from microlens.settings import Settings
+
+    checks = check_machine(Settings())
+    print_checks(checks, as_json=as_json)
+    raise typer.Exit(0 if all(check.is_fine for check in checks) else 1)

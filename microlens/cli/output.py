@@ -1,0 +1,175 @@
+"""What a command shows: progress on standard error, results on standard output."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from rich.table import Table
+
+    from benchmark.report import Leaderboard
+    from integration.release import BuiltRelease
+    from microlens.cli.checks import Check
+    from microlens.cli.pipeline import RunResult
+    from microlens.runs import Run
+
+_LIVE_EVERY_S = 0.25
+_LINE_EVERY_S = 5.0
+
+
+class Reporter:
+    """Progress: one line that moves on a terminal, a plain line every few seconds in a log."""
+
+    def __init__(self) -> None:
+        self._is_live = sys.stderr.isatty()
+        self._every_s = _LIVE_EVERY_S if self._is_live else _LINE_EVERY_S
+        self._last = 0.0
+        self._stage = ""
+        self._began = time.monotonic()
+
+    def tick(self, stage: str, facts: Callable[[], Mapping[str, Any]]) -> None:
+        """Show where a stage is, if it is time to; `facts` is asked only then."""
+        now = time.monotonic()
+        if stage == self._stage and now - self._last < self._every_s:
+            return
+        self._stage, self._last = stage, now
+        self._write(f"{stage}: {_line(facts())}", is_last=False)
+
+    def done(self, stage: str, facts: Mapping[str, Any]) -> None:
+        self._stage = ""
+        self._write(f"{stage}: {_line(facts)}", is_last=True)
+
+    def training(self, event: str, facts: Mapping[str, object]) -> None:
+        """Progress of the benchmark (benchmark.run_benchmark's `progress`)."""
+        shown = {name: value for name, value in facts.items() if not isinstance(value, (list, dict))}
+        if event == "epoch":
+            self.tick(f"train {facts.get('model', '')}", lambda: shown)
+        elif event == "model_finished":
+            self.done(f"train {facts.get('model', '')}", {k: v for k, v in shown.items() if "@" in k or k == "seconds"})
+
+    def _write(self, text: str, *, is_last: bool) -> None:
+        seconds = time.monotonic() - self._began
+        line = f"[{seconds:6.1f}s] {text}"
+        if not self._is_live:
+            sys.stderr.write(line + "\n")
+        else:
+            # Back to the line's start and clear it: the next line stands in its place.
+            sys.stderr.write("\r\x1b[2K" + line[:200] + ("\n" if is_last else ""))
+        sys.stderr.flush()
+
+
+def crawl_facts(run: Run) -> dict[str, Any]:
+    progress = run.ledger.progress()
+    return {"pages": progress["pages"], "seeds": progress["seeds"], "videos": progress["selected"]}
+
+
+def work_facts(run: Run) -> dict[str, Any]:
+    progress = run.ledger.progress()
+    return {
+        "files": progress["assets"],
+        "MB": round(progress["bytes"] / 1e6, 1),
+        "comments": progress["comments"],
+        "failures": progress["failures"],
+    }
+
+
+def print_result(result: RunResult, *, as_json: bool) -> None:
+    if as_json:
+        _print_json(asdict(result))
+        return
+    if not result.did_anything:
+        sys.stdout.write(f"{result.run}: nothing to do, all is built already ({result.seconds} s)\n")
+    _print_funnel(result.funnel)
+    for release in result.releases:
+        _print_counts(release["name"], release["path"], release["counts"])
+        if release["leaderboard"]:
+            _print_table(_leaderboard_table(release["name"], release["leaderboard"]))
+
+
+def print_release(built: BuiltRelease, *, as_json: bool) -> None:
+    if as_json:
+        _print_json({"name": built.name, "path": str(built.path), "counts": built.counts, "is_new": built.is_new})
+        return
+    _print_counts(built.name, str(built.path), built.counts)
+
+
+def print_leaderboard(board: Leaderboard, *, as_json: bool) -> None:
+    if as_json:
+        sys.stdout.write(board.to_json().decode() + "\n")
+        return
+    _print_table(board.to_table())
+
+
+def print_status(status: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        _print_json(status)
+        return
+    sys.stdout.write(f"run        {status['run']} ({status['platform']}) in {status['folder']}\n")
+    sys.stdout.write(f"crawl      {'finished' if status['crawl_finished'] else 'not finished'}\n")
+    sys.stdout.write(f"progress   {_line(status['progress'])}\n")
+    sys.stdout.write(f"failures   {_line(status['failures']) or 'none'}\n")
+    if status["funnel"]:
+        _print_funnel(status["funnel"])
+    for release in status["releases"]:
+        sys.stdout.write(
+            f"release    {release['path']}: {_line({k: release[k] for k in ('users', 'items', 'interactions')})}\n"
+        )
+
+
+def print_checks(checks: Sequence[Check], *, as_json: bool) -> None:
+    if as_json:
+        _print_json({"checks": [asdict(check) for check in checks]})
+        return
+    for check in checks:
+        advice = "" if check.is_fine else f"  -> {check.hint}"
+        sys.stdout.write(f"{'ok  ' if check.is_fine else 'FAIL'}  {check.name:<14} {check.found}{advice}\n")
+
+
+def _print_funnel(funnel: Mapping[str, Any]) -> None:
+    lines = [("found", funnel["found"]), ("fetched", funnel["fetched"])]
+    lines += [(f"  dropped: {reason}", count) for reason, count in funnel["dropped"].items()]
+    lines += [(name, funnel[name]) for name in ("kept", "interactions", "users")]
+    sys.stdout.write("\nfunnel\n")
+    for name, count in lines:
+        sys.stdout.write(f"  {name:<34} {count:>12,}\n")
+
+
+def _print_counts(name: str, path: str, counts: Mapping[str, Any]) -> None:
+    shown = {key: counts[key] for key in ("users", "items", "interactions", "sparsity", "tags")}
+    sys.stdout.write(f"\nrelease {name}: {path}\n  {_line(shown)}\n")
+
+
+def _leaderboard_table(name: str, rows: Sequence[Mapping[str, Any]]) -> Table:
+    from rich.table import Table
+
+    columns = ("model", "hr@10", "ndcg@10", "hr@20", "ndcg@20", "seconds")
+    table = Table(*columns, title=f"{name}: leave-one-out, full ranking")
+    for row in rows:
+        table.add_row(*(f"{row[c]:.4f}" if "@" in c else str(row[c]) for c in columns))
+    return table
+
+
+def _print_table(table: Table) -> None:
+    from rich.console import Console
+
+    Console(file=sys.stdout, width=None if sys.stdout.isatty() else 100).print(table)
+
+
+def _print_json(value: Any) -> None:
+    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+
+
+def _line(facts: Mapping[str, Any]) -> str:
+    return "  ".join(f"{name} {_short(value)}" for name, value in facts.items() if not isinstance(value, dict))
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return str(value)
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"

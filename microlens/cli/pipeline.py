@@ -1,0 +1,229 @@
+"""The stages in their order. Only the command line knows more than one of them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from microlens.children import start_child, stop_child
+from microlens.cli.output import crawl_facts, work_facts
+from microlens.embedded import redis_server
+from microlens.errors import MicrolensError, NotReadyError, SiteUnreachableError
+from microlens.logs import configure_logs
+from microlens.manifest import MANIFEST_NAME, read_manifest
+from microlens.recipe import Recipe
+from microlens.runs import find_run, mark_used, open_or_create
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from microlens.cli.output import Reporter
+    from microlens.runs import Run
+    from microlens.settings import Settings
+
+_SITE_START_S = 120.0
+DEMO_SEED_SHARE = 0.4
+
+
+class StageFailedError(MicrolensError):
+    """A stage in a process of its own has ended with an error, which it has told already."""
+
+    def __init__(self, stage: str, exit_code: int) -> None:
+        super().__init__(f"the stage {stage!r} ended with exit code {exit_code}", hint="its own message stands above")
+        self.exit_code = exit_code
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """What `run` and `demo` report."""
+
+    run: str
+    funnel: dict[str, Any]
+    releases: list[dict[str, Any]]
+    """name, path, counts, and the leaderboard's rows."""
+    did_anything: bool
+    seconds: float
+
+
+def run_recipe(recipe: Recipe, settings: Settings, *, processes: int, reporter: Reporter) -> RunResult:
+    """Crawl and download side by side, then integrate, publish and rank; what is done already is not done again."""
+    from integration.merge import integrate
+
+    configure_logs()
+    began = time.monotonic()
+    run, _ = open_or_create(recipe, settings)
+    mark_used(run)
+    did_collect = _collect(run, settings, processes=processes, reporter=reporter)
+    manifest, did_integrate = integrate(run, settings, lambda step: reporter.tick("integrate", lambda: {"step": step}))
+    releases, did_publish = _publish(run, settings, reporter)
+    return RunResult(
+        run=run.run_id,
+        funnel=manifest.counters,
+        releases=releases,
+        did_anything=did_collect or did_integrate or did_publish,
+        seconds=round(time.monotonic() - began, 1),
+    )
+
+
+def _collect(run: Run, settings: Settings, *, processes: int, reporter: Reporter) -> bool:
+    """Crawl in one child process, download in others, at the same time; False if nothing was left to do."""
+    from download_nodes.backlog import outstanding
+    from download_nodes.supervise import work
+    from microlens.platforms import load_platform
+
+    platform = load_platform(run.recipe.platform)
+    is_crawled = run.ledger.is_stage_finished("crawl")
+    if is_crawled and next(iter(outstanding(run, platform)), None) is None:
+        return False
+    with redis_server(settings.redis_url, lock=run.folder / "redis.lock") as redis_url:
+        crawl = None if is_crawled else _start_crawl(run, redis_url)
+        try:
+            work(
+                run,
+                redis_url,
+                processes=processes,
+                is_crawl_done=lambda: crawl is None or _is_done(crawl),
+                on_tick=lambda: reporter.tick("collect", lambda: crawl_facts(run) | work_facts(run)),
+            )
+        finally:
+            if crawl is not None:
+                stop_child(crawl)
+    reporter.done("collect", crawl_facts(run) | work_facts(run))
+    return True
+
+
+def _start_crawl(run: Run, redis_url: str) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, "MICROLENS_REDIS_URL": redis_url, "MICROLENS_RUNS_DIR": str(run.folder.parent)}
+    arguments = [sys.executable, "-m", "microlens.cli", "crawl", str(run.folder / "recipe.yaml")]
+    return start_child(arguments, environment=environment)
+
+
+def _is_done(crawl: subprocess.Popen[bytes]) -> bool:
+    """Whether the crawl has ended well; StageFailedError, with its own exit code, if it has not."""
+    code = crawl.poll()
+    if code not in {None, 0}:
+        raise StageFailedError("crawl", code if code > 0 else 128 - code)
+    return code == 0
+
+
+def _publish(run: Run, settings: Settings, reporter: Reporter) -> tuple[list[dict[str, Any]], bool]:
+    from integration.subset import Draw, subset
+
+    published, did_anything = [], False
+    for release in run.recipe.releases:
+        built = subset(run, settings, Draw.of(release), lambda step: reporter.tick("release", lambda: {"step": step}))
+        rows, did_rank = _rank(run, built.name, built.path, reporter)
+        did_anything = did_anything or built.is_new or did_rank
+        published.append({"name": built.name, "path": str(built.path), "counts": built.counts, "leaderboard": rows})
+    return published, did_anything
+
+
+def _rank(run: Run, name: str, release: Path, reporter: Reporter) -> tuple[list[dict[str, Any]], bool]:
+    """Rank the recipe's models on a release, unless the same was done before."""
+    plan, out = run.recipe.benchmark, run.results_folder(name)
+    if not plan.models:
+        return [], False
+    asked = {"models": list(plan.models), "preset": plan.preset, "seed": plan.seed}
+    asked["release"] = (release / MANIFEST_NAME).read_text(encoding="utf-8")
+    marker = out / "asked.json"
+    if marker.exists() and json.loads(marker.read_text(encoding="utf-8")) == asked:
+        return list(json.loads((out / "leaderboard.json").read_text(encoding="utf-8"))["rows"]), False
+    from benchmark.run import run_benchmark
+
+    board = run_benchmark(release, plan.models, preset=plan.preset, seed=plan.seed, out=out, progress=reporter.training)
+    marker.write_text(json.dumps(asked), encoding="utf-8")
+    return board.rows, True
+
+
+def newest_release(settings: Settings) -> Path:
+    """The release that was finished last in the run used last."""
+    run = find_run(None, settings)
+    finished = sorted(run.folder.glob(f"releases/*/{MANIFEST_NAME}"), key=lambda path: path.stat().st_mtime_ns)
+    if not finished:
+        raise NotReadyError(f"the run {run.run_id!r} has no release yet", hint="run `microlens-build subset` first")
+    return finished[-1].parent
+
+
+def status_of(run: Run) -> dict[str, Any]:
+    """How far a run is, in numbers that the ledger and the manifests give."""
+    integrated = run.integrated / MANIFEST_NAME
+    return {
+        "run": run.run_id,
+        "folder": str(run.folder),
+        "platform": run.recipe.platform,
+        "crawl_finished": run.ledger.is_stage_finished("crawl"),
+        "progress": run.ledger.progress(),
+        "failures": run.ledger.failure_counts(),
+        "funnel": read_manifest(run.integrated, next_step="").counters if integrated.exists() else None,
+        "releases": [
+            {"name": path.parent.name, "path": str(path.parent), **read_manifest(path.parent, next_step="").counters}
+            for path in sorted(run.folder.glob(f"releases/*/{MANIFEST_NAME}"))
+        ],
+    }
+
+
+# --- the demo's site ---
+
+
+def demo_recipe(*, videos: int, users: int, seed: int, port: int) -> Recipe:
+    """The paper's recipe, made small enough for the sandbox site."""
+    usual = (videos, users, seed, port) == (300, 4000, 7, 8765)
+    return Recipe.model_validate(
+        {
+            "name": "demo" if usual else f"demo-{videos}-{users}-{seed}-{port}",
+            "platform": "sandbox",
+            "instances": [f"http://127.0.0.1:{port}"],
+            "contact": "demo@example.org",
+            "seed": seed,
+            "seeds": {"target": max(1, int(DEMO_SEED_SHARE * videos)), "max_stale_refreshes": 5},
+            "releases": [{"name": "demo"}],
+            # Our own site on our own machine: it need not be spared.
+            "politeness": {"requests_per_second": 2000, "concurrency": 64},
+            "network": {"allow": ["127.0.0.0/8"]},
+        }
+    )
+
+
+@contextlib.contextmanager
+def sandbox_site(*, videos: int, users: int, seed: int, port: int, reporter: Reporter) -> Iterator[None]:
+    """Run `python -m sandbox` for the length of the block."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise SiteUnreachableError(
+                f"the sandbox cannot listen on 127.0.0.1:{port}: {error.strerror}",
+                hint="stop what uses the port, or choose another with --port",
+            ) from error
+    arguments = [sys.executable, "-m", "sandbox", "--frozen", "--videos", str(videos), "--users", str(users)]
+    arguments += ["--seed", str(seed), "--port", str(port)]
+    site = start_child(arguments, stdout=subprocess.DEVNULL)
+    try:
+        _wait_for_site(site, port, reporter)
+        yield
+    finally:
+        site.send_signal(signal.SIGTERM)
+        stop_child(site)
+
+
+def _wait_for_site(site: subprocess.Popen[bytes], port: int, reporter: Reporter) -> None:
+    deadline = time.monotonic() + _SITE_START_S
+    while time.monotonic() < deadline and site.poll() is None:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        reporter.tick("sandbox", lambda: {"starting on port": port})
+        time.sleep(0.05)
+    raise SiteUnreachableError(
+        f"the sandbox did not start on port {port} (exit code {site.returncode})",
+        hint=f"run `python -m sandbox --port {port}` to see why",
+    )

@@ -1,0 +1,45 @@
+"""`microlens-build work`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from microlens.cli.options import Processes, RunName
+
+NAME = "work"
+
+
+def command(
+    run_name: RunName = None,
+    *,
+    processes: Processes = 2,
+    is_forever: Annotated[bool, typer.Option("--forever", help="Keep waiting for work: a node of a cluster.")] = False,
+) -> None:
+    """Download what was found: covers, audio, videos, and the comments of videos that pass.
+
+    Ends when nothing is left to fetch, unless --forever is given.
+
+        microlens-build work -n 4
+    """
+    from download_nodes.supervise import work
+    from microlens.cli.output import Reporter, work_facts
+    from microlens.embedded import redis_server
+    from microlens.logs import configure_logs
+    from microlens.runs import find_run, mark_used
+    from microlens.settings import Settings
+
+    configure_logs()
+    settings, reporter = Settings(), Reporter()
+    run = find_run(run_name, settings)
+    mark_used(run)
+    with redis_server(settings.redis_url, lock=run.folder / "redis.lock") as redis_url:
+        work(
+            run,
+            redis_url,
+            processes=processes,
+            is_forever=is_forever,
+            on_tick=lambda: reporter.tick("download", lambda: work_facts(run)),
+        )
+    reporter.done("download", work_facts(run))
