@@ -1,0 +1,38 @@
+# Each target sets up what it needs, then does its job. Needs Python >= 3.11 with venv, and make; nothing else.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+WORKERS ?= 2
+
+.PHONY: demo test lint bench clean help
+
+help:            ## Show the targets.
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/'
+
+$(BIN)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; set PYTHON=")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all]'
+	touch $@
+
+$(BIN)/.installed-dev: $(BIN)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all,dev]'
+	touch $@
+
+demo: $(BIN)/.installed       ## Build a dataset and a leaderboard from a site on this machine.
+	$(BIN)/microlens-build demo
+
+test: lint                    ## Lint, types, layers, tests.
+	$(BIN)/python -m pytest -n $(WORKERS)
+
+lint: $(BIN)/.installed-dev   ## Lint, types and layers alone.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+bench: $(BIN)/.installed-dev  ## The speed suite: see benchmarks/README.md.
+	$(BIN)/python -m benchmarks
+
+clean:                        ## Remove the environment and caches (never runs/).
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
