@@ -3,5 +3,5 @@
 import os
 
 # Read by torch's OpenMP when it loads. Its threads wait for each other in a busy loop, which is fine on idle cores; on
-# cores shared with anything else it made training several times slower. Waiting this briefly costs nothing on idle ones.
+# cores shared with others it made training several times slower. Waiting this briefly costs nothing on idle ones.
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")

@@ -3,14 +3,14 @@
 -- KEYS[1] is the prefix "mlb:{run}:"; every other key is spelled here and nowhere else (the braces keep a run's keys
 -- on one slot of a Redis cluster):
 --
---   item               hash   name -> JSON of the item
+--   item:<kind>        hash   name -> JSON of the item
 --   seen:<2 bytes>     set    16-byte digests of every item ever pushed, in 65,536 buckets that stay compact
 --   ready:<kind>:<host> zset  name by priority
 --   hosts:<kind>       zset   host by the time when it is worth a look; a host stands here while it has ready items
 --   delayed:<kind>     zset   name by the time when it becomes ready
 --   lease:<kind>       zset   name by the time when its lease ends
---   busy               hash   name -> host, while the item takes one of its host's places
---   attempts           hash   name -> tries that failed so far
+--   busy:<kind>        hash   name -> host, while the item takes one of its host's places
+--   attempts:<kind>    hash   name -> tries that failed so far
 --   open               hash   kind -> items pushed and not yet acked or failed
 --   host:<host>        hash   theoretical arrival time (GCRA), places taken, backoff, crawl delay, robots' lifetime
 --   robots:<host>      string JSON of the last robots.txt
@@ -37,9 +37,9 @@ end
 
 -- Give back the host's place that an item holds, if it still holds one.
 local function free_place(name, kind)
-  local host = redis.call('HGET', P .. 'busy', name)
+  local host = redis.call('HGET', P .. 'busy:' .. kind, name)
   if host then
-    redis.call('HDEL', P .. 'busy', name)
+    redis.call('HDEL', P .. 'busy:' .. kind, name)
     redis.call('HINCRBY', P .. 'host:' .. host, 'places', -1)
     if redis.call('ZSCORE', P .. 'hosts:' .. kind, host) then look_at(kind, host, 0) end
   end
@@ -48,8 +48,8 @@ end
 local function close(name, kind)
   free_place(name, kind)
   redis.call('ZREM', P .. 'lease:' .. kind, name)
-  redis.call('HDEL', P .. 'attempts', name)
-  if redis.call('HDEL', P .. 'item', name) == 1 then redis.call('HINCRBY', P .. 'open', kind, -1) end
+  redis.call('HDEL', P .. 'attempts:' .. kind, name)
+  if redis.call('HDEL', P .. 'item:' .. kind, name) == 1 then redis.call('HINCRBY', P .. 'open', kind, -1) end
 end
 
 -- Take one request from a host's budget. 0: go; else the milliseconds until it is worth asking again.
@@ -74,7 +74,7 @@ for i = 1, #ARGV, 2 do
   local digest = ARGV[i + 1]
   if redis.call('SADD', P .. 'seen:' .. string.sub(digest, 1, 2), digest) == 1 then
     local item = cjson.decode(ARGV[i])
-    redis.call('HSET', P .. 'item', item.name, ARGV[i])
+    redis.call('HSET', P .. 'item:' .. item.kind, item.name, ARGV[i])
     redis.call('HINCRBY', P .. 'open', item.kind, 1)
     make_ready(item)
     added = added + 1
@@ -90,12 +90,12 @@ local answer = {0, now}
 for _, name in ipairs(redis.call('ZRANGEBYSCORE', P .. 'lease:' .. kind, '-inf', now, 'LIMIT', 0, 256)) do
   redis.call('ZREM', P .. 'lease:' .. kind, name)
   free_place(name, kind)
-  local json = redis.call('HGET', P .. 'item', name)
+  local json = redis.call('HGET', P .. 'item:' .. kind, name)
   if json then make_ready(cjson.decode(json)) end
 end
 for _, name in ipairs(redis.call('ZRANGEBYSCORE', P .. 'delayed:' .. kind, '-inf', now, 'LIMIT', 0, 256)) do
   redis.call('ZREM', P .. 'delayed:' .. kind, name)
-  local json = redis.call('HGET', P .. 'item', name)
+  local json = redis.call('HGET', P .. 'item:' .. kind, name)
   if json then make_ready(cjson.decode(json)) end
 end
 for _, host in ipairs(redis.call('ZRANGEBYSCORE', P .. 'hosts:' .. kind, '-inf', now, 'LIMIT', 0, 256)) do
@@ -123,13 +123,13 @@ for _, host in ipairs(redis.call('ZRANGEBYSCORE', P .. 'hosts:' .. kind, '-inf',
       local wait = take(host, now, rate)
       if wait > 0 then look_at(kind, host, now + wait) break end
       local name = redis.call('ZPOPMIN', ready_key(kind, host))[1]
-      local json = redis.call('HGET', P .. 'item', name)
+      local json = redis.call('HGET', P .. 'item:' .. kind, name)
       if json then
         redis.call('ZADD', P .. 'lease:' .. kind, now + lease_ms, name)
-        redis.call('HSET', P .. 'busy', name, host)
+        redis.call('HSET', P .. 'busy:' .. kind, name, host)
         places = redis.call('HINCRBY', key, 'places', 1)
         answer[#answer + 1] = json
-        answer[#answer + 1] = redis.call('HGET', P .. 'attempts', name) or 0
+        answer[#answer + 1] = redis.call('HGET', P .. 'attempts:' .. kind, name) or 0
         wanted = wanted - 1
       end
     end
@@ -155,12 +155,13 @@ return #ARGV - 1
 for i = 2, #ARGV do close(ARGV[i], ARGV[1]) end
 return #ARGV - 1
 
---- retry  ARGV: kind, name, delay_ms  -> 1 unless the item is gone; it comes back with one more attempt
+--- retry  ARGV: kind, name, delay_ms  -> 1 unless the item or its lease is gone; it comes back with one more attempt
 local kind, name = ARGV[1], ARGV[2]
 free_place(name, kind)
-redis.call('ZREM', P .. 'lease:' .. kind, name)
-if redis.call('HEXISTS', P .. 'item', name) == 0 then return 0 end
-redis.call('HINCRBY', P .. 'attempts', name, 1)
+-- Whoever lost the lease has lost the item: it is ready again already and must not stand in two places.
+if redis.call('ZREM', P .. 'lease:' .. kind, name) == 0 then return 0 end
+if redis.call('HEXISTS', P .. 'item:' .. kind, name) == 0 then return 0 end
+redis.call('HINCRBY', P .. 'attempts:' .. kind, name, 1)
 redis.call('ZADD', P .. 'delayed:' .. kind, now_ms() + tonumber(ARGV[3]), name)
 return 1
 
@@ -176,11 +177,14 @@ return held
 local key = P .. 'host:' .. ARGV[1]
 local now, sent, asked, base = now_ms(), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local h = redis.call('HMGET', key, 'backoff_at', 'backoff_step', 'backoff_until')
-local last, step = tonumber(h[1]) or 0, tonumber(h[2]) or 0
-if sent <= last then return math.max(0, (tonumber(h[3]) or 0) - now) end -- sent before the host told us: the same event
-local rest = math.max(asked, base * 2 ^ math.min(step, 10))
-redis.call('HSET', key, 'backoff_at', now, 'backoff_step', step + 1, 'backoff_until', now + rest)
-return math.ceil(rest)
+local last, step, until_ms = tonumber(h[1]) or 0, tonumber(h[2]) or 0, tonumber(h[3]) or 0
+if sent > last then -- else it was sent before the host told us: the same event, no further step
+  until_ms = math.max(until_ms, now + base * 2 ^ math.min(step, 10))
+  redis.call('HSET', key, 'backoff_at', now, 'backoff_step', step + 1)
+end
+if asked > 0 then until_ms = math.max(until_ms, now + asked) end
+redis.call('HSET', key, 'backoff_until', until_ms)
+return math.max(0, math.ceil(until_ms - now))
 
 --- calm  ARGV: host  -> an answer that was no refusal: the next backoff starts small again
 return redis.call('HDEL', P .. 'host:' .. ARGV[1], 'backoff_step')

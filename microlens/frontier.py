@@ -152,8 +152,8 @@ class Frontier:
 
     def clear(self) -> None:
         """Forget everything of this run, the seen-set included."""
-        for key in self._redis.scan_iter(match=f"{self._prefix}*", count=1000):
-            self._redis.delete(key)
+        for key in self._call(lambda: list(self._redis.scan_iter(match=f"{self._prefix}*", count=1000))):
+            self._call(self._redis.delete, key)
 
     def _run(self, section: str, *arguments: Any) -> Any:
         return self._call(self._scripts[section], keys=[self._prefix], args=list(arguments))

@@ -57,7 +57,7 @@ def read_manifest(folder: Path, *, next_step: str) -> Manifest:
         raw = json.loads(path.read_text(encoding="utf-8"))
         outputs = tuple(Output(**output) for output in raw.pop("outputs"))
         return Manifest(outputs=outputs, **raw)
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise CorruptDataError(
             f"{path} cannot be read: {error}", hint=f"delete the folder, then {next_step}"
         ) from error

@@ -10,6 +10,9 @@ from microlens.errors import RecipeError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+_GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
 
 class NetworkPolicy:
     """Public addresses, and the networks that the recipe allows besides."""
@@ -28,8 +31,17 @@ class NetworkPolicy:
             ip = ipaddress.ip_address(address.partition("%")[0])
         except ValueError:
             return False
-        if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
-            ip = ip.ipv4_mapped
+        if isinstance(ip, ipaddress.IPv6Address):
+            ip = _inner(ip)
         if any(ip in network for network in self._allowed if network.version == ip.version):
             return True
+        if isinstance(ip, ipaddress.IPv6Address) and ip not in _GLOBAL_UNICAST:
+            return False
         return ip.is_global and not ip.is_multicast
+
+
+def _inner(ip: ipaddress.IPv6Address) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """The IPv4 address that an IPv6 one stands for (mapped, NAT64, 6to4): that is where a connection ends."""
+    if ip in _NAT64:
+        return ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+    return ip.ipv4_mapped or ip.sixtofour or ip

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
+_LONGEST_S = 30 * 24 * 3600.0
+
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
@@ -45,17 +47,20 @@ def refusal_of(status: int) -> Refusal | None:
 
 
 def retry_after_s(value: str | None) -> float | None:
-    """Seconds from a Retry-After in either form (RFC 9110, section 10.2.3); zero, the past and junk are None."""
+    """Seconds from a Retry-After in either form (RFC 9110, section 10.2.3); zero, the past and junk are None.
+
+    A host that asks for longer than a month is asked again after a month.
+    """
     if value is None:
         return None
     text = value.strip()
     if text.isascii() and text.isdigit():
-        return float(text) or None
+        return min(float(text), _LONGEST_S) or None
     try:
         moment = parsedate_to_datetime(text)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     seconds = (moment - datetime.now(UTC)).total_seconds()
-    return seconds if seconds > 0 else None
+    return min(seconds, _LONGEST_S) if seconds > 0 else None

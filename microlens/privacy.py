@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 KEY_BYTES = 32
 USER_KEY_BYTES = 16
 
-_EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+_EMAIL = re.compile(r"[\w.+-]+[@\uff20][\w-]+(?:\.[\w-]+)+")
 _URL = re.compile(r"(?:https?://|www\.)\S+", re.IGNORECASE)
-_MENTION = re.compile(r"(?<![\w.])[@\uff20][\w.-]+(?:@[\w.-]+)?")
-_PHONE = re.compile(r"(?<![\w.])\+?\d(?:[ ().-]{0,2}\d){6,14}(?![\w])")
+_MENTION = re.compile(r"[@\uff20][\w.-]+(?:@[\w.-]+)?")
+# Chinese is written without spaces: a number may touch any letters but Latin ones (`v1234567` is no phone number).
+_PHONE = re.compile(r"(?<![\dA-Za-z_.])\+?\d(?:[ ().-]{0,2}\d){6,14}(?![\dA-Za-z_])")
 
 
 class Pseudonymiser:

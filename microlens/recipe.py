@@ -145,10 +145,9 @@ def load_recipe(path: Path) -> Recipe:
     """Read and check a recipe; RecipeError names every wrong key, the value, and the nearest valid key."""
     try:
         text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise RecipeError(
-            f"the recipe {path} cannot be read: {error.strerror}", hint="give the path of a YAML file"
-        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        cause = error.strerror if isinstance(error, OSError) else f"it is not UTF-8 ({error})"
+        raise RecipeError(f"the recipe {path} cannot be read: {cause}", hint="give the path of a YAML file") from error
     return parse_recipe(text, source=str(path))
 
 

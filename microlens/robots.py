@@ -5,6 +5,7 @@ Nothing turns this off. The rules are shared through the frontier, so that one m
 
 from __future__ import annotations
 
+import time
 from http import HTTPStatus
 
 from protego import Protego
@@ -16,6 +17,7 @@ RETRY_S = 2.0
 MAX_BODY_BYTES = 512_000
 """RFC 9309, section 2.5, asks for at least 500 KiB."""
 
+_REREAD_S = 60.0
 _MAX_DELAY_S = 600.0
 _UNREACHABLE_S = 600.0
 
@@ -25,25 +27,27 @@ class Robots:
 
     def __init__(self, frontier: Frontier, user_agent: str) -> None:
         self._frontier = frontier
-        self._user_agent = user_agent
-        self._rules: dict[str, Protego | None] = {}
+        # Groups are chosen by the product token alone (RFC 9309, section 2.2.1): the contact could name another's.
+        self._product = user_agent.partition("/")[0]
+        self._rules: dict[str, tuple[float, Protego | None]] = {}
 
     def is_allowed(self, url: str) -> bool:
         """The frontier claims nothing of a host whose robots.txt is not known; a host met on the way is refused."""
         host = host_of(url)
-        if host not in self._rules:
+        # Another process may have fetched it anew since: what it got holds for all.
+        if host not in self._rules or time.monotonic() - self._rules[host][0] > _REREAD_S:
             known = self._frontier.robots(host)
-            if known is None:
+            if known is not None:
+                self._rules[host] = time.monotonic(), None if is_no_rule(known[0]) else Protego.parse(known[1])
+            elif host not in self._rules:
                 return False
-            status, body = known
-            self._rules[host] = None if is_no_rule(status) else Protego.parse(body)
-        rules = self._rules[host]
-        return rules is None or bool(rules.can_fetch(url, self._user_agent))
+        rules = self._rules[host][1]
+        return rules is None or bool(rules.can_fetch(url, self._product))
 
     def remember(self, host: str, status: int, body: bytes) -> None:
         """Keep a fetched robots.txt (a status below 500) and obey its crawl delay."""
-        text = body[:MAX_BODY_BYTES].decode("utf-8", errors="replace")
-        delay_s = 0.0 if is_no_rule(status) else float(Protego.parse(text).crawl_delay(self._user_agent) or 0.0)
+        text = body[:MAX_BODY_BYTES].decode("utf-8-sig", errors="replace")  # a BOM would hide the first line
+        delay_s = 0.0 if is_no_rule(status) else float(Protego.parse(text).crawl_delay(self._product) or 0.0)
         self._rules.pop(host, None)
         self._frontier.set_robots(
             host, status=status, body=text, lifetime_s=LIFETIME_S, delay_s=min(max(delay_s, 0.0), _MAX_DELAY_S)

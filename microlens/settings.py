@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
+from typing import Any
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from microlens.errors import RecipeError
 
 
 class Settings(BaseSettings):
@@ -20,3 +23,10 @@ class Settings(BaseSettings):
     node_id: str = Field(default_factory=socket.gethostname, description="Name of this machine in the ledger.")
     memory_limit: str = Field(default="2GB", description="What DuckDB may take.")
     threads: int = Field(default=2, ge=1, description="Threads of DuckDB and torch.")
+
+    def __init__(self, **given: Any) -> None:
+        try:
+            super().__init__(**given)
+        except ValidationError as error:
+            wrong = [f"MICROLENS_{str(d['loc'][0]).upper()} = {d['input']!r}: {d['msg']}" for d in error.errors()]
+            raise RecipeError("\n".join(wrong), hint="correct the variable, or unset it to use its default") from error

@@ -61,6 +61,8 @@ class Store:
     def link(self, sha256: str, target: Path) -> None:
         """Give a stored file a second name (a hard link; a copy where the file systems differ)."""
         target.parent.mkdir(parents=True, exist_ok=True)
+        # What stands there may be a link to another stored file, whose bytes a copy would change.
+        target.unlink(missing_ok=True)
         try:
             os.link(self.path(sha256), target)
         except OSError:

@@ -11,6 +11,7 @@ from microlens.cli import benchmark, crawl, demo, doctor, integrate, run, status
 from microlens.errors import MicrolensError
 
 BUG_EXIT_CODE = 70
+INTERRUPT_EXIT_CODE = 130
 
 app = typer.Typer(
     name="microlens-build",
@@ -32,9 +33,10 @@ def main() -> NoReturn:
     except MicrolensError as error:
         sys.stderr.write(f"microlens-build: {error}\n")
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        sys.stderr.write("microlens-build: stopped; run the same command again to go on\n")
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == INTERRUPT_EXIT_CODE:  # what typer makes of a KeyboardInterrupt
+            sys.stderr.write("microlens-build: stopped; run the same command again to go on\n")
+        raise
     except Exception:  # noqa: BLE001 - the last stop: a bug is shown whole and has its own exit code
         import traceback
 

@@ -20,7 +20,7 @@ def command(
     *,
     models: Annotated[str, typer.Option(help="Comma-separated.")] = "popularity,sasrec",
     preset: Annotated[str, typer.Option(help="Settings: default or paper.")] = "default",
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Draws the models' first weights and the batches.")] = 0,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1; a GPU if there is one.")] = None,
     out: Annotated[Path | None, typer.Option(help="Where leaderboard.md and .json go.")] = None,
     as_json: AsJson = False,

@@ -1,0 +1,161 @@
+"""A recorded real server, from its home page to a release, against what the recording itself says."""
+
+import asyncio
+import contextlib
+import importlib.util
+import socket
+import threading
+import warnings
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from aiohttp import web
+
+from tests.e2e.harness import read_back
+from tests.peertube_expected import expected
+
+ROOT = Path(__file__).parents[2]
+RECORDING = ROOT.parent / "shared" / "real-platform" / "peertube"
+RECIPE = ROOT / "deploy" / "recipes" / "peertube.yaml"
+
+pytestmark = pytest.mark.skipif(
+    not (RECORDING / "replay.py").exists(), reason=f"the recorded PeerTube server is not at {RECORDING}"
+)
+
+
+@contextlib.contextmanager
+def replaying(**options):
+    """Serve the recording on 127.0.0.1 and 127.0.0.2; gives the port and the count of requests by host and path."""
+    spec = importlib.util.spec_from_file_location("replay", RECORDING / "replay.py")
+    replay = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(replay)
+    with warnings.catch_warnings(action="ignore"):  # of aiohttp about the recording's own code
+        application = replay.app(**options)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    loop, ready = asyncio.new_event_loop(), threading.Event()
+
+    async def serve():
+        runner = web.AppRunner(application, access_log=None)
+        await runner.setup()
+        for host in ("127.0.0.1", "127.0.0.2"):
+            await web.TCPSite(runner, host, port).start()
+        ready.set()
+        return runner
+
+    runner = None
+
+    def main():
+        nonlocal runner
+        runner = loop.run_until_complete(serve())
+        loop.run_forever()
+        loop.run_until_complete(runner.cleanup())
+        loop.close()
+
+    thread = threading.Thread(target=main)
+    thread.start()
+    assert ready.wait(20)
+    try:
+        yield port, application["replay"].served
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(20)
+
+
+def recipe_for(cli, port, **changes):
+    recipe = yaml.safe_load(RECIPE.read_text())
+    recipe |= {"instances": [f"http://127.0.0.1:{port}"], "benchmark": {"models": ["popularity"]}, **changes}
+    path = cli.folder / "peertube.yaml"
+    path.write_text(yaml.safe_dump(recipe))
+    return path
+
+
+@pytest.fixture(scope="module")
+def truth():
+    return expected(RECORDING / "site")
+
+
+@pytest.fixture
+def crawled(cli):
+    """The shipped recipe on the recording, crawl delay shortened."""
+    with replaying(crawl_delay=0.05) as (port, served):
+        cli("run", recipe_for(cli, port))
+    return cli.open("peertube"), served
+
+
+def test_the_recording_goes_through_the_shipped_recipe(crawled, truth):
+    """Every public video is kept or has its reason; every live comment, replies included, is accounted for."""
+    run, served = crawled
+    handles = {comment.handle for video in truth.videos.values() for comment in video.comments}
+    published = read_back(run, "peertube", handles)
+    kept = {uuid for uuid, reason in published.verdicts.items() if reason is None}
+    refused = {uuid: video.refusal for uuid, video in truth.videos.items() if video.refusal}
+
+    assert set(truth.videos) == set(published.verdicts)
+    assert refused == {uuid: reason for uuid, reason in published.verdicts.items() if uuid in refused}
+    assert {"cover_single_color", "video_too_small", "duplicate_video"} >= {
+        reason for uuid, reason in published.verdicts.items() if uuid not in refused and reason
+    }
+    check_comments(run, truth, kept)
+    check_interactions(published, truth, kept)
+    check_files(run, served, truth)
+
+
+def check_comments(run, truth, kept):
+    """The collected comments of kept videos are the recording's live ones, each once; tombstones are none of them."""
+    found = {}
+    for part in run.ledger.parts("comments"):
+        for row in pq.read_table(run.folder / part.path).to_pylist():
+            found.setdefault(row["video_id"], []).append(urlsplit(row["comment_id"]).path)
+    for uuid in kept:
+        live = sorted(urlsplit(comment.url).path for comment in truth.videos[uuid].comments)
+        assert live == sorted(found.get(uuid, [])), uuid
+        assert len(live) == truth.videos[uuid].announced_comments
+
+
+def check_interactions(published, truth, kept):
+    """One interaction a user and kept video, the earliest, of users with at least the recipe's minimum of three."""
+    earliest = {}
+    for uuid in kept:
+        for comment in truth.videos[uuid].comments:
+            key = comment.handle, uuid
+            earliest[key] = min(comment.created_ms, earliest.get(key, comment.created_ms))
+    counts = {}
+    for handle, _ in earliest:
+        counts[handle] = counts.get(handle, 0) + 1
+    assert {
+        (handle, uuid, at) for (handle, uuid), at in earliest.items() if counts[handle] >= 3
+    } == published.interactions
+
+
+def check_files(run, served, truth):
+    """What is stored are the recording's bytes, fetched once from the host that the answer names, and nothing else."""
+    files = {file.sha256: (video.uuid, file) for video in truth.downloadable for file in video.files}
+    by_video = {video.uuid: {file.sha256: file for file in video.files} for video in truth.downloadable}
+    stored = run.ledger.assets()
+    wanted = {by_video[row["video_id"]][row["sha256"]] for row in stored}
+    fetched = {path: count for path, count in served.items() if "/static/" in path or "/lazy-static/" in path}
+    assert files
+    assert {(row["video_id"], row["kind"]) for row in stored} == {
+        (video.uuid, kind) for video in truth.downloadable for kind in {file.kind for file in video.files}
+    }
+    assert {f"{file.host}{urlsplit(file.url).path}": 1 for file in wanted} == fetched
+    assert {"127.0.0.1", "127.0.0.2"} == {file.host for file in wanted}
+
+
+def test_a_rate_limit_and_failures_cost_nothing(cli, truth):
+    """Where the server limits to 50 requests in 10 s and fails one in twenty, the same comments are collected."""
+    with replaying(limit=50, fail=0.05, seed=3, crawl_delay=0.02) as (port, _):
+        politeness = {"requests_per_second": 50, "concurrency": 4, "max_attempts": 8, "timeout_s": 4}
+        cli("run", recipe_for(cli, port, politeness=politeness))
+
+    run = cli.open("peertube")
+    verdicts = pq.read_table(run.integrated / "verdicts.parquet").to_pylist()
+    kept = {row["video_id"] for row in verdicts if row["is_kept"]}
+    assert set(truth.videos) == {row["video_id"] for row in verdicts}
+    check_comments(run, truth, kept)
+    assert run.ledger.failure_counts()
