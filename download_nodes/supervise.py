@@ -40,11 +40,12 @@ def work(
     processes: int,
     is_forever: bool = False,
     is_crawl_done: Callable[[], bool] | None = None,
-    on_tick: Callable[[], None] = lambda: None,
+    on_tick: Callable[[int], None] = lambda _left: None,
 ) -> None:
     """Fetch until the crawl is finished and nothing is left (or for ever), with so many worker processes.
 
-    A worker that dies is started again, and what it held comes back when its leases end.
+    A worker that dies is started again, and what it held comes back when its leases end. `on_tick` is told how many
+    items are left.
     """
     frontier = Frontier.connect(redis_url, run.run_id, run.recipe.politeness)
     frontier.push(outstanding(run, load_platform(run.recipe.platform)))
@@ -67,7 +68,7 @@ def work(
                     deaths += 1
                     _check_deaths(deaths, worker.returncode)
                     workers[at] = _start_worker(run, redis_url)
-            on_tick()
+            on_tick(left)
             time.sleep(_TICK_S)
     finally:
         for worker in workers:

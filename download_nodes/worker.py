@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import redis
 import uvloop
@@ -15,10 +13,10 @@ from rq.serializers import JSONSerializer
 
 from download_nodes import jobs
 from download_nodes.node import Node
-from microlens.errors import MicrolensError
-from microlens.logs import configure_logs
-from microlens.runs import open_run
-from microlens.settings import Settings
+from microlens.stage_process import run_stage
+
+if TYPE_CHECKING:
+    from microlens.runs import Run
 
 
 class NodeWorker(SimpleWorker):
@@ -31,9 +29,8 @@ class NodeWorker(SimpleWorker):
         super().request_stop(signum, frame)  # type: ignore[no-untyped-call]
 
 
-def main(run_folder: str, redis_url: str) -> int:
-    configure_logs()
-    run = open_run(Path(run_folder), Settings())
+def serve(run: Run, redis_url: str) -> None:
+    """Take jobs until somebody asks this process to stop."""
     connection = redis.Redis.from_url(redis_url)
     queue = Queue(jobs.queue_name(run.run_id), connection=connection, serializer=JSONSerializer, job_class=jobs.NodeJob)
     logging.getLogger("rq.worker").setLevel(logging.ERROR)
@@ -44,12 +41,7 @@ def main(run_folder: str, redis_url: str) -> int:
             worker.work(logging_level="ERROR")
         finally:
             jobs.close()
-    return 0
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(*sys.argv[1:]))
-    except MicrolensError as error:
-        sys.stderr.write(f"download node: {error}\n")
-        sys.exit(error.exit_code)
+    run_stage("download node", serve)

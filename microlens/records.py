@@ -103,7 +103,7 @@ class AssetRecord:
     codecs: str | None = None
     """Comma-separated, video first, as FFmpeg names them."""
     phash: str | None = None
-    """64 hexadecimal digits: the 256-bit PDQ hash of the cover or of the middle frame."""
+    """64 hexadecimal digits: perceptual hash of the cover or of the middle frame (download_nodes.fingerprint)."""
     dominant_share: float | None = None
     """Covers: share of the thumbnail's pixels that lie near its commonest colour (0 to 1)."""
     is_decodable: bool | None = None

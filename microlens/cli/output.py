@@ -6,11 +6,12 @@ import json
 import sys
 import time
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from rich.progress import Progress
     from rich.table import Table
 
     from benchmark.report import Leaderboard
@@ -19,49 +20,91 @@ if TYPE_CHECKING:
     from microlens.cli.pipeline import RunResult
     from microlens.runs import Run
 
+_RANKED = ("hr@10", "ndcg@10", "hr@20", "ndcg@20")
 _LIVE_EVERY_S = 0.25
 _LINE_EVERY_S = 5.0
 
 
 class Reporter:
-    """Progress: one line that moves on a terminal, a plain line every few seconds in a log."""
+    """Progress: a bar on a terminal, a plain line every few seconds in a log."""
 
     def __init__(self) -> None:
-        self._is_live = sys.stderr.isatty()
-        self._every_s = _LIVE_EVERY_S if self._is_live else _LINE_EVERY_S
+        self._bar = _Bar() if sys.stderr.isatty() else None
+        self._every_s = _LIVE_EVERY_S if self._bar else _LINE_EVERY_S
         self._last = 0.0
         self._stage = ""
         self._began = time.monotonic()
 
     def tick(self, stage: str, facts: Callable[[], Mapping[str, Any]]) -> None:
-        """Show where a stage is, if it is time to; `facts` is asked only then."""
+        """Show where a stage is, if it is time to; `facts` is asked only then.
+
+        `done` and `left` among the facts, where both are known, make the bar's length.
+        """
         now = time.monotonic()
         if stage == self._stage and now - self._last < self._every_s:
             return
         self._stage, self._last = stage, now
-        self._write(f"{stage}: {_line(facts())}", is_last=False)
+        if self._bar is not None:
+            self._bar.show(stage, facts())
+        else:
+            self._write(f"{stage}: {_line(facts())}")
 
     def done(self, stage: str, facts: Mapping[str, Any]) -> None:
         self._stage = ""
-        self._write(f"{stage}: {_line(facts)}", is_last=True)
+        if self._bar is not None:
+            self._bar.hide()
+        self._write(f"{stage}: {_line(facts)}")
 
     def training(self, event: str, facts: Mapping[str, object]) -> None:
         """Progress of the benchmark (benchmark.run_benchmark's `progress`)."""
-        shown = {name: value for name, value in facts.items() if not isinstance(value, (list, dict))}
+        shown = {name: value for name, value in facts.items() if name not in {"model", "epoch", "epochs"}}
         if event == "epoch":
-            self.tick(f"train {facts.get('model', '')}", lambda: shown)
+            epoch, epochs = cast("int", facts["epoch"]), cast("int", facts["epochs"])
+            self.tick(f"train {facts['model']}", lambda: {"done": epoch, "left": epochs - epoch, **shown})
         elif event == "model_finished":
-            self.done(f"train {facts.get('model', '')}", {k: v for k, v in shown.items() if "@" in k or k == "seconds"})
+            measured = {name: value for name, value in shown.items() if name in _RANKED or name == "seconds"}
+            self.done(f"train {facts['model']}", measured)
 
-    def _write(self, text: str, *, is_last: bool) -> None:
-        seconds = time.monotonic() - self._began
-        line = f"[{seconds:6.1f}s] {text}"
-        if not self._is_live:
-            sys.stderr.write(line + "\n")
-        else:
-            # Back to the line's start and clear it: the next line stands in its place.
-            sys.stderr.write("\r\x1b[2K" + line[:200] + ("\n" if is_last else ""))
+    def _write(self, text: str) -> None:
+        sys.stderr.write(f"[{time.monotonic() - self._began:6.1f}s] {text}\n")
         sys.stderr.flush()
+
+
+class _Bar:
+    """One rich progress bar, made when it is first shown and gone when a stage is done."""
+
+    def __init__(self) -> None:
+        self._progress: Progress | None = None
+
+    def show(self, stage: str, facts: Mapping[str, Any]) -> None:
+        if self._progress is None:
+            self._progress = _new_progress()
+            self._task = self._progress.add_task("", total=None, facts="")
+            self._progress.start()
+        done, left = facts.get("done"), facts.get("left")
+        total = done + left if done is not None and left is not None else None
+        rest = {name: value for name, value in facts.items() if name not in {"done", "left"}}
+        self._progress.update(self._task, description=stage, completed=done or 0, total=total, facts=_line(rest))
+
+    def hide(self) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+
+
+def _new_progress() -> Progress:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+    from rich.table import Column
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[facts]}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")),
+    )
+    return Progress(*columns, console=Console(stderr=True), transient=True, expand=True)
 
 
 def crawl_facts(run: Run) -> dict[str, Any]:
@@ -69,9 +112,12 @@ def crawl_facts(run: Run) -> dict[str, Any]:
     return {"pages": progress["pages"], "seeds": progress["seeds"], "videos": progress["selected"]}
 
 
-def work_facts(run: Run) -> dict[str, Any]:
+def work_facts(run: Run, left: int) -> dict[str, Any]:
+    """What the nodes have committed, and how many items are left of what is known so far."""
     progress = run.ledger.progress()
     return {
+        "done": progress["assets"] + progress["collected"],
+        "left": left,
         "files": progress["assets"],
         "MB": round(progress["bytes"] / 1e6, 1),
         "comments": progress["comments"],
@@ -81,7 +127,7 @@ def work_facts(run: Run) -> dict[str, Any]:
 
 def print_result(result: RunResult, *, as_json: bool) -> None:
     if as_json:
-        _print_json(asdict(result))
+        _print_json(result.to_json())
         return
     if not result.did_anything:
         sys.stdout.write(f"{result.run}: nothing to do, all is built already ({result.seconds} s)\n")
@@ -148,7 +194,7 @@ def _print_counts(name: str, path: str, counts: Mapping[str, Any]) -> None:
 def _leaderboard_table(name: str, rows: Sequence[Mapping[str, Any]]) -> Table:
     from rich.table import Table
 
-    columns = ("model", "hr@10", "ndcg@10", "hr@20", "ndcg@20", "seconds")
+    columns = ("model", *_RANKED, "seconds")
     table = Table(*columns, title=f"{name}: leave-one-out, full ranking")
     for row in rows:
         table.add_row(*(f"{row[c]:.4f}" if "@" in c else str(row[c]) for c in columns))

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from microlens.children import start_child, stop_child
@@ -53,6 +52,12 @@ class RunResult:
     did_anything: bool
     seconds: float
 
+    def to_json(self) -> dict[str, Any]:
+        """The first release stands at the top as well: most recipes have no other."""
+        first = self.releases[0] if self.releases else {"path": None, "counts": {}, "leaderboard": []}
+        top = {"release": first["path"], "counts": first["counts"], "leaderboard": first["leaderboard"]}
+        return {"run": self.run, "funnel": self.funnel, **top, **asdict(self)}
+
 
 def run_recipe(recipe: Recipe, settings: Settings, *, processes: int, reporter: Reporter) -> RunResult:
     """Crawl and download side by side, then integrate, publish and rank; what is done already is not done again."""
@@ -92,19 +97,17 @@ def _collect(run: Run, settings: Settings, *, processes: int, reporter: Reporter
                 redis_url,
                 processes=processes,
                 is_crawl_done=lambda: crawl is None or _is_done(crawl),
-                on_tick=lambda: reporter.tick("collect", lambda: crawl_facts(run) | work_facts(run)),
+                on_tick=lambda left: reporter.tick("collect", lambda: crawl_facts(run) | work_facts(run, left)),
             )
         finally:
             if crawl is not None:
                 stop_child(crawl)
-    reporter.done("collect", crawl_facts(run) | work_facts(run))
+    reporter.done("collect", crawl_facts(run) | work_facts(run, 0))
     return True
 
 
 def _start_crawl(run: Run, redis_url: str) -> subprocess.Popen[bytes]:
-    environment = {**os.environ, "MICROLENS_REDIS_URL": redis_url, "MICROLENS_RUNS_DIR": str(run.folder.parent)}
-    arguments = [sys.executable, "-m", "microlens.cli", "crawl", str(run.folder / "recipe.yaml")]
-    return start_child(arguments, environment=environment)
+    return start_child([sys.executable, "-m", "crawler", str(run.folder), redis_url])
 
 
 def _is_done(crawl: subprocess.Popen[bytes]) -> bool:

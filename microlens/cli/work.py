@@ -40,6 +40,6 @@ def command(
             redis_url,
             processes=processes,
             is_forever=is_forever,
-            on_tick=lambda: reporter.tick("download", lambda: work_facts(run)),
+            on_tick=lambda left: reporter.tick("download", lambda: work_facts(run, left)),
         )
-    reporter.done("download", work_facts(run))
+    reporter.done("download", work_facts(run, 0))

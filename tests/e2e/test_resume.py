@@ -43,7 +43,7 @@ def kill_one(process, chance):
     kinds = {
         "run": [process.pid],
         "node": [pid for pid, command in below if "download_nodes.worker" in command],
-        "crawler": [pid for pid, command in below if "microlens.cli crawl" in command],
+        "crawler": [pid for pid, command in below if "-m crawler" in command],
     }
     kind = chance.choice([name for name, pids in kinds.items() if pids])
     victim = chance.choice(kinds[kind])

@@ -1,0 +1,122 @@
+"""Crawls in processes of their own (Scrapy's reactor cannot be started twice), one Redis for all of them."""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+
+import pytest
+import redis
+import yaml
+
+from microlens.embedded import redis_server
+from microlens.ledger import Ledger
+from tests.crawler.site import Site
+
+CONTACT = "owner@example.org"
+
+
+@dataclass
+class Crawler:
+    """Runs `microlens-build crawl`, and looks at what it left behind."""
+
+    folder: object
+    redis_url: str | None
+
+    def start(self, site, *, politeness=None, url=None, **changes):
+        recipe = {
+            "name": self.folder.name,
+            "platform": "sandbox",
+            "instances": [url or site.url],
+            "contact": CONTACT,
+            "seeds": {"max_stale_refreshes": 1},
+            "politeness": {"requests_per_second": 500, "concurrency": 8, "max_attempts": 3, **(politeness or {})},
+            "network": {"allow": ["127.0.0.1/32"]},
+            **changes,
+        }
+        path = self.folder / "recipe.yaml"
+        path.write_text(yaml.safe_dump(recipe))
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("MICROLENS_")}
+        environment["MICROLENS_RUNS_DIR"] = str(self.folder / "runs")
+        if self.redis_url:
+            environment["MICROLENS_REDIS_URL"] = self.redis_url
+        command = [sys.executable, "-m", "microlens.cli", "crawl", str(path)]
+        return subprocess.Popen(
+            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=self.folder
+        )
+
+    def __call__(self, site, *, expect=0, **changes):
+        """Crawl to the end; gives what the command said."""
+        process = self.start(site, **changes)
+        try:
+            said, _ = process.communicate(timeout=90)
+        finally:
+            process.kill()
+        assert expect == process.returncode, said
+        return said
+
+    @property
+    def run_folder(self):
+        return self.folder / "runs" / self.folder.name
+
+    @property
+    def ledger(self):
+        return Ledger(self.run_folder / "ledger.sqlite", node_id="test")
+
+    def look(self):
+        """Everything that was committed: (home refreshes, reason by page, places by video, is finished)."""
+        ledger = self.ledger
+        try:
+            return Found(
+                homes=[home.refresh for home in ledger.homes()],
+                pages={page.video_id: page.failure for page in ledger.pages()},
+                places={row.video_id: (row.stage, row.depth) for row in ledger.selections()},
+                failures=ledger.failure_counts(),
+                parts=ledger.parts("videos"),
+                is_finished=ledger.is_stage_finished("crawl"),
+            )
+        finally:
+            ledger.close()
+
+    def host(self, url):
+        """What the frontier keeps of a host."""
+        with redis.Redis.from_url(self.redis_url, decode_responses=True) as client:
+            return client.hgetall(f"mlb:{{{self.folder.name}}}:host:{url}")
+
+
+@dataclass
+class Found:
+    homes: list
+    pages: dict
+    places: dict
+    failures: dict
+    parts: list
+    is_finished: bool
+
+
+@pytest.fixture(scope="session")
+def redis_url():
+    with redis_server(None) as url:
+        yield url
+
+
+@pytest.fixture
+def crawl(tmp_path_factory, redis_url):
+    return Crawler(tmp_path_factory.mktemp("crawl"), redis_url)
+
+
+@pytest.fixture(scope="module")
+def module_crawl(tmp_path_factory, redis_url):
+    return Crawler(tmp_path_factory.mktemp("rough-crawl"), redis_url)
+
+
+@pytest.fixture
+def site():
+    with Site() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def module_site():
+    with Site() as running:
+        yield running
