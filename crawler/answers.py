@@ -12,6 +12,7 @@ from scrapy.exceptions import (
     IgnoreRequest,
 )
 
+from crawler.middlewares.robots import ForbiddenByRobotsError
 from microlens.outcomes import Refusal, refusal_of, retry_after_s
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ def check_answer(response: Response) -> None:
 
 def refused_by(error: BaseException) -> RefusedAnswerError:
     """What never became an answer, as one that may be tried again."""
+    if isinstance(error, ForbiddenByRobotsError):
+        return RefusedAnswerError(Refusal("robots", is_final=True), status=None)
     if isinstance(error, IgnoreRequest):
         return RefusedAnswerError(Refusal("forbidden_address", is_final=True), status=None)
     reason = next((word for kind, word in _REASONS if isinstance(error, kind)), "connection_lost")

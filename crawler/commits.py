@@ -100,8 +100,13 @@ class Committer:
     def pending(self) -> int:
         return len(self._batch)
 
-    def flush(self) -> None:
+    def take(self) -> Batch:
+        """Close the open batch. Called where answers are added, so that none falls between two batches."""
         batch, self._batch = self._batch, Batch()
+        return batch
+
+    def commit(self, batch: Batch) -> None:
+        """Write a closed batch down and push what it makes due; may run in a thread, one batch at a time."""
         if not len(batch):
             return
         part = None

@@ -60,7 +60,7 @@ class Pump:
         while not self._stopping:
             wait_s = await self._claim()
             if self._committer.is_due() or not self._leased:
-                await asyncio.to_thread(self._committer.flush)
+                await asyncio.to_thread(self._committer.commit, self._committer.take())
             fetched, self._fetched = self._fetched, []
             await asyncio.to_thread(self._frontier.fetched, "page", fetched)
             if time.monotonic() - renewed > _RENEW_S:
@@ -69,7 +69,7 @@ class Pump:
             if self._committer.plan.is_finished and not self._leased and not self._committer.pending:
                 break
             await asyncio.sleep(min(wait_s, _POLL_S))
-        await asyncio.to_thread(self._committer.flush)
+        await asyncio.to_thread(self._committer.commit, self._committer.take())
         if self._error is not None:
             raise self._error
 

@@ -36,7 +36,7 @@ def scrapy_settings(run: Run) -> dict[str, Any]:
         "DOWNLOAD_FAIL_ON_DATALOSS": True,
         "REDIRECT_MAX_TIMES": 5,
         "RETRY_ENABLED": False,
-        # crawler/spiders/videos.py obeys microlens.robots instead, which every node of the run shares.
+        # crawler/middlewares/robots.py obeys microlens.robots instead, which every node of the run shares.
         "ROBOTSTXT_OBEY": False,
         "HTTPERROR_ALLOW_ALL": True,
         "COOKIES_ENABLED": False,
@@ -44,7 +44,10 @@ def scrapy_settings(run: Run) -> dict[str, Any]:
         "TELNETCONSOLE_ENABLED": False,
         "LOG_ENABLED": False,
         "LOG_INSTALL_ROOT_HANDLER": False,
-        "DOWNLOADER_MIDDLEWARES": {"crawler.middlewares.network.NetworkGuard": 850},
+        "DOWNLOADER_MIDDLEWARES": {
+            "crawler.middlewares.network.NetworkGuard": 850,
+            "crawler.middlewares.robots.RobotsGuard": 860,
+        },
         "MICROLENS_NETWORK_ALLOW": list(run.recipe.network.allow),
     }
 
@@ -63,7 +66,8 @@ def crawl(run: Run, redis_url: str) -> None:
     crawler = process.create_crawler(VideoSpider)
     process.crawl(crawler, run=run, platform=platform, frontier=frontier, robots=robots, committer=committer)
     # Scrapy's own handlers would cancel requests in flight; ours lets the spider commit what it has read.
-    signal.signal(signal.SIGTERM, lambda *_: _spider(crawler).stop())
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: _spider(crawler).stop())
     process.start(install_signal_handlers=False)
     error = _spider(crawler).error
     if error is not None:

@@ -126,9 +126,13 @@ class CommentParts:
         rows = sum(len(spool.rows) for spool in self._spools.values())
         return bool(self._spools) and (rows >= PART_ROWS or time.monotonic() - self._since > PART_AFTER_S)
 
-    def flush(self) -> list[str]:
-        """Commit all complete videos; gives their names, to be acked."""
+    def take(self) -> dict[str, Spool]:
+        """Hand over all complete videos. Called where they are added, so that none falls between two parts."""
         spools, self._spools = self._spools, {}
+        return spools
+
+    def commit(self, spools: dict[str, Spool]) -> None:
+        """Commit complete videos as one part; may run in a thread."""
         left = dict(spools)
         while left:
             rows = [row for video_id, spool in left.items() for row in self._rows(video_id, spool)]
@@ -140,7 +144,6 @@ class CommentParts:
             left = {name: spool for name, spool in left.items() if name not in taken}
         for spool in spools.values():
             spool.path.unlink(missing_ok=True)
-        return list(spools)
 
     def _rows(self, video_id: str, spool: Spool) -> list[dict[str, Any]]:
         platform = self._run.recipe.platform

@@ -69,11 +69,11 @@ class Node:
             is_open = not self._stopping and time.monotonic() < deadline
             wait_s = self._claim() if is_open else _RENEW_S
             if not self._in_work:
-                self._flush()
+                await self._commit_comments()
                 if not is_open or self._frontier.open_count(_KINDS) == 0:
                     return dict(self.counts)
             elif self._parts.is_due():
-                self._flush()
+                await self._commit_comments()
             if time.monotonic() - renewed > _RENEW_S:
                 self._renew()
                 renewed = time.monotonic()
@@ -106,9 +106,11 @@ class Node:
             del self._in_work[task]
             task.result()
 
-    def _flush(self) -> None:
-        names = self._parts.flush()
-        self._frontier.ack("comments", names)
+    async def _commit_comments(self) -> None:
+        spools = self._parts.take()
+        if spools:
+            await asyncio.to_thread(self._parts.commit, spools)
+            self._frontier.ack("comments", list(spools))
 
     def _renew(self) -> None:
         in_work = [item for item in self._in_work.values() if item is not None]

@@ -85,9 +85,9 @@ def build_release(
     if known is not None:
         return BuiltRelease(plan.name, folder, known.counters, is_new=False)
     started = datetime.now(UTC).isoformat(timespec="seconds")
-    shutil.rmtree(folder, ignore_errors=True)
-    work = run.folder / "tmp" / f"release-{plan.name}"
-    shutil.rmtree(work, ignore_errors=True)
+    work, draft = run.folder / "tmp" / f"steps-{plan.name}", run.folder / "tmp" / f"release-{plan.name}"
+    for leftover in (work, draft):
+        shutil.rmtree(leftover, ignore_errors=True)
     on_step("users and items")
     engine.run(
         "sampled_users",
@@ -100,24 +100,28 @@ def build_release(
     for name, (step, schema) in _TABLES.items():
         on_step(name)
         engine.run(step, work / f"{name}.parquet", {"timestamps": plan.timestamps})
-        outputs.append(_publish(work / f"{name}.parquet", folder, schema))
+        outputs.append(_publish(work / f"{name}.parquet", draft, schema))
     on_step("media")
-    outputs += _link_media(run, folder, links)
-    counts = statistics(folder / "data")
+    outputs += _link_media(run, draft, links)
+    counts = statistics(draft / "data")
     funnel = integrated.counters
-    (folder / "README.md").write_text(card(plan, run.recipe, funnel, counts), encoding="utf-8")
+    (draft / "README.md").write_text(card(plan, run.recipe, funnel, counts), encoding="utf-8")
     manifest = Manifest(
         stage="release",
         run_id=run.run_id,
         code_version=__version__,
         recipe_sha256=run.recipe.sha256,
         inputs=inputs,
-        outputs=(*outputs, describe_output(folder, folder / "README.md")),
+        outputs=(*outputs, describe_output(draft, draft / "README.md")),
         counters=counts,
         started_at=started,
         finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    write_manifest(folder, manifest)
+    write_manifest(draft, manifest)
+    # The old version stays readable until the new one is whole.
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    draft.rename(folder)
     shutil.rmtree(work, ignore_errors=True)
     return BuiltRelease(plan.name, folder, counts, is_new=True)
 

@@ -18,8 +18,12 @@ def start_child(
     environment: dict[str, str] | None = None,
     stdout: IO[bytes] | int | None = None,
     last_signal: signal.Signals = signal.SIGTERM,
+    is_own_session: bool = False,
 ) -> subprocess.Popen[bytes]:
-    """Start a program that gets `last_signal` should this process be killed (on Linux; elsewhere it may outlive us)."""
+    """Start a program that gets `last_signal` should this process be killed (on Linux; elsewhere it may outlive us).
+
+    In a session of its own it does not hear a Ctrl-C at the terminal, and lives until it is stopped.
+    """
     parent = os.getpid()
     libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
@@ -34,6 +38,7 @@ def start_child(
         env=environment,
         stdout=stdout,
         stderr=stdout,
+        start_new_session=is_own_session,
         preexec_fn=die_with_parent,  # noqa: PLW1509 - it only makes two system calls
     )
 

@@ -61,7 +61,7 @@ def _started() -> Iterator[str]:
         socket_path = Path(folder) / "redis.sock"
         options = {"port": "0", "unixsocket": str(socket_path), "save": "", "appendonly": "no", "dir": folder}
         arguments = [word for name, value in options.items() for word in (f"--{name}", value)]
-        process = start_child([str(_binary()), *arguments], stdout=subprocess.DEVNULL)
+        process = start_child([str(_binary()), *arguments], stdout=subprocess.DEVNULL, is_own_session=True)
         try:
             started = f"unix://{socket_path}?db=0"
             _wait_for(started, process)

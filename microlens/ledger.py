@@ -191,7 +191,8 @@ class Ledger:
         self.node_id = node_id
         self._engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": _BUSY_TIMEOUT_S})
         sa.event.listen(self._engine, "connect", _configure_sqlite)
-        _metadata.create_all(self._engine)
+        with self._write() as connection:  # several processes may open a new ledger at once
+            _metadata.create_all(connection)
 
     def close(self) -> None:
         self._engine.dispose()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from microlens import __version__
 from microlens.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ class Recipe(_Section):
     @property
     def user_agent(self) -> str:
         """Who we are and where to complain (RFC 9110, section 10.1.5)."""
-        return f"microlens-build/0.1 (+{self.contact})"
+        return f"microlens-build/{__version__} (+{self.contact})"
 
     @property
     def sha256(self) -> str:

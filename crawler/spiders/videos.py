@@ -9,12 +9,12 @@ import structlog
 from scrapy import Request, Spider
 
 from crawler.answers import RefusedAnswerError, check_answer, refused_by
+from crawler.middlewares.robots import ROBOTS_TXT
 from crawler.pump import Pump
 from crawler.visits import home_row, page_row, video_record
 from microlens.errors import MicrolensError, PageChangedError, SiteUnreachableError
 from microlens.frontier import host_of
 from microlens.ledger import PageRow
-from microlens.outcomes import Refusal
 from microlens.platforms.base import Page
 from microlens.records import Failure
 from microlens.robots import RETRY_S, is_unreachable
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-_ROBOTS = RefusedAnswerError(Refusal("robots", is_final=True), status=None)
-
 
 class VideoSpider(Spider):
     name = "videos"
@@ -47,11 +45,11 @@ class VideoSpider(Spider):
         self._run = run
         self._platform = platform
         self._frontier = frontier
-        self._robots = robots
+        self.robots = robots
         self._committer = committer
         self._pump = Pump(frontier, committer, self)
         self._resting: set[str] = set()
-        self.error: MicrolensError | None = None
+        self.error: Exception | None = None
         """Why the crawl stopped before its end; the caller raises it."""
 
     async def start(self) -> AsyncIterator[Any]:
@@ -74,10 +72,12 @@ class VideoSpider(Spider):
     async def _work(self) -> None:
         try:
             await self._pump.run()
-        except MicrolensError as error:
+        except Exception as error:  # noqa: BLE001 - the caller raises it, whatever it is
             self.error = error
         finally:
             cast("FrontierScheduler", self._engine.scheduler).is_finished = True
+            # Left to itself, Scrapy looks whether it is idle only every five seconds.
+            await self._engine.close_spider_async(reason="finished")
 
     # --- requests ---
 
@@ -88,17 +88,24 @@ class VideoSpider(Spider):
         self._engine.crawl(request)
 
     async def fetch_robots(self, request: RobotsRequest) -> None:
-        """Fetch a host's robots.txt; after too many failures the host counts as unreachable."""
+        """Fetch a host's robots.txt; after too many failures an instance is unreachable, any other host is given up."""
         try:
-            response = await self._engine.download_async(Request(request.url, dont_filter=True))
+            response = await self._engine.download_async(
+                Request(request.url, dont_filter=True, meta={ROBOTS_TXT: True})
+            )
             if not is_unreachable(response.status):
-                await asyncio.to_thread(self._robots.remember, request.host, response.status, response.body)
+                await asyncio.to_thread(self.robots.remember, request.host, response.status, response.body)
                 return
             cause = f"it answered {response.status}"
         except Exception as error:  # noqa: BLE001 - whatever a connection can raise
             cause = str(error) or type(error).__name__
         tries = await asyncio.to_thread(self._frontier.robots_failed, request.host, again_in_s=RETRY_S)
-        if tries >= self._run.recipe.politeness.max_attempts:
+        if tries < self._run.recipe.politeness.max_attempts:
+            return
+        if request.host not in map(host_of, self._run.recipe.instances):
+            # A page chose this host: it costs the links to it, not the crawl.
+            await asyncio.to_thread(self.robots.refuse, request.host)
+        else:
             raise SiteUnreachableError(
                 f"{request.url} cannot be fetched after {tries} tries: {cause}",
                 hint="check the recipe's `instances` and the network, then run the same command: nothing is lost",
@@ -108,8 +115,6 @@ class VideoSpider(Spider):
         """The page's own related links, or those of the list that it has elsewhere."""
         if not self._committer.plan.needs_related(video.like_count) or video.related_url is None:
             return video.related
-        if not self._robots.is_allowed(video.related_url):
-            raise _ROBOTS
         while (wait_s := await asyncio.to_thread(self._frontier.take, host_of(video.related_url))) > 0:  # noqa: ASYNC110 - a clock in Redis
             await asyncio.sleep(wait_s)
         try:
@@ -125,15 +130,13 @@ class VideoSpider(Spider):
         """Read one answer; whatever happens, the pump learns that the item is off the network."""
         try:
             check_answer(response)
-            if not self._robots.is_allowed(item.url):
-                raise _ROBOTS
             await self._read(item, Page(item.url, response.body))
             await self._calm(item)
         except RefusedAnswerError as refused:
             await self._refused(item, refused, sent_ms)
         except PageChangedError as error:
             self._page_changed(item, error)
-        except MicrolensError as error:
+        except Exception as error:  # noqa: BLE001 - unread, the item would come back for ever
             self._pump.stop(error)
         finally:
             self._pump.finished(item.name)

@@ -30,6 +30,7 @@ class DuckEngine:
                 "threads": settings.threads,
                 "temp_directory": str(temporary),
                 "preserve_insertion_order": True,
+                "enable_progress_bar": False,
                 # A step names its inputs; it must not find anything else on this machine.
                 "python_enable_replacements": False,
             }

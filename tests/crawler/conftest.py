@@ -1,8 +1,6 @@
-"""Crawls in processes of their own (Scrapy's reactor cannot be started twice), one Redis for all of them."""
+"""Crawls in processes of their own, and what they leave behind."""
 
 import os
-import subprocess
-import sys
 from dataclasses import dataclass
 
 import pytest
@@ -11,6 +9,7 @@ import yaml
 
 from microlens.embedded import redis_server
 from microlens.ledger import Ledger
+from tests.crawler.command import Command
 from tests.crawler.site import Site
 
 CONTACT = "owner@example.org"
@@ -21,9 +20,11 @@ class Crawler:
     """Runs `microlens-build crawl`, and looks at what it left behind."""
 
     folder: object
-    redis_url: str | None
+    redis_url: str | None = None
+    """None: each crawl brings its own."""
 
-    def start(self, site, *, politeness=None, url=None, **changes):
+    def prepare(self, site, *, politeness=None, url=None, **changes):
+        """The recipe's path and the command's environment."""
         recipe = {
             "name": self.folder.name,
             "platform": "sandbox",
@@ -40,19 +41,16 @@ class Crawler:
         environment["MICROLENS_RUNS_DIR"] = str(self.folder / "runs")
         if self.redis_url:
             environment["MICROLENS_REDIS_URL"] = self.redis_url
-        command = [sys.executable, "-m", "microlens.cli", "crawl", str(path)]
-        return subprocess.Popen(
-            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=self.folder
-        )
+        return str(path), environment
+
+    def start(self, site, **changes):
+        path, environment = self.prepare(site, **changes)
+        return Command(["crawl", path], self.folder, environment)
 
     def __call__(self, site, *, expect=0, **changes):
         """Crawl to the end; gives what the command said."""
-        process = self.start(site, **changes)
-        try:
-            said, _ = process.communicate(timeout=90)
-        finally:
-            process.kill()
-        assert expect == process.returncode, said
+        code, said = self.start(site, **changes).wait()
+        assert expect == code, said
         return said
 
     @property
@@ -101,13 +99,19 @@ def redis_url():
 
 
 @pytest.fixture
-def crawl(tmp_path_factory, redis_url):
+def crawl(tmp_path_factory):
+    return Crawler(tmp_path_factory.mktemp("crawl"))
+
+
+@pytest.fixture
+def shared_crawl(tmp_path_factory, redis_url):
+    """A crawl whose frontier can be looked at."""
     return Crawler(tmp_path_factory.mktemp("crawl"), redis_url)
 
 
 @pytest.fixture(scope="module")
-def module_crawl(tmp_path_factory, redis_url):
-    return Crawler(tmp_path_factory.mktemp("rough-crawl"), redis_url)
+def module_crawl(tmp_path_factory):
+    return Crawler(tmp_path_factory.mktemp("rough-crawl"))
 
 
 @pytest.fixture

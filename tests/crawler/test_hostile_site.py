@@ -36,20 +36,19 @@ def crawled(module_site, module_crawl):
     site.videos = {name: Video() for name in [*GOOD, "hidden", "cut-once", "always-cut", "busy-once", "friend"]}
     site.videos["unpopular"] = Video(likes=3, related=("never",))
     site.videos["changed"] = Video(is_changed=True)
-    site.videos["good1"].related = ("friend", "forbidden-host")
     site.videos["good1"].related = ("friend", f"{site.other_url}/v/elsewhere", "http://127.0.0.1:9/v/dead")
     site.script("/v/withdrawn", Reply(410))
     site.script("/v/members-only", Reply(403))
     site.script("/v/teapot", Reply(418))
     site.script("/v/cut-once", Reply(cut=True))
-    site.script("/v/always-cut", *[Reply(cut=True)] * 3)
+    site.script("/v/always-cut", *[Reply(cut=True)] * 20)
     site.script("/v/busy-once", Reply(503))
     site.script("/v/moved", Reply(302, headers={"Location": f"{site.other_url}/v/good1"}))
     site.script("/v/moved-inside", Reply(302, headers={"Location": "http://169.254.169.254/latest/"}))
     site.script("/v/moved-to-file", Reply(302, headers={"Location": "file:///etc/passwd"}))
     site.script("/v/moved-to-hidden", Reply(302, headers={"Location": "/secret/page"}))
     site.script("/v/loop", *[Reply(302, headers={"Location": "/v/loop"})] * 20)
-    module_crawl(site)
+    module_crawl(site, politeness={"max_attempts": 2})
     return site, module_crawl, module_crawl.look()
 
 
@@ -135,11 +134,13 @@ def test_a_dead_host_costs_its_own_page_alone(crawled):
 
 
 def test_tries_are_counted(crawled):
-    """What another try may mend is tried again, max_attempts times at most; what it cannot is not."""
+    """What another try may mend is tried again, max_attempts times; what it cannot is not."""
     site, _, _ = crawled
     count = site.count()
 
-    assert (2, 3, 2) == (count["/v/cut-once"], count["/v/always-cut"], count["/v/busy-once"])
+    assert (2, 2) == (count["/v/cut-once"], count["/v/busy-once"])
+    # Twisted itself repeats a request once whose kept-alive connection broke.
+    assert 2 <= count["/v/always-cut"] <= 4
     assert [1] * 4 == [count[f"/v/{page}"] for page in ("missing", "members-only", "changed", "good1")]
 
 

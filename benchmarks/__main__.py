@@ -1,0 +1,27 @@
+"""`make bench`, or `python -m benchmarks NAME --items N`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from benchmarks import frontier, merge
+
+SUITE = {"frontier": (frontier.run, 200_000), "merge": (merge.run, 5_000_000)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", choices=[*SUITE, []], help="which ones; all if none is named")
+    parser.add_argument("--items", type=int, help="size of the job, instead of its default")
+    arguments = parser.parse_args()
+    for name in arguments.names or SUITE:
+        run, usual = SUITE[name]
+        sys.stdout.write(f"[{name}]\n")
+        for line in run(arguments.items or usual):
+            sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

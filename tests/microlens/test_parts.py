@@ -1,0 +1,100 @@
+"""Parquet parts appear whole or not at all."""
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from microlens.parts import write_part, write_table
+from microlens.records import CommentRecord, MediaLink, VideoRecord
+from microlens.store import sha256_of
+from microlens.tables import CRAWLED_COMMENTS, CRAWLED_VIDEOS
+
+VIDEO = VideoRecord(
+    platform="sandbox",
+    video_id="v1",
+    page_url="http://site.test/v1",
+    title="<b>\u202e",
+    tags=("a", "猫"),
+    language=None,
+    published_at_ms=None,
+    duration_s=1.5,
+    like_count=2**62,
+    view_count=None,
+    comment_count=0,
+    author_key=bytes(16),
+    media=(MediaLink("cover", "http://site.test/c", height=90),),
+    refusal=None,
+    crawled_at_ms=1,
+)
+
+
+def test_a_part_is_what_the_ledger_will_say(tmp_path):
+    """A part names its place under the run, its rows and the hash of its bytes."""
+    part = write_part(tmp_path, "videos", [VIDEO.to_row()], CRAWLED_VIDEOS)
+
+    assert (f"crawled/videos/{part.part_id}.parquet", "videos", 1) == (part.path, part.kind, part.rows)
+    assert part.sha256 == sha256_of(tmp_path / part.path)
+    assert [f"{part.part_id}.parquet"] == [path.name for path in (tmp_path / "crawled" / "videos").iterdir()]
+
+
+def test_a_video_survives_its_part(tmp_path):
+    """A record's row is read as it was written, under the public schema with a description on every column."""
+    part = write_part(tmp_path, "videos", [VIDEO.to_row()], CRAWLED_VIDEOS)
+    table = pq.read_table(tmp_path / part.path)
+    row = table.to_pylist()[0]
+    media = [MediaLink(**link) for link in row.pop("media")]
+
+    assert {**VIDEO.to_row(), "tags": ["a", "猫"]} == {**row, "media": VIDEO.to_row()["media"]}
+    assert list(VIDEO.media) == media
+    assert all(field.metadata[b"description"] for field in table.schema)
+
+
+def test_two_parts_of_the_same_rows_have_two_names(tmp_path):
+    """A part's name is its own, so that nothing is ever overwritten."""
+    first, second = (write_part(tmp_path, "videos", [], CRAWLED_VIDEOS) for _ in range(2))
+
+    assert first.part_id != second.part_id
+    assert first.sha256 == second.sha256
+
+
+def test_a_row_of_another_shape_leaves_nothing(tmp_path):
+    """A row that does not fit the schema is an error before anything is written."""
+    with pytest.raises((pa.ArrowInvalid, pa.ArrowTypeError)):
+        write_part(tmp_path, "videos", [{**VIDEO.to_row(), "like_count": "many"}], CRAWLED_VIDEOS)
+    assert [] == list(tmp_path.rglob("*.parquet*"))
+
+
+def test_a_table_is_replaced_whole(tmp_path):
+    """The same rows give the same bytes, and no temporary file stays."""
+    table = pa.table({"n": [1, 2, 3]})
+    hashes = set()
+    for _ in range(2):
+        write_table(tmp_path / "deep" / "a.parquet", table)
+        hashes.add(sha256_of(tmp_path / "deep" / "a.parquet"))
+
+    assert 1 == len(hashes)
+    assert ["a.parquet"] == [path.name for path in (tmp_path / "deep").iterdir()]
+
+
+comments = st.builds(
+    CommentRecord,
+    platform=st.text(),
+    video_id=st.text(),
+    comment_id=st.text(),
+    user_key=st.binary(min_size=16, max_size=16),
+    text=st.none() | st.text(),
+    gender=st.none() | st.text(),
+    commented_at_ms=st.integers(-(2**63), 2**63 - 1),
+)
+
+
+@given(st.lists(comments, max_size=5))
+def test_comments_survive_their_part(tmp_path_factory, records):
+    """Every comment is read as it was written, in its order, whatever text it holds."""
+    folder = tmp_path_factory.getbasetemp() / "parts"
+    rows = [{name: getattr(record, name) for name in record.__slots__} for record in records]
+    part = write_part(folder, "comments", rows, CRAWLED_COMMENTS)
+
+    assert records == [CommentRecord(**row) for row in pq.read_table(folder / part.path).to_pylist()]
