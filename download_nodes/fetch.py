@@ -13,6 +13,7 @@ from urllib.parse import urljoin, urlsplit
 import aiohttp
 
 from download_nodes.resolver import ForbiddenAddressError, GuardedResolver
+from microlens.ledger import now_ms
 from microlens.outcomes import Refusal, refusal_of, retry_after_s
 
 if TYPE_CHECKING:
@@ -46,8 +47,12 @@ _REASONS: tuple[tuple[type[Exception], str], ...] = (
 class FetchError(Exception):
     """A fetch that brought nothing usable; never leaves the node."""
 
-    def __init__(self, refusal: Refusal, *, status: int | None = None, retry_after_s: float | None = None) -> None:
+    def __init__(
+        self, refusal: Refusal, *, status: int | None = None, retry_after_s: float | None = None, sent_ms: int = 0
+    ) -> None:
         super().__init__(f"{refusal.reason} ({status})" if status else refusal.reason)
+        self.sent_ms = sent_ms
+        """When the refused request was sent, on this machine's clock."""
         self.refusal = refusal
         self.status = status
         self.retry_after_s = retry_after_s
@@ -83,7 +88,7 @@ class Fetcher:
     async def robots(self, url: str) -> tuple[int, bytes]:
         """Status and body of a robots.txt; raises FetchError only if there was no answer at all."""
         with _explained():
-            async with self._session.get(url, max_redirects=MAX_REDIRECTS) as response:
+            async with self._open(url, self._check_address) as response:
                 return response.status, await _read(response)
 
     async def page(self, url: str) -> bytes:
@@ -104,37 +109,47 @@ class Fetcher:
 
     @asynccontextmanager
     async def _get(self, url: str) -> AsyncIterator[aiohttp.ClientResponse]:
-        """A usable answer; redirects are followed by hand, since each target must be allowed anew."""
+        """A usable answer."""
+        sent_ms = now_ms()
+        async with self._open(url, self._check_target) as response:
+            _check(response, sent_ms)
+            yield response
+
+    @asynccontextmanager
+    async def _open(self, url: str, check: Callable[[str], Awaitable[None]]) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Any answer; redirects are followed by hand, since each target must be allowed anew."""
         for _ in range(MAX_REDIRECTS + 1):
-            await self._check_target(url)
+            await check(url)
             async with self._session.get(url, allow_redirects=False) as response:
                 if response.status not in _REDIRECTS:
-                    _check(response)
                     yield response
                     return
                 url = urljoin(url, response.headers.get("Location", ""))
         raise FetchError(Refusal("too_many_redirects", is_final=True))
 
     async def _check_target(self, url: str) -> None:
+        await self._check_address(url)
+        if not await self._is_allowed(url):
+            raise FetchError(Refusal("robots", is_final=True))
+
+    async def _check_address(self, url: str) -> None:
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise FetchError(Refusal("forbidden_address", is_final=True))
         # aiohttp does not resolve an address that is a number already, so the resolver never sees it.
         if _is_literal(parts.hostname) and not self._policy.permits(parts.hostname):
             raise FetchError(Refusal("forbidden_address", is_final=True))
-        if not await self._is_allowed(url):
-            raise FetchError(Refusal("robots", is_final=True))
 
 
 def _is_literal(host: str) -> bool:
     return ":" in host or host.replace(".", "").isdigit()
 
 
-def _check(response: aiohttp.ClientResponse) -> None:
+def _check(response: aiohttp.ClientResponse, sent_ms: int) -> None:
     refusal = refusal_of(response.status)
     if refusal is not None:
         wait_s = retry_after_s(response.headers.get("Retry-After"))
-        raise FetchError(refusal, status=response.status, retry_after_s=wait_s)
+        raise FetchError(refusal, status=response.status, retry_after_s=wait_s, sent_ms=sent_ms)
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:

@@ -92,6 +92,9 @@ class NodeJob(Job):
     def stopped_callback(self) -> None:
         self._refuse(self._stopped_callback_name)
 
+    def send_webhooks(self, *_: Any, **__: Any) -> None:
+        """Send nothing: a payload could have a node post to any address."""
+
     def _refuse(self, callback: str | None) -> None:
         if callback:
             raise RefusedJobError(

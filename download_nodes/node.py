@@ -16,6 +16,7 @@ from download_nodes.fetch import Fetcher, FetchError
 from download_nodes.measure import NotMediaError, measure
 from microlens.errors import MicrolensError, PageChangedError
 from microlens.frontier import LEASE_S, Frontier, host_of
+from microlens.ledger import now_ms
 from microlens.network import NetworkPolicy
 from microlens.outcomes import Refusal
 from microlens.platforms import load_platform
@@ -51,6 +52,8 @@ class Node:
         self._parts = CommentParts(run)
         self._in_work: dict[asyncio.Task[None], FrontierItem | None] = {}
         self._resting: set[str] = set()
+        self._clock_ms = 0
+        """Redis's clock less ours."""
         self._stopping = False
         self.counts: Counter[str] = Counter()
 
@@ -87,11 +90,12 @@ class Node:
             if claim is None:
                 break
             wait_s = min(wait_s, claim.wait_s)
+            self._clock_ms = claim.at_ms - now_ms()
             for request in claim.robots:
                 self._spawn(self._fetch_robots(request), None)
             for item in claim.items:
                 work = self._fetch_media if kind == "media" else self._fetch_comments
-                self._spawn(self._guarded(work, item, claim.at_ms), item)
+                self._spawn(self._guarded(work, item), item)
         return wait_s
 
     def _spawn(self, work: Awaitable[None], item: FrontierItem | None) -> None:
@@ -120,7 +124,7 @@ class Node:
 
     # --- the work ---
 
-    async def _guarded(self, work: Callable[[FrontierItem], Awaitable[None]], item: FrontierItem, sent_ms: int) -> None:
+    async def _guarded(self, work: Callable[[FrontierItem], Awaitable[None]], item: FrontierItem) -> None:
         """Do one item's work; whatever goes wrong costs this one item, and is written down."""
         try:
             await work(item)
@@ -128,8 +132,7 @@ class Node:
             self.counts[item.kind] += 1
         except FetchError as error:
             if error.refusal.is_backoff:
-                self._resting.add(host_of(item.url))
-                self._frontier.backoff(host_of(item.url), sent_ms=sent_ms, retry_after_s=error.retry_after_s)
+                self._rest(item, error)
             await self._failed(item, error.refusal, status=error.status, detail=str(error.__cause__ or ""))
         except NotMediaError as error:
             await self._failed(item, Refusal("not_media", is_final=True), detail=error.message)
@@ -224,6 +227,13 @@ class Node:
                 return False
             self._robots.remember(host, status, body)
         return self._robots.is_allowed(url)
+
+    def _rest(self, item: FrontierItem, error: FetchError) -> None:
+        host = host_of(item.url)
+        self._resting.add(host)
+        sent_ms = int(error.sent_ms + self._clock_ms)
+        rest_s = self._frontier.backoff(host, sent_ms=sent_ms, retry_after_s=error.retry_after_s)
+        log.warning("host_rests", host=host, seconds=round(rest_s, 1), reason=error.refusal.reason)
 
     async def _calm(self, item: FrontierItem) -> None:
         host = host_of(item.url)

@@ -341,7 +341,7 @@ class Ledger:
             )
 
     def final_failures(self, work: WorkKind) -> list[dict[str, Any]]:
-        """The last word on every item of a kind that was given up: name, video_id, reason."""
+        """Every final failure of a kind, oldest first: name, video_id, reason, http_status."""
         columns = (failure_table.c.name, failure_table.c.video_id, failure_table.c.reason, failure_table.c.http_status)
         query = (
             sa.select(*columns)

@@ -25,7 +25,10 @@ _EMAIL = re.compile(r"[\w.+-]+[@\uff20][\w-]+(?:\.[\w-]+)+")
 _URL = re.compile(r"(?:https?://|www\.)\S+", re.IGNORECASE)
 _MENTION = re.compile(r"[@\uff20][\w.-]+(?:@[\w.-]+)?")
 # Chinese is written without spaces: a number may touch any letters but Latin ones (`v1234567` is no phone number).
-_PHONE = re.compile(r"(?<![\dA-Za-z_.])\+?\d(?:[ ().-]{0,2}\d){6,14}(?![\dA-Za-z_])")
+# A date (2024-01-15) and a decimal fraction (3.14159265) are none either.
+_PHONE = re.compile(
+    r"(?!\d{4}-\d{2}-\d{2}(?!\d))(?!\d+\.\d+(?![\d.]))(?<![\dA-Za-z_.])\+?\d(?:[ ().-]{0,2}\d){6,14}(?![\dA-Za-z_])"
+)
 
 
 class Pseudonymiser:

@@ -119,7 +119,17 @@ class Recipe(_Section):
             scheme, _, rest = instance.partition("://")
             if scheme not in {"http", "https"} or not rest.strip("/"):
                 raise ValueError(f"{instance!r} is not of the form http(s)://host[:port]")
-        return tuple(instance.rstrip("/") for instance in instances)
+        origins = tuple(instance.rstrip("/") for instance in instances)
+        if len(set(origins)) < len(origins):
+            raise ValueError("an instance is named twice")
+        return origins
+
+    @field_validator("releases")
+    @classmethod
+    def _releases_have_names_of_their_own(cls, releases: tuple[Release, ...]) -> tuple[Release, ...]:
+        if len({release.name for release in releases}) < len(releases):
+            raise ValueError("two releases have the same name")
+        return releases
 
     @field_validator("contact")
     @classmethod
@@ -139,7 +149,8 @@ class Recipe(_Section):
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
 
     def to_yaml(self) -> str:
-        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+        # Escaped, for YAML reads some bare characters (U+0085) as a line's end.
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
 
 
 def load_recipe(path: Path) -> Recipe:

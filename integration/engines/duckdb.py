@@ -30,11 +30,12 @@ class DuckEngine:
                 "threads": settings.threads,
                 "temp_directory": str(temporary),
                 "preserve_insertion_order": True,
-                "enable_progress_bar": False,
                 # A step names its inputs; it must not find anything else on this machine.
                 "python_enable_replacements": False,
             }
         )
+        # Not a global option: DuckDB refuses it in `config`.
+        self._execute("SET enable_progress_bar = false")
 
     def __enter__(self) -> Self:
         return self

@@ -5,6 +5,7 @@ What ends in `_or_none`, `inner`, `rows` and `words` takes anything and never ra
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from microlens.platforms.base import Page
 
 Json = dict[str, Any]
+
+
+_INT64 = 2**63
 
 
 def json_answer(page: Page, text: bytes | None = None) -> Json:
@@ -86,17 +90,20 @@ def text_or_none(value: Any) -> str | None:
 
 
 def int_or_none(value: Any) -> int | None:
+    """Read a whole number; one that no table can hold (64 bits) is as good as none."""
     try:
-        return int(value)
+        number = int(value)
     except (TypeError, ValueError, OverflowError):
         return None
+    return number if abs(number) < _INT64 else None
 
 
 def float_or_none(value: Any) -> float | None:
     try:
-        return float(value)
+        number = float(value)
     except (TypeError, ValueError, OverflowError):
         return None
+    return number if math.isfinite(number) else None
 
 
 def ms_or_none(value: Any) -> int | None:

@@ -26,6 +26,8 @@ class Reply:
     cut: bool = False
     short: bool = False
     pause_s: float = 0.0
+    chunked: bool = False
+    """Leave out the length."""
 
 
 @dataclass
@@ -133,10 +135,13 @@ class Site:
         if reply.cut:
             request.transport.abort()
             return web.Response()
-        if not reply.short and not reply.pause_s:
+        if not reply.short and not reply.pause_s and not reply.chunked:
             return web.Response(status=reply.status, body=reply.body, headers=reply.headers)
         response = web.StreamResponse(status=reply.status, headers=reply.headers)
-        response.content_length = len(reply.body)
+        if reply.chunked:
+            response.enable_chunked_encoding()
+        else:
+            response.content_length = len(reply.body)
         await response.prepare(request)
         await response.write(reply.body[: len(reply.body) // 2])
         if reply.pause_s:

@@ -1,9 +1,13 @@
-"""Small real media, made on the spot."""
+"""Small real media, made on the spot, and a run to download them into."""
 
 import av
 import numpy as np
 import pytest
 from PIL import Image
+
+from microlens.embedded import redis_server
+from tests.crawler.site import Site
+from tests.download_nodes.desk import Desk
 
 
 def _noise(seed, height=72, width=96):
@@ -65,3 +69,23 @@ def make_video():
 def clip(tmp_path_factory):
     """Two seconds of H.264 and AAC, its index at the front as sites serve it."""
     return _make_video(tmp_path_factory.mktemp("clip") / "clip.mp4", options={"movflags": "faststart"})
+
+
+@pytest.fixture(scope="session")
+def redis_url():
+    with redis_server(None) as url:
+        yield url
+
+
+@pytest.fixture
+def site():
+    with Site() as running:
+        yield running
+
+
+@pytest.fixture
+def desk(tmp_path, site, redis_url):
+    """A run, its site and its frontier, and a node to work on them."""
+    made = Desk(tmp_path, site, redis_url)
+    yield made
+    made.close()

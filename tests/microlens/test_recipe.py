@@ -4,7 +4,7 @@ import random
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from microlens import __version__
@@ -205,6 +205,7 @@ recipes = st.builds(
 )
 
 
+@example(Recipe.model_validate({**LEAST, "platform": "a\x85\u2028\ufeff\U0001f600 #: 猫"}))
 @given(recipes)
 def test_a_recipe_survives_yaml(recipe):
     """to_yaml gives text that parses to an equal recipe with an equal hash, whatever stands in it."""

@@ -1,0 +1,113 @@
+"""An expected error is one plain message and its own exit code; a bug keeps its traceback."""
+
+import sys
+
+import pytest
+
+from microlens import settings as settings_module
+from microlens.cli import main
+
+
+def assert_refused(done, code, *words):
+    """The exit code, a message that holds these words on standard error, and no traceback."""
+    assert code == done.returncode, done.stderr
+    assert done.stderr.startswith("microlens-build: ")
+    assert "Traceback" not in done.stderr
+    assert all(word in done.stderr for word in words), done.stderr
+    assert "" == done.stdout
+
+
+@pytest.mark.parametrize("command", ["run", "crawl"])
+def test_a_wrong_recipe_is_2(cli, recipe_file, runs_dir, command):
+    """A recipe that cannot be used ends with 2, names its mistakes, and begins nothing."""
+    done = cli(command, recipe_file(contakt="x", seeds={"target": "many"}))
+
+    assert_refused(done, 2, "unknown key 'contakt': did you mean 'contact'?", "seeds.target = 'many'")
+    assert not runs_dir.exists()
+
+
+def test_a_recipe_that_is_not_there_is_2(cli):
+    """A mistyped path is named."""
+    assert_refused(cli("run", "nowhere.yaml"), 2, "nowhere.yaml cannot be read: No such file")
+
+
+def test_an_unknown_platform_names_those_there_are(cli, recipe_file):
+    """A recipe for a site that no adapter knows ends with an expected error, not with a bug."""
+    done = cli("run", recipe_file(platform="sandbx"))
+
+    assert_refused(done, done.returncode, "sandbx", "sandbox")
+    assert done.returncode not in {0, 70}
+
+
+@pytest.mark.parametrize(
+    "arguments", [["subset", "--users", "0"], ["nonsense"], ["work", "-n", "0"], ["status", "--no"]]
+)
+def test_a_wrong_option_is_2(cli, arguments):
+    """An option that cannot be used ends with 2 and says so on standard error."""
+    done = cli(*arguments)
+
+    assert (2, "") == (done.returncode, done.stdout)
+    assert done.stderr
+
+
+def test_a_wrong_environment_is_2(cli):
+    """A variable that cannot be used is named with its value."""
+    assert_refused(cli("status", MICROLENS_THREADS="many"), 2, "MICROLENS_THREADS = 'many'")
+
+
+@pytest.mark.parametrize("command", ["status", "work", "integrate", "subset", "benchmark"])
+def test_no_run_is_3(cli, runs_dir, command):
+    """Where there is no run, a command says how to start one and makes no folder."""
+    assert_refused(cli(command), 3, "there is no run", "microlens-build run RECIPE")
+    assert not runs_dir.exists()
+
+
+def test_an_unknown_run_is_3(cli):
+    """A name without a run is repeated."""
+    assert_refused(cli("status", "nobody"), 3, "nobody")
+
+
+def test_a_redis_that_refuses_is_5(cli, recipe_file):
+    """A Redis that does not answer is named, without its password, before anything is crawled."""
+    done = cli("run", recipe_file(), MICROLENS_REDIS_URL="redis://:hunter2@127.0.0.1:1")
+
+    assert_refused(done, 5, "redis://127.0.0.1:1", "MICROLENS_REDIS_URL")
+    assert "hunter2" not in done.stderr
+
+
+def call(monkeypatch, *arguments):
+    """Run main() in this process; gives its exit code."""
+    monkeypatch.setattr(sys, "argv", ["microlens-build", *arguments])
+    with pytest.raises(SystemExit) as end:
+        main()
+    return end.value.code
+
+
+def fail_with(monkeypatch, error):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(settings_module, "Settings", fail)
+
+
+def test_a_bug_is_70_with_its_traceback(monkeypatch, capsys):
+    """An error that nobody expected is shown whole and asks for a report."""
+    fail_with(monkeypatch, ZeroDivisionError("nobody expected this"))
+    code = call(monkeypatch, "status")
+    told = capsys.readouterr()
+
+    assert (70, "") == (code, told.out)
+    assert "Traceback" in told.err
+    assert "ZeroDivisionError: nobody expected this" in told.err
+    assert "this is a bug; please report it" in told.err
+
+
+def test_ctrl_c_is_130_and_says_how_to_go_on(monkeypatch, capsys):
+    """A command that was interrupted says that the same command goes on, without a traceback."""
+    fail_with(monkeypatch, KeyboardInterrupt)
+    code = call(monkeypatch, "status")
+    told = capsys.readouterr()
+
+    assert (130, "") == (code, told.out)
+    assert "stopped; run the same command again to go on" in told.err
+    assert "Traceback" not in told.err

@@ -1,0 +1,93 @@
+"""Worker processes: one that is killed is replaced, and what it held is done by others."""
+
+import os
+import signal
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from download_nodes import supervise
+from download_nodes.backlog import outstanding
+from microlens.errors import MicrolensError
+from tests.crawler.site import comment
+from tests.download_nodes.desk import PLATFORM
+
+
+def workers():
+    """Process ids of our own worker processes."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            words = status.read_text().rpartition(")")[2].split()
+            line = (status.parent / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if int(words[1]) == os.getpid() and b"download_nodes.worker" in line:
+            found.append(int(status.parent.name))
+    return found
+
+
+@pytest.mark.slow
+def test_a_killed_worker_costs_nothing(desk, make_cover, clip, tmp_path):
+    """SIGKILL in the midst of the work: all of it is done in the end, and every comment counts once."""
+    desk.make(politeness={"requests_per_second": 60, "concurrency": 8})
+    cover = make_cover(tmp_path / "cover.jpg").read_bytes()
+    rows = {}
+    for number in range(8):
+        video_id = f"v{number}"
+        desk.site.files |= {f"/media/{video_id}.jpg": cover, f"/media/{video_id}.mp4": clip.read_bytes()}
+        rows[video_id] = desk.site.comments[video_id] = [comment(100 * number + at, f"u{at}") for at in range(9)]
+        desk.add_page(video_id)
+    killed = []
+
+    def kill_one(left):
+        if not killed and any("cursor" in asked.path for asked in desk.site.asked):
+            killed.append(workers()[0])
+            os.kill(killed[0], signal.SIGKILL)
+
+    supervise.work(desk.run, desk.redis_url, processes=2, on_tick=kill_one)
+
+    assert killed
+    assert [] == list(outstanding(desk.run, PLATFORM))
+    assert dict.fromkeys(rows, 9) == desk.run.ledger.collected()
+    wanted = Counter((name, row["id"]) for name, own in rows.items() for row in own)
+    assert wanted == Counter((row["video_id"], row["comment_id"]) for row in desk.comments())
+    assert 16 == len(desk.run.ledger.assets())
+    assert [] == workers()
+
+
+def test_workers_that_keep_dying_end_the_work(desk, monkeypatch):
+    """A worker that cannot start is not started for ever: its last exit code is told."""
+    desk.make()
+    desk.add_page("v")
+    monkeypatch.setattr(supervise, "_MAX_DEATHS", 1)
+    monkeypatch.setattr(supervise, "_TICK_S", 0.01)
+
+    def start(_run, _redis_url):
+        return supervise.start_child(["/bin/false"])
+
+    monkeypatch.setattr(supervise, "_start_worker", start)
+
+    with pytest.raises(MicrolensError, match="died 2 times, the last with code 1"):
+        supervise.work(desk.run, desk.redis_url, processes=1)
+
+
+def test_nothing_to_do_ends_at_once(desk):
+    """Without work and without a crawl the supervisor comes back, and no worker stays."""
+    desk.make()
+    supervise.work(desk.run, desk.redis_url, processes=1)
+
+    assert [] == workers()
+
+
+def test_old_temporary_files_are_swept(desk):
+    """A killed process's leftovers go after an hour; a fresh file may be somebody's."""
+    desk.make()
+    old, fresh = desk.run.store.temporary(), desk.run.store.temporary()
+    for path in (old, fresh):
+        path.write_bytes(b"x")
+    os.utime(old, (1, 1))
+    supervise._sweep(desk.run)
+
+    assert (False, True) == (old.exists(), fresh.exists())

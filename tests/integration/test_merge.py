@@ -1,0 +1,245 @@
+"""Integration of a small run: counted once, done once, and the same whatever happened on the way."""
+
+from collections import Counter
+
+import pytest
+
+from microlens.errors import CorruptDataError, NotReadyError
+from microlens.manifest import MANIFEST_NAME, verify
+from tests.integration.made import earliest, world
+
+STEPS = ["videos", "measured", "verdicts", "items", "interactions", "users"]
+
+
+class KilledError(Exception):
+    """Stands for SIGKILL between two tables."""
+
+
+def kill_at(step):
+    def on_step(name):
+        if name == step:
+            raise KilledError
+
+    return on_step
+
+
+def tables(made):
+    return {path.name: path.read_bytes() for path in made.run.integrated.glob("*.parquet")}
+
+
+def pairs_of(made, data):
+    """Interactions in raw users."""
+    raw = made.users(data)
+    return {(raw[row["user_key"]], row["video_id"]): row["comment_id"] for row in made.table("interactions")}
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("limit", [3, 10, 5000])
+def test_interactions_are_those_counted_by_hand(make, seed, limit):
+    """The earliest comment of each user among the newest of each video, and the users with their counts."""
+    data, made = world(seed), make(comments={"max_per_video": limit})
+    made.fill(data, parts=3)
+    manifest, is_new = made.integrate()
+    wanted = earliest(data.comments, limit)
+
+    assert is_new
+    assert {pair: row["comment_id"] for pair, row in wanted.items()} == pairs_of(made, data)
+    raw = made.users(data)
+    assert Counter(user for user, _ in wanted) == {
+        raw[row["user_key"]]: row["interaction_count"] for row in made.table("users")
+    }
+    assert (len(wanted), len({user for user, _ in wanted})) == (
+        manifest.counters["interactions"],
+        manifest.counters["users"],
+    )
+
+
+def test_every_video_has_one_verdict_and_the_counts_add_up(small):
+    """found = kept + dropped, each reason with its number."""
+    data = world(2)
+    small.fill(data)
+    ledger = small.run.ledger
+    small.add_videos({"short": {"title": "a", "like_count": 5, "stage": "seed"}})
+    small.add_videos({"copy": {"title": "A copy", "like_count": 1, "stage": "seed"}})
+    small.add_asset("copy", "audio")
+    _gone(ledger, "gone")
+    _gone(ledger, "unread", failure=None)
+    small.fail("unread/cover", "timeout")
+    manifest, _ = small.integrate()
+    verdicts = small.table("verdicts")
+    dropped = {row["video_id"]: row["reason"] for row in verdicts if not row["is_kept"]}
+
+    assert {"short": "title_too_short", "gone": "gone", "unread": "unpopular"} == dropped
+    assert len(data.videos) + 4 == manifest.counters["found"] == len(verdicts)
+    assert Counter(dropped.values()) == manifest.counters["dropped"]
+    assert len(data.videos) + 1 == manifest.counters["kept"] == len(small.table("items"))
+    assert manifest.counters["found"] == manifest.counters["kept"] + sum(manifest.counters["dropped"].values())
+
+
+def test_comments_of_dropped_videos_are_no_interactions(small):
+    """A video without a verdict in its favour gives nothing, however often it was commented on."""
+    data = world(3)
+    data.videos["v0"]["title"] = "?"
+    small.fill(data).integrate()
+
+    assert any(row["video_id"] == "v0" for row in data.comments)
+    assert "v0" not in {row["video_id"] for row in small.table("interactions")}
+
+
+def test_the_same_inputs_are_not_merged_twice(small):
+    """A second call does nothing: the manifest, its times included, and the tables stay as they are."""
+    small.fill(world())
+    first, _ = small.integrate()
+    before = (small.run.integrated / MANIFEST_NAME).read_bytes(), tables(small)
+    second, is_new = small.integrate()
+
+    assert not is_new
+    assert first == second
+    assert before == ((small.run.integrated / MANIFEST_NAME).read_bytes(), tables(small))
+
+
+def test_a_new_part_is_merged(small):
+    """What was committed since makes the merge due again."""
+    small.fill(world(1))
+    small.integrate()
+    more = {"late": {"title": "A late one", "like_count": 5, "stage": "seed"}}
+    small.add_videos(more)
+    small.add_comments(["late"], [{**world(1).comments[0], "video_id": "late"}])
+    manifest, is_new = small.integrate()
+
+    assert is_new
+    assert "late" in {row["video_id"] for row in small.table("interactions")}
+    assert len(world(1).videos) + 1 == manifest.counters["kept"]
+
+
+def test_a_changed_threshold_decides_anew_without_the_media(small):
+    """Verdicts come from stored measurements: no file of the store is needed."""
+    small.fill(world())
+    small.add_videos({"big": {"title": "A big one", "like_count": 5, "stage": "seed"}})
+    small.integrate()
+    for path in (small.run.folder / "store" / "objects").rglob("*"):
+        if path.is_file():
+            path.unlink()
+    small.open(filters={"max_cover_share": 0.1})
+    manifest, is_new = small.integrate()
+
+    assert is_new
+    assert {"cover_single_color": len(world().videos) + 1} == manifest.counters["dropped"]
+    assert 0 == manifest.counters["interactions"]
+
+    small.open()
+    manifest, is_new = small.integrate()
+
+    assert is_new
+    assert {} == manifest.counters["dropped"]
+
+
+@pytest.mark.parametrize("changes", [{"releases": [{"name": "other"}]}, {"politeness": {"concurrency": 9}}])
+def test_what_does_not_decide_the_tables_needs_no_merge(small, changes):
+    """Another release or another speed leaves the integrated tables finished."""
+    small.fill(world())
+    small.integrate()
+    small.open(**changes)
+
+    assert not small.integrate()[1]
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_killed_between_tables_it_begins_again(make, step):
+    """Without a manifest nothing counts, and the next call gives the bytes of an undisturbed one."""
+    from integration.merge import integrate
+
+    calm, killed = make("calm").fill(world(4)), make("killed").fill(world(4))
+    calm.integrate()
+    with pytest.raises(KilledError):
+        integrate(killed.run, killed.settings, kill_at(step))
+
+    assert not (killed.run.integrated / MANIFEST_NAME).exists()
+    with pytest.raises(NotReadyError):
+        killed.subset()
+
+    assert killed.integrate()[1]
+    assert tables(calm) == tables(killed)
+
+
+def test_a_kill_after_a_change_leaves_no_old_manifest(small):
+    """Half new tables never stand under the manifest of the old ones."""
+    from integration.merge import integrate
+
+    small.fill(world())
+    small.integrate()
+    small.open(filters={"min_video_bytes": 1})
+    with pytest.raises(KilledError):
+        integrate(small.run, small.settings, kill_at("items"))
+
+    assert not (small.run.integrated / MANIFEST_NAME).exists()
+
+
+@pytest.mark.parametrize(("parts", "shuffle"), [(1, 1), (3, 2), (8, 3)])
+def test_the_tables_depend_on_neither_parts_nor_order(make, parts, shuffle):
+    """The same rows in other parts, in another order, from another node: the same rows in the same order."""
+    one = make("one").fill(world(5))
+    other = make("other", node="node-two").fill(world(5), parts=parts, shuffle=shuffle)
+    one.integrate()
+    other.integrate()
+
+    for step in STEPS:
+        assert one.table(step) == other.table(step)
+
+
+def test_a_part_that_the_ledger_does_not_list_is_not_read(small):
+    """A part that is left over from a crash counts for nothing."""
+    from microlens.parts import write_part
+    from microlens.tables import CRAWLED_COMMENTS
+
+    small.fill(world(6))
+    key = small.run.pseudonyms.user_key("sandbox", "ghost")
+    row = {"platform": "sandbox", "video_id": "v0", "comment_id": "ghost", "user_key": key, "commented_at_ms": 1}
+    write_part(small.run.folder, "comments", [row], CRAWLED_COMMENTS)
+    small.integrate()
+
+    assert key not in {row["user_key"] for row in small.table("users")}
+
+
+def test_two_visits_of_a_page_are_one_video(small):
+    """The later record of a video is the one that is published."""
+    small.fill(world(7))
+    small.add_videos({"v0": {"title": "A newer title", "like_count": 77, "stage": "seed"}}, at_ms=1_800_000_000_000)
+    small.integrate()
+    (item,) = [row for row in small.table("items") if row["video_id"] == "v0"]
+
+    assert ("A newer title", 77) == (item["title"], item["like_count"])
+
+
+def test_a_flipped_byte_is_found(small):
+    """The manifest lists every table with its hash."""
+    small.fill(world())
+    small.integrate()
+    verify(small.run.integrated)
+    path = small.run.integrated / "users.parquet"
+    body = bytearray(path.read_bytes())
+    body[len(body) // 2] ^= 1
+    path.write_bytes(body)
+
+    with pytest.raises(CorruptDataError, match=r"users\.parquet"):
+        verify(small.run.integrated)
+
+
+def test_nothing_crawled_is_not_ready(small):
+    """An empty run says which stage comes first."""
+    with pytest.raises(NotReadyError, match="crawl"):
+        small.integrate()
+
+
+def test_a_run_without_comments_is_merged(small):
+    """No comments make empty tables, not an error."""
+    data = world(1, comments=0)
+    manifest, _ = small.fill(data).integrate()
+
+    assert (len(data.videos), 0, 0) == tuple(manifest.counters[name] for name in ("kept", "interactions", "users"))
+
+
+def _gone(ledger, video_id, failure="gone"):
+    from microlens.ledger import PageRow
+
+    ledger.commit_crawl(pages=[PageRow(video_id, "u", failure=failure, title="A title")])

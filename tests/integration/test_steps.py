@@ -1,0 +1,344 @@
+"""Each named SELECT against plain Python on small random tables."""
+
+import hashlib
+from collections import Counter
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from integration.engines.duckdb import DuckEngine, _bound
+from integration.steps import step_sql
+from microlens.settings import Settings
+from microlens.tables import CRAWLED_COMMENTS, CRAWLED_VIDEOS, MEASUREMENTS
+from tests.integration.made import DAY_MS, video_row
+
+VIDEOS = ["v1", "v2", "v3"]
+USERS = [bytes([number]) * 16 for number in range(5)]
+INTERACTIONS = pa.schema(
+    [
+        ("user_key", pa.binary(16)),
+        ("video_id", pa.string()),
+        ("commented_at_ms", pa.int64()),
+        ("comment_id", pa.string()),
+    ]
+)
+quick = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+times = st.sampled_from([0, 1, 2, DAY_MS - 1, DAY_MS, 5 * DAY_MS])
+comments = st.lists(
+    st.builds(
+        lambda video, user, number, at, text, gender: {
+            "platform": "sandbox",
+            "video_id": video,
+            "comment_id": f"c{number}",
+            "user_key": user,
+            "text": text,
+            "gender": gender,
+            "commented_at_ms": at,
+        },
+        st.sampled_from([*VIDEOS, "dropped"]),
+        st.sampled_from(USERS),
+        st.integers(0, 30),
+        times,
+        st.none() | st.sampled_from(["x", "y"]),
+        st.none() | st.sampled_from(["f", "m"]),
+    ),
+    max_size=30,
+    unique_by=lambda row: (row["video_id"], row["comment_id"]),
+)
+interactions = st.lists(
+    st.builds(
+        lambda video, user, number, at: {
+            "user_key": user,
+            "video_id": video,
+            "commented_at_ms": at,
+            "comment_id": f"c{number}",
+        },
+        st.sampled_from(VIDEOS),
+        st.sampled_from(USERS),
+        st.integers(0, 9),
+        times,
+    ),
+    max_size=15,
+    unique_by=lambda row: (row["user_key"], row["video_id"]),
+)
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Run a step over tables given as rows; gives its rows in their order."""
+    with DuckEngine(Settings(threads=2, memory_limit="500MB"), tmp_path / "tmp") as engine:
+
+        def step(name, tables, **parameters):
+            for table, (rows, schema) in tables.items():
+                engine.add_table(table, pa.Table.from_pylist(list(rows), schema=schema))
+            count = engine.run(name, tmp_path / f"{name}.parquet", parameters)
+            found = pq.read_table(tmp_path / f"{name}.parquet").to_pylist()
+            assert count == len(found)
+            return found
+
+        yield step
+
+
+def kept(*videos):
+    return [{"video_id": video} for video in videos], pa.schema([("video_id", pa.string())])
+
+
+@given(
+    rows=st.lists(
+        st.builds(
+            lambda video, at, url, title: video_row(video, crawled_at_ms=at, page_url=url, title=title),
+            st.sampled_from(VIDEOS),
+            st.integers(0, 2),
+            st.sampled_from(["a", "b"]),
+            st.sampled_from(["x", "y"]),
+        ),
+        max_size=12,
+    ),
+    shuffle=st.randoms(use_true_random=False),
+)
+@quick
+def test_the_latest_snapshot_of_a_video_stays(run, rows, shuffle):
+    """One row a video: the newest visit, ties broken by address and title, whatever the order of rows."""
+    best = {}
+    for row in sorted(rows, key=lambda row: (-row["crawled_at_ms"], row["page_url"], row["title"])):
+        best.setdefault(row["video_id"], row)
+    shuffle.shuffle(rows)
+
+    found = run("videos", {"crawled_videos": (rows, CRAWLED_VIDEOS)})
+
+    assert [best[video]["title"] for video in sorted(best)] == [row["title"] for row in found]
+    assert sorted(best) == [row["video_id"] for row in found]
+
+
+@given(rows=comments, limit=st.integers(1, 6), shuffle=st.randoms(use_true_random=False))
+@quick
+def test_the_earliest_of_the_newest_comments_is_the_interaction(run, rows, limit, shuffle):
+    """One row a user and kept video: the earliest among the newest `limit` of the video, in a total order."""
+
+    def age(row):
+        return row["commented_at_ms"], row["comment_id"]
+
+    wanted = {}
+    for video in VIDEOS:
+        newest = sorted((row for row in rows if row["video_id"] == video), key=age)[-limit:]
+        for row in newest:
+            wanted.setdefault((row["user_key"], video), age(row))
+    shuffle.shuffle(rows)
+
+    found = run(
+        "interactions",
+        {"crawled_comments": (rows, CRAWLED_COMMENTS), "items": kept(*VIDEOS)},
+        max_per_video=limit,
+    )
+
+    assert wanted == {(row["user_key"], row["video_id"]): age(row) for row in found}
+    assert len(wanted) == len(found)
+    order = [(row["user_key"], *age(row), row["video_id"]) for row in found]
+    assert sorted(order) == order
+
+
+@given(rows=interactions, seed=st.integers(0, 9))
+@quick
+def test_users_have_their_count_and_their_place(run, rows, seed):
+    """The place in the sampling order is sha256("seed:key in hexadecimal")."""
+    counts = Counter(row["user_key"] for row in rows)
+
+    found = run("users", {"interactions": (rows, INTERACTIONS)}, seed=seed)
+
+    assert sorted(counts) == [row["user_key"] for row in found]
+    for row in found:
+        assert counts[row["user_key"]] == row["interaction_count"]
+        assert hashlib.sha256(f"{seed}:{row['user_key'].hex()}".encode()).hexdigest() == row["sampling_hash"]
+
+
+@given(
+    rows=st.lists(
+        st.tuples(st.sampled_from(USERS), st.integers(1, 6), st.sampled_from("abcd")), unique_by=lambda row: row[0]
+    ),
+    smaller=st.integers(0, 6),
+    more=st.integers(0, 6),
+    min_user=st.integers(1, 6),
+    shuffle=st.randoms(use_true_random=False),
+)
+@quick
+def test_a_smaller_sample_lies_within_a_larger_one(run, rows, smaller, more, min_user, shuffle):
+    """The first of the eligible users by hash, then key; row order is of no account."""
+    eligible = sorted((place, key) for key, count, place in rows if count >= min_user)
+    schema = pa.schema([("user_key", pa.binary(16)), ("interaction_count", pa.int64()), ("sampling_hash", pa.string())])
+    shuffle.shuffle(rows)
+    table = [dict(zip(schema.names, row, strict=True)) for row in rows], schema
+
+    few = run("sampled_users", {"users": table}, users=smaller, min_user=min_user)
+    many = run("sampled_users", {"users": table}, users=smaller + more, min_user=min_user)
+
+    assert [key for _, key in eligible[: smaller + more]] == [row["user_key"] for row in many]
+    assert few == many[:smaller]
+
+
+@given(rows=interactions, sampled=st.sets(st.sampled_from(USERS)))
+@quick
+def test_observed_items_are_those_of_sampled_users(run, rows, sampled):
+    """An item that no sampled user commented on is left out; each is named once."""
+    users = [{"user_key": key} for key in sampled], pa.schema([("user_key", pa.binary(16))])
+
+    found = run("observed_items", {"interactions": (rows, INTERACTIONS), "sampled_users": users})
+
+    assert sorted({row["video_id"] for row in rows if row["user_key"] in sampled}) == [row["video_id"] for row in found]
+
+
+USER_IDS = [{"user_key": USERS[0], "user_id": 2}, {"user_key": USERS[2], "user_id": 1}]
+ITEM_IDS = [{"video_id": "v1", "item_id": 2}, {"video_id": "v3", "item_id": 1}]
+IDS = {
+    "user_ids": (USER_IDS, pa.schema([("user_key", pa.binary(16)), ("user_id", pa.int32())])),
+    "item_ids": (ITEM_IDS, pa.schema([("video_id", pa.string()), ("item_id", pa.int32())])),
+}
+
+
+def public(rows):
+    """Rows with public ids, those without left out."""
+    users = {row["user_key"]: row["user_id"] for row in USER_IDS}
+    items = {row["video_id"]: row["item_id"] for row in ITEM_IDS}
+    return [
+        (users[row["user_key"]], items[row["video_id"]], row)
+        for row in rows
+        if row["user_key"] in users and row["video_id"] in items
+    ]
+
+
+@given(rows=interactions, timestamps=st.sampled_from(["exact", "day", "order"]))
+@quick
+def test_pairs_come_oldest_first(run, rows, timestamps):
+    """Positions count from 1 within a user; time is exact, of the day, or absent."""
+    show = {"exact": lambda at: at, "day": lambda at: at // DAY_MS * DAY_MS, "order": lambda _: None}[timestamps]
+    wanted, places = [], Counter()
+    for user, item, row in sorted(
+        public(rows), key=lambda each: (each[0], each[2]["commented_at_ms"], each[2]["comment_id"], each[1])
+    ):
+        places[user] += 1
+        wanted.append((user, item, show(row["commented_at_ms"]), places[user]))
+
+    found = run("release_interactions", {"interactions": (rows, INTERACTIONS), **IDS}, timestamps=timestamps)
+
+    assert wanted == [tuple(row.values()) for row in found]
+
+
+@given(rows=interactions, said=comments)
+@quick
+def test_public_users_have_the_length_of_their_sequence(run, rows, said):
+    """Only users with a pair are there, each with its count and the gender that its comments give."""
+    counts = Counter(user for user, _, _ in public(rows))
+    genders = {}
+    for user in USER_IDS:
+        own = [row["gender"] for row in said if row["user_key"] == user["user_key"] and row["gender"]]
+        genders[user["user_id"]] = max(own, default=None)
+
+    found = run(
+        "release_users", {"interactions": (rows, INTERACTIONS), "crawled_comments": (said, CRAWLED_COMMENTS), **IDS}
+    )
+
+    assert [(user, counts[user], genders[user]) for user in sorted(counts)] == [tuple(row.values()) for row in found]
+
+
+@given(said=comments)
+@quick
+def test_public_texts_are_those_of_the_interactions(run, said):
+    """One row for each pair whose comment has a text, and no other comment's text."""
+    rows = list({(row["user_key"], row["video_id"]): row for row in said}.values())
+    wanted = sorted((user, item, row["text"]) for user, item, row in public(rows) if row["text"] is not None)
+
+    found = run(
+        "release_comments",
+        {
+            "interactions": ([{name: row[name] for name in INTERACTIONS.names} for row in rows], INTERACTIONS),
+            "crawled_comments": (said, CRAWLED_COMMENTS),
+            **IDS,
+        },
+    )
+
+    assert wanted == [tuple(row.values()) for row in found]
+
+
+@given(
+    stored=st.dictionaries(
+        st.tuples(st.sampled_from(VIDEOS), st.sampled_from(["cover", "audio", "video"])), st.booleans()
+    ),
+    failed=st.dictionaries(st.sampled_from([f"{v}/{k}" for v in VIDEOS for k in ("cover", "video")]), st.just("gone")),
+    selected=st.sets(st.sampled_from(VIDEOS)),
+    crawled=st.sets(st.sampled_from(VIDEOS)),
+)
+@quick
+def test_measured_has_one_row_for_each_page(run, stored, failed, selected, crawled):
+    """Whatever else is known or not, no page is lost and none is doubled."""
+    pages = [
+        {"video_id": video, "failure": None, "refusal": None, "like_count": 3, "has_cover": True, "has_video": True}
+        for video in VIDEOS
+    ]
+    page = pa.schema(
+        [
+            *((name, pa.string()) for name in ("video_id", "failure", "refusal")),
+            ("like_count", pa.int64()),
+            ("has_cover", pa.bool_()),
+            ("has_video", pa.bool_()),
+        ]
+    )
+    assets = [
+        {"video_id": v, "kind": k, "sha256": f"{v}{k}", "size_bytes": 7, "mime": "m", "is_decodable": fine}
+        for (v, k), fine in stored.items()
+    ]
+    found = run(
+        "measured",
+        {
+            "page": (pages, page),
+            "videos": ([video_row(v, like_count=9) for v in sorted(crawled)], CRAWLED_VIDEOS),
+            "selection": kept(*selected),
+            "asset": (assets, MEASUREMENTS),
+            "failure": (
+                [{"name": name, "reason": reason} for name, reason in failed.items()],
+                pa.schema([("name", pa.string()), ("reason", pa.string())]),
+            ),
+        },
+    )
+
+    assert VIDEOS == [row["video_id"] for row in found]
+    for row in found:
+        video = row["video_id"]
+        assert (video in selected) == row["is_selected"]
+        assert ("t" if video in crawled else None, 9 if video in crawled else 3) == (row["title"], row["like_count"])
+        assert stored.get((video, "cover")) == row["cover_is_decodable"]
+        assert (f"{video}video" if (video, "video") in stored else None) == row["video_sha256"]
+        assert failed.get(f"{video}/video") == row["video_failure"]
+
+
+def test_parameters_become_literals():
+    """Numbers stand as they are, words are quoted, and a cast's double colon is no parameter."""
+    sql = _bound("SELECT :n, :word, x::int", {"n": 3, "word": "it's"})
+
+    assert "SELECT 3, 'it''s', x::int" == sql
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "interactions",
+        "items",
+        "measured",
+        "observed_items",
+        "release_comments",
+        "release_interactions",
+        "release_items",
+        "release_users",
+        "sampled_users",
+        "users",
+        "videos",
+    ],
+)
+def test_every_step_states_its_order_and_its_fact(name):
+    """A step says in a comment what it gives, and no result depends on chance."""
+    text = step_sql(name)
+
+    assert text.startswith("-- ")
+    assert "ORDER BY" in text.rpartition("\nFROM")[2]
