@@ -46,6 +46,8 @@ def run_benchmark(
     `progress` is called with an event and its facts: `model_started` and `model_finished` once a model, `epoch` after
     each epoch. `device` is torch's word (`cpu`, `cuda`, `cuda:1`); without it, a GPU where there is one.
     """
+    if not models:
+        raise RecipeError("no model is named", hint=f"choose of {', '.join(MODELS)}")
     for model in models:
         if model not in MODELS:
             raise RecipeError(f"the benchmark has no model {model!r}", hint=nearest(model, MODELS))

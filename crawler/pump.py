@@ -33,10 +33,12 @@ class Fetcher(Protocol):
 
 
 class Pump:
-    def __init__(self, frontier: Frontier, committer: Committer, fetcher: Fetcher) -> None:
+    def __init__(self, frontier: Frontier, committer: Committer, fetcher: Fetcher, *, limit: int | None = None) -> None:
         self._frontier = frontier
         self._committer = committer
         self._fetcher = fetcher
+        self._limit = limit
+        self._finished = 0
         self._leased: set[str] = set()
         self._fetched: list[str] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -47,6 +49,7 @@ class Pump:
         """The spider is done with an item: read, failed or given back. Its host's place is free."""
         self._leased.discard(name)
         self._fetched.append(name)
+        self._finished += 1
 
     def stop(self, error: BaseException | None = None) -> None:
         """Claim nothing more; commit what is read, then end (and raise `error`)."""
@@ -66,7 +69,8 @@ class Pump:
             if time.monotonic() - renewed > _RENEW_S:
                 await asyncio.to_thread(self._frontier.renew, "page", list(self._leased))
                 renewed = time.monotonic()
-            if self._committer.plan.is_finished and not self._leased and not self._committer.pending:
+            is_over = self._limit is not None and self._finished >= self._limit
+            if (is_over or self._committer.plan.is_finished) and not self._leased and not self._committer.pending:
                 break
             await asyncio.sleep(min(wait_s, _POLL_S))
         await asyncio.to_thread(self._committer.commit, self._committer.take())
@@ -75,6 +79,8 @@ class Pump:
 
     async def _claim(self) -> float:
         room = IN_FLIGHT - len(self._leased)
+        if self._limit is not None:
+            room = min(room, self._limit - self._finished - len(self._leased))
         if room <= 0:
             return _POLL_S
         claim = await asyncio.to_thread(self._frontier.claim, "page", room)

@@ -52,19 +52,29 @@ def scrapy_settings(run: Run) -> dict[str, Any]:
     }
 
 
-def crawl(run: Run, redis_url: str) -> None:
+def restore_frontier(run: Run, frontier: Frontier) -> None:
+    """Push to the frontier whatever the ledger says that the crawl still wants."""
+    platform = load_platform(run.recipe.platform, run.recipe.platform_options)
+    Committer(run, CrawlPlan(run.recipe, platform), frontier, platform).restore()
+
+
+def crawl(run: Run, redis_url: str, *, limit: int | None = None) -> None:
     """Find videos until the recipe's target is met; run again, it goes on where it stopped.
+
+    With a limit, stop after about so many pages: those in flight are still read.
 
     Raises SiteUnreachableError, PageChangedError or RedisUnreachableError; what was committed before stays.
     """
     platform = load_platform(run.recipe.platform)
-    frontier = Frontier.connect(redis_url, run.run_id, run.recipe.politeness)
+    frontier = Frontier.connect(redis_url, run.shared_name, run.recipe.politeness)
     plan = CrawlPlan(run.recipe, platform)
     committer = Committer(run, plan, frontier, platform)
     robots = Robots(frontier, run.recipe.user_agent)
     process = AsyncCrawlerProcess(scrapy_settings(run))
     crawler = process.create_crawler(VideoSpider)
-    process.crawl(crawler, run=run, platform=platform, frontier=frontier, robots=robots, committer=committer)
+    process.crawl(
+        crawler, run=run, platform=platform, frontier=frontier, robots=robots, committer=committer, limit=limit
+    )
     # Scrapy's own handlers would cancel requests in flight; ours lets the spider commit what it has read.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: _spider(crawler).stop())

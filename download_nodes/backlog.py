@@ -57,6 +57,7 @@ def outstanding(run: Run, platform: Platform) -> Iterator[FrontierItem]:
     given_up = {(work, row["name"]) for work in ("media", "comments") for row in ledger.final_failures(work)}
     collected = ledger.collected()
     assets: dict[str, list[dict[str, Any]]] = {}
+    ledger.forget_assets([row for row in ledger.assets() if not run.store.has(row["sha256"])])
     for asset in ledger.assets():
         assets.setdefault(asset["video_id"], []).append(asset)
     for page in ledger.pages():

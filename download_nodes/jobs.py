@@ -103,5 +103,5 @@ class NodeJob(Job):
             )
 
 
-def queue_name(run_id: str) -> str:
-    return f"{QUEUE_PREFIX}-{run_id}"
+def queue_name(shared_name: str) -> str:
+    return f"{QUEUE_PREFIX}-{shared_name}"

@@ -44,8 +44,8 @@ class Node:
 
     def __init__(self, run: Run, redis_url: str) -> None:
         self._run = run
-        self._platform = load_platform(run.recipe.platform)
-        self._frontier = Frontier.connect(redis_url, run.run_id, run.recipe.politeness)
+        self._platform = load_platform(run.recipe.platform, run.recipe.platform_options)
+        self._frontier = Frontier.connect(redis_url, run.shared_name, run.recipe.politeness)
         self._robots = Robots(self._frontier, run.recipe.user_agent)
         self._fetcher = Fetcher(run.recipe, NetworkPolicy(run.recipe.network.allow), self._may_fetch)
         self._collector = CommentCollector(run, self._platform, self._get_within_budget)

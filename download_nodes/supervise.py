@@ -47,10 +47,10 @@ def work(
     A worker that dies is started again, and what it held comes back when its leases end. `on_tick` is told how many
     items are left.
     """
-    frontier = Frontier.connect(redis_url, run.run_id, run.recipe.politeness)
-    frontier.push(outstanding(run, load_platform(run.recipe.platform)))
+    frontier = Frontier.connect(redis_url, run.shared_name, run.recipe.politeness)
+    frontier.push(outstanding(run, load_platform(run.recipe.platform, run.recipe.platform_options)))
     _sweep(run)
-    doorbell = _Doorbell(redis_url, run.run_id)
+    doorbell = _Doorbell(redis_url, run.shared_name)
     workers = [_start_worker(run, redis_url) for _ in range(processes)]
     is_crawl_done = is_crawl_done or (lambda: True)
     deaths = 0
@@ -80,10 +80,10 @@ def work(
 class _Doorbell:
     """A queued drain job wakes one worker; one waiting job for each process is enough."""
 
-    def __init__(self, redis_url: str, run_id: str) -> None:
+    def __init__(self, redis_url: str, shared_name: str) -> None:
         connection = redis.Redis.from_url(redis_url)
         self._queue = Queue(
-            queue_name(run_id), connection=connection, serializer=JSONSerializer, job_class=NodeJob, is_async=True
+            queue_name(shared_name), connection=connection, serializer=JSONSerializer, job_class=NodeJob, is_async=True
         )
 
     def ring(self, processes: int) -> None:

@@ -32,7 +32,8 @@ class NodeWorker(SimpleWorker):
 def serve(run: Run, redis_url: str) -> None:
     """Take jobs until somebody asks this process to stop."""
     connection = redis.Redis.from_url(redis_url)
-    queue = Queue(jobs.queue_name(run.run_id), connection=connection, serializer=JSONSerializer, job_class=jobs.NodeJob)
+    name = jobs.queue_name(run.shared_name)
+    queue = Queue(name, connection=connection, serializer=JSONSerializer, job_class=jobs.NodeJob)
     logging.getLogger("rq.worker").setLevel(logging.ERROR)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         jobs.install(lambda: Node(run, redis_url), runner)

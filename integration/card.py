@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from microlens import __version__
+from microlens.tables import COMMENTS, INTERACTIONS, ITEMS, USERS
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from integration.release import ReleasePlan
@@ -18,13 +22,18 @@ _PAPER = (
     ("MicroLens-1M", "1,000,000", "91,402", "9,095,620", "99.99%", "28,383", "162 s"),
     ("MicroLens", "34,492,051", "1,142,528", "1,006,528,709", "99.997%", "258,367", "138 s"),
 )
+_TABLES = {"items": ITEMS, "interactions": INTERACTIONS, "users": USERS, "comments": COMMENTS}
+_TIMES = {
+    "exact": "in milliseconds, as the site shows them",
+    "day": "cut to the day (UTC)",
+    "order": "left out; `position` gives the order",
+}
 
 
 def statistics(data: Path) -> dict[str, Any]:
     """The columns of the paper's Table 1, and the mean length of its Figure 3."""
-    items = pq.read_table(
-        data / "items.parquet", columns=["tags", "duration_s", "video_path", "audio_path", "cover_path"]
-    )
+    columns = ["item_id", "tags", "duration_s", "video_path", "audio_path", "cover_path"]
+    items = pq.read_table(data / "items.parquet", columns=columns)
     users = pq.read_metadata(data / "users.parquet").num_rows
     interactions = pq.read_metadata(data / "interactions.parquet").num_rows
     cells = users * items.num_rows
@@ -37,6 +46,7 @@ def statistics(data: Path) -> dict[str, Any]:
         "tags": len(pc.unique(pc.list_flatten(items["tags"]))),
         "mean_duration_s": round(duration, 3) if duration is not None else None,
         "mean_interactions_per_user": round(interactions / users, 3) if users else None,
+        "highest_item_id": pc.max(items["item_id"]).as_py() or 0,
         "covers": items.num_rows - items["cover_path"].null_count,
         "audios": items.num_rows - items["audio_path"].null_count,
         "videos": items.num_rows - items["video_path"].null_count,
@@ -45,61 +55,103 @@ def statistics(data: Path) -> dict[str, Any]:
 
 def card(plan: ReleasePlan, recipe: Recipe, funnel: dict[str, Any], counts: dict[str, Any]) -> str:
     """Markdown; nothing in it is text that a site's users wrote."""
-    lines = [
+    sections = (_head(plan, recipe), _funnel(plan, recipe, funnel, counts), _statistics(plan, counts), _files(counts))
+    lines = [line for section in sections for line in section]
+    return "\n".join([*lines, *_privacy(plan, recipe), ""])
+
+
+def _head(plan: ReleasePlan, recipe: Recipe) -> Iterator[str]:
+    yield from (
         f"# {plan.name}",
         "",
-        f"A micro-video recommendation dataset built by microlens-build from the recipe `{recipe.name}` "
-        f"(platform `{recipe.platform}`). A user's public comment on a video counts as one interaction.",
+        f"A micro-video recommendation dataset of {', '.join(recipe.instances)} (platform `{recipe.platform}`), "
+        f"built by microlens-build {__version__} from the recipe in `recipe.yaml`.",
+        "A user's public comment on a video counts as one interaction.",
         "",
         "```python",
         "import microlens",
         f'dataset = microlens.load("{plan.name}")',
+        "dataset.verify()  # every file against its SHA-256",
         "dataset.pairs, dataset.items, dataset.covers[1]",
         "```",
         "",
+    )
+
+
+def _funnel(plan: ReleasePlan, recipe: Recipe, funnel: dict[str, Any], counts: dict[str, Any]) -> Iterator[str]:
+    filters = recipe.filters
+    yield from (
         "## How it came about",
         "",
         "| step | videos |",
         "| --- | ---: |",
-        f"| found | {funnel['found']:,} |",
-        f"| fetched | {funnel['fetched']:,} |",
-        *(f"| dropped: {reason} | {count:,} |" for reason, count in funnel["dropped"].items()),
+        f"| found on the site | {funnel['found']:,} |",
+        f"| of these, fetched | {funnel['fetched']:,} |",
+        *(f"| of these found, dropped: `{reason}` | {count:,} |" for reason, count in funnel["dropped"].items()),
         f"| kept | {funnel['kept']:,} |",
         f"| with an interaction of a user in this release | {counts['items']:,} |",
+        "",
+        f"Dropped are titles of fewer than {filters.min_title_characters} meaningful characters (`title_too_short`), "
+        f"covers with more than {filters.max_cover_share:.0%} of one colour (`cover_single_color`), video files under "
+        f"{filters.min_video_bytes:,} bytes (`video_too_small`), second copies of the same bytes (`duplicate_video`), "
+        f"videos seen on the home page with {recipe.seeds.min_likes:,} likes or fewer and not reached from another "
+        "(`unpopular`), deleted ones (`gone`), and those whose owner does not want them taken.",
         "",
         f"All kept videos together have {funnel['interactions']:,} interactions of {funnel['users']:,} users "
         f"(one a user and video, the earliest). This release has {counts['users']:,} users, each with at least "
         f"{plan.min_user} interactions.",
         "",
+    )
+
+
+def _statistics(plan: ReleasePlan, counts: dict[str, Any]) -> Iterator[str]:
+    sparsity, duration = counts["sparsity"], counts["mean_duration_s"]
+    own = (
+        plan.name,
+        *(f"{counts[name]:,}" for name in ("users", "items", "interactions")),
+        f"{sparsity:.3%}" if sparsity is not None else "-",
+        f"{counts['tags']:,}",
+        f"{duration:.0f} s" if duration is not None else "-",
+    )
+    yield from (
         "## Statistics",
         "",
         "As in Table 1 of the paper, beside its own rows.",
         "",
         "| dataset | #User | #Item | #Interaction | Sparsity | #Tags | Duration |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
-        "| {} | {:,} | {:,} | {:,} | {} | {:,} | {} |".format(
-            plan.name,
-            counts["users"],
-            counts["items"],
-            counts["interactions"],
-            f"{counts['sparsity']:.3%}" if counts["sparsity"] is not None else "-",
-            counts["tags"],
-            f"{counts['mean_duration_s']:.0f} s" if counts["mean_duration_s"] is not None else "-",
-        ),
-        *("| " + " | ".join(row) + " |" for row in _PAPER),
+        *("| " + " | ".join(row) + " |" for row in (own, *_PAPER)),
         "",
-        "`media/` holds {covers:,} covers, {audios:,} audio tracks and {videos:,} videos.".format(**counts),
-        "",
+    )
+
+
+def _files(counts: dict[str, Any]) -> Iterator[str]:
+    highest, items = counts["highest_item_id"], counts["items"]
+    holes = "without holes" if highest == items else f"with {highest - items} holes, of items that earlier versions had"
+    yield from (
         "## Files",
         "",
-        "- `data/items.parquet`, `data/interactions.parquet`, `data/users.parquet`: every column is described in the",
-        "  file's own schema. Ids are dense from 1; 0 is padding.",
-        f"- `data/comments.parquet`: texts of the interactions ({recipe.comments.text}).",
-        f"- Timestamps: {plan.timestamps}.",
-        "- `_manifest.json`: size and SHA-256 of every file.",
+        f"Ids count from 1 (0 is padding); item ids run to {highest:,}, {holes}.",
+        "A later version of this release keeps them, and what leaves it leaves a hole.",
         "",
-        "Users are pseudonymous. Pseudonymised data is still personal data: do not try to find out who they are, and",
-        f"send requests for removal to {recipe.contact}.",
+        "`media/` holds {covers:,} covers, {audios:,} audio tracks and {videos:,} videos.".format(**counts),
+        "`_manifest.json` has size and SHA-256 of every file, `recipe.yaml` the recipe.",
         "",
-    ]
-    return "\n".join(lines)
+    )
+    for name, schema in _TABLES.items():
+        yield from (f"`data/{name}.parquet`", "", "| column | type | what |", "| --- | --- | --- |")
+        for field in schema:
+            yield f"| {field.name} | {field.type} | {field.metadata[b'description'].decode()} |"
+        yield ""
+
+
+def _privacy(plan: ReleasePlan, recipe: Recipe) -> Iterator[str]:
+    yield from (
+        "## Privacy",
+        "",
+        f"Users are pseudonymous: their ids tell nothing of them. Times are {_TIMES[plan.timestamps]}; "
+        f"comment texts are `{recipe.comments.text}`.",
+        "Pseudonymised data is still personal data. Whoever opens a video's page can compare public comments with the",
+        "times and texts here: do not try to find out who a user is, and do not publish links between the two.",
+        f"Requests for removal: {recipe.contact}.",
+    )

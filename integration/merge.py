@@ -16,9 +16,11 @@ import pyarrow as pa
 from filtering.verdict import Measured, Thresholds, decide
 from integration.engines.duckdb import DuckEngine
 from microlens import __version__
-from microlens.errors import NotReadyError
+from microlens.backlog import asset_name, media_items
+from microlens.errors import CorruptDataError, NotReadyError
 from microlens.manifest import MANIFEST_NAME, Manifest, describe_output, read_manifest, write_manifest
 from microlens.parts import write_table
+from microlens.store import sha256_of
 from microlens.tables import CRAWLED_COMMENTS, CRAWLED_VIDEOS, MEASUREMENTS, VERDICTS
 
 if TYPE_CHECKING:
@@ -56,14 +58,24 @@ class Inputs:
     hashes: dict[str, str]
 
 
-def integrate(run: Run, settings: Settings, on_step: Callable[[str], None] = lambda _: None) -> tuple[Manifest, bool]:
-    """Merge what the nodes committed; gives the manifest, and whether anything had to be done."""
+def integrate(
+    run: Run, settings: Settings, on_step: Callable[[str], None] = lambda _: None, *, is_partial: bool = False
+) -> tuple[Manifest, bool]:
+    """Merge what the nodes committed; gives the manifest, and whether anything had to be done.
+
+    NotReadyError if the crawl or the downloads are not finished, unless a partial result is wanted;
+    CorruptDataError if a part on disk is not the one that the ledger lists.
+    """
     inputs = _read_inputs(run)
     if inputs.pages.num_rows == 0:
         raise NotReadyError(f"nothing is crawled yet in {run.folder}", hint="run `microlens-build crawl` first")
+    if not is_partial:
+        check_finished(run)
     known = _finished(run, inputs)
     if known is not None:
         return known, False
+    on_step("check")
+    _verify_parts(run)
     started = datetime.now(UTC).isoformat(timespec="seconds")
     folder = run.integrated
     folder.mkdir(parents=True, exist_ok=True)
@@ -77,6 +89,8 @@ def integrate(run: Run, settings: Settings, on_step: Callable[[str], None] = lam
         on_step("verdicts")
         verdicts = _decide(engine.query("SELECT * FROM measured ORDER BY video_id"), run.recipe)
         write_table(folder / "verdicts.parquet", verdicts)
+        if not is_partial:
+            _check_comments(run, verdicts)
         engine.add_files("verdicts", [folder / "verdicts.parquet"], VERDICTS)
         rows["verdicts"] = verdicts.num_rows
         parameters = {"max_per_video": run.recipe.comments.max_per_video, "seed": run.recipe.seed}
@@ -99,13 +113,37 @@ def integrate(run: Run, settings: Settings, on_step: Callable[[str], None] = lam
 
 
 def read_integrated(run: Run) -> Manifest:
-    return read_manifest(run.integrated, next_step=f"run `microlens-build integrate {run.run_id}` first")
+    """The manifest of the integrated tables, whose files are checked against it; NotReadyError if there are none."""
+    manifest = read_manifest(run.integrated, next_step=f"run `microlens-build integrate {run.run_id}` first")
+    for output in manifest.outputs:
+        path = run.integrated / output.path
+        if not path.exists() or sha256_of(path) != output.sha256:
+            raise CorruptDataError(
+                f"{path} is not the file that its manifest lists",
+                hint=f"delete {run.integrated} and run `microlens-build integrate {run.run_id}`",
+            )
+    return manifest
+
+
+def check_finished(run: Run) -> None:
+    """NotReadyError unless the crawl is finished and every selected video's media and comments are decided."""
+    if not run.ledger.is_stage_finished("crawl"):
+        raise NotReadyError(
+            f"the crawl of {run.run_id!r} is not finished",
+            hint="run `microlens-build crawl` and `work` first, or take what there is with `integrate --partial`",
+        )
+    waiting = _waiting_for_media(run)
+    if waiting:
+        raise NotReadyError(
+            f"{waiting} files of {run.run_id!r} are neither fetched nor given up",
+            hint="run `microlens-build work` first, or take what there is with `integrate --partial`",
+        )
 
 
 def _finished(run: Run, inputs: Inputs) -> Manifest | None:
     try:
         known = read_integrated(run)
-    except NotReadyError:
+    except (NotReadyError, CorruptDataError):
         return None
     is_same = (known.inputs, known.recipe_sha256, known.code_version) == (
         inputs.hashes,
@@ -113,6 +151,38 @@ def _finished(run: Run, inputs: Inputs) -> Manifest | None:
         __version__,
     )
     return known if is_same else None
+
+
+def _waiting_for_media(run: Run) -> int:
+    ledger = run.ledger
+    selected = {row.video_id for row in ledger.selections()}
+    known = {asset_name(row["video_id"], row["kind"]) for row in ledger.assets()}
+    known |= {row["name"] for row in ledger.final_failures("media")}
+    pages = (page for page in ledger.pages() if page.video_id in selected)
+    return sum(item.name not in known for page in pages for item in media_items(page, run.recipe.media))
+
+
+def _check_comments(run: Run, verdicts: pa.Table) -> None:
+    """NotReadyError if the comments of a kept video were neither collected nor given up."""
+    known = set(run.ledger.collected()) | {row["video_id"] for row in run.ledger.final_failures("comments")}
+    kept = (row["video_id"] for row in verdicts.to_pylist() if row["is_kept"])
+    waiting = sum(video_id not in known for video_id in kept)
+    if waiting:
+        raise NotReadyError(
+            f"the comments of {waiting} kept videos of {run.run_id!r} are not collected yet",
+            hint="run `microlens-build work` first, or take what there is with `integrate --partial`",
+        )
+
+
+def _verify_parts(run: Run) -> None:
+    for part in (*run.ledger.parts("videos"), *run.ledger.parts("comments")):
+        path = run.folder / part.path
+        found = sha256_of(path) if path.exists() else "nothing"
+        if found != part.sha256:
+            raise CorruptDataError(
+                f"the part {path} holds {found}; the ledger says {part.sha256}",
+                hint="restore it from a backup: the site may no longer show what it held",
+            )
 
 
 def _recipe_hash(recipe: Recipe) -> str:

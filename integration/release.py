@@ -7,6 +7,7 @@ same bytes whatever happened on the way. A media file's second name is a hard li
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import structlog
 
 from integration.anonymise import ITEM_IDS, USER_IDS, assign_ids
 from integration.card import card, statistics
@@ -27,6 +29,7 @@ from microlens.manifest import (
     write_manifest,
 )
 from microlens.parts import write_table
+from microlens.store import sha256_of
 from microlens.tables import COMMENTS, INTERACTIONS, ITEMS, USERS
 
 if TYPE_CHECKING:
@@ -35,6 +38,8 @@ if TYPE_CHECKING:
 
     from integration.engines.duckdb import DuckEngine
     from microlens.runs import Run
+
+log = structlog.get_logger()
 
 _SUFFIXES = {
     "image/jpeg": ".jpg",
@@ -80,7 +85,7 @@ def build_release(
 ) -> BuiltRelease:
     """Write the release, unless the same one is finished already."""
     folder = run.release_folder(plan.name)
-    inputs = {"integrated": _hash_of(integrated), "plan": repr(asdict(plan))}
+    inputs = {"integrated": _hash_of(integrated), "plan": json.dumps(asdict(plan), sort_keys=True)}
     known = _finished(folder, inputs)
     if known is not None:
         return BuiltRelease(plan.name, folder, known.counters, is_new=False)
@@ -106,20 +111,23 @@ def build_release(
     counts = statistics(draft / "data")
     funnel = integrated.counters
     (draft / "README.md").write_text(card(plan, run.recipe, funnel, counts), encoding="utf-8")
+    (draft / "recipe.yaml").write_text(run.recipe.to_yaml(), encoding="utf-8")
     manifest = Manifest(
         stage="release",
         run_id=run.run_id,
         code_version=__version__,
         recipe_sha256=run.recipe.sha256,
         inputs=inputs,
-        outputs=(*outputs, describe_output(draft, draft / "README.md")),
+        outputs=(*outputs, *(describe_output(draft, draft / name) for name in ("README.md", "recipe.yaml"))),
         counters=counts,
         started_at=started,
         finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     write_manifest(draft, manifest)
     # The old version stays readable until the new one is whole.
-    shutil.rmtree(folder, ignore_errors=True)
+    if folder.exists():
+        log.info("release_replaced", release=plan.name)
+        shutil.rmtree(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     draft.rename(folder)
     shutil.rmtree(work, ignore_errors=True)
@@ -127,11 +135,20 @@ def build_release(
 
 
 def _finished(folder: Path, inputs: dict[str, str]) -> Manifest | None:
+    """The manifest of the very same release, if it stands there undamaged: tables by hash, media by size."""
     try:
         known = read_manifest(folder, next_step="build the release")
     except (NotReadyError, CorruptDataError):
         return None
-    return known if known.inputs == inputs and known.code_version == __version__ else None
+    is_same = known.inputs == inputs and known.code_version == __version__
+    return known if is_same and all(_is_intact(folder, output) for output in known.outputs) else None
+
+
+def _is_intact(folder: Path, output: Output) -> bool:
+    path = folder / output.path
+    if not path.exists() or path.stat().st_size != output.size_bytes:
+        return False
+    return output.path.startswith("media/") or sha256_of(path) == output.sha256
 
 
 def _hash_of(integrated: Manifest) -> str:

@@ -6,6 +6,7 @@ lies within every larger one; items that none of them commented on are left out.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,8 @@ import structlog
 from integration.engines.duckdb import DuckEngine
 from integration.merge import read_integrated
 from integration.release import ReleasePlan, build_release
-from microlens.errors import TooFewUsersError
+from microlens.errors import RecipeError, TooFewUsersError
+from microlens.recipe import NAME_PATTERN
 from microlens.tables import CRAWLED_COMMENTS
 
 if TYPE_CHECKING:
@@ -51,6 +53,11 @@ class Draw:
 
 def subset(run: Run, settings: Settings, draw: Draw, on_step: Callable[[str], None] = lambda _: None) -> BuiltRelease:
     """Draw users and publish them; TooFewUsersError in strict mode if there are not enough."""
+    if draw.name is not None and not re.fullmatch(NAME_PATTERN, draw.name):
+        raise RecipeError(
+            f"{draw.name!r} cannot be a release's name",
+            hint="use letters, digits, '.', '_' and '-', at most 64, the first a letter or digit",
+        )
     integrated = read_integrated(run)
     with DuckEngine(settings, run.folder / "tmp") as engine:
         for name in ("videos", "verdicts", "items", "interactions", "users"):

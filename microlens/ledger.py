@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
+from microlens.errors import CorruptDataError
 from microlens.platforms.base import VideoLink
 from microlens.records import AssetRecord, Failure, MediaLink, Stage, WorkKind
 
@@ -191,8 +192,13 @@ class Ledger:
         self.node_id = node_id
         self._engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": _BUSY_TIMEOUT_S})
         sa.event.listen(self._engine, "connect", _configure_sqlite)
-        with self._write() as connection:  # several processes may open a new ledger at once
-            _metadata.create_all(connection)
+        try:
+            with self._write() as connection:  # several processes may open a new ledger at once
+                _metadata.create_all(connection)
+        except sa.exc.DatabaseError as error:
+            raise CorruptDataError(
+                f"the ledger {path} cannot be opened: {error.orig}", hint="restore it from a backup, or free the disk"
+            ) from error
 
     def close(self) -> None:
         self._engine.dispose()
@@ -300,6 +306,13 @@ class Ledger:
         del row["platform"]
         with self._write() as connection:
             _insert(connection, asset_table, [row])
+
+    def forget_assets(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Take back what was said of files that the store has lost, so that they are fetched again."""
+        with self._write() as connection:
+            for row in rows:
+                mine = sa.and_(asset_table.c.video_id == row["video_id"], asset_table.c.kind == row["kind"])
+                connection.execute(asset_table.delete().where(mine))
 
     def assets(self, video_ids: Sequence[str] | None = None) -> list[dict[str, Any]]:
         return self._rows_of(asset_table, video_ids)

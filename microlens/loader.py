@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from microlens.errors import NotReadyError
+from microlens.errors import CorruptDataError, NotReadyError
 from microlens.manifest import Manifest, read_manifest, verify
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+_FETCH_AGAIN = "`Dataset.verify()` tells what is damaged; get the release again, or build it again"
 
 
 class Paths(Mapping[int, Path]):
@@ -32,6 +34,8 @@ class Paths(Mapping[int, Path]):
         self._names = {item: name for item, name in zip(ids, names, strict=True) if name is not None}
 
     def __getitem__(self, item_id: int) -> Path:
+        if item_id not in self._names:
+            raise KeyError(f"no file for item {item_id}: items are numbered from 1 and some have none")
         return self._root / self._names[item_id]
 
     def __iter__(self) -> Iterator[int]:
@@ -50,8 +54,12 @@ class Covers(Mapping[int, "Image"]):
     def __getitem__(self, item_id: int) -> Image:
         from PIL import Image  # noqa: PLC0415 - only covers need it
 
-        with Image.open(self.paths[item_id]) as image:
-            return image.convert("RGB")
+        path = self.paths[item_id]
+        try:
+            with Image.open(path) as image:
+                return image.convert("RGB")
+        except OSError as error:
+            raise CorruptDataError(f"the cover {path} cannot be read: {error}", hint=_FETCH_AGAIN) from error
 
     def __iter__(self) -> Iterator[int]:
         return iter(self.paths)
@@ -74,21 +82,21 @@ class Dataset:
     @cached_property
     def pairs(self) -> pa.Table:
         """Interactions by user, oldest first: user_id, item_id, timestamp_ms, position."""
-        return pq.read_table(self.path / "data" / "interactions.parquet")
+        return self._table("interactions")
 
     @cached_property
     def items(self) -> pa.Table:
         """Items by id, from 1: item_id, title, tags, counts, media paths."""
-        return pq.read_table(self.path / "data" / "items.parquet")
+        return self._table("items")
 
     @cached_property
     def users(self) -> pa.Table:
-        return pq.read_table(self.path / "data" / "users.parquet")
+        return self._table("users")
 
     @cached_property
     def comments(self) -> pa.Table:
         """Texts of the interactions, where the release has them."""
-        return pq.read_table(self.path / "data" / "comments.parquet")
+        return self._table("comments")
 
     @cached_property
     def covers(self) -> Covers:
@@ -105,6 +113,13 @@ class Dataset:
     def verify(self) -> None:
         """Check every file against the manifest; CorruptDataError names the first that differs."""
         verify(self.path)
+
+    def _table(self, name: str) -> pa.Table:
+        path = self.path / "data" / f"{name}.parquet"
+        try:
+            return pq.read_table(path)
+        except (pa.ArrowException, OSError) as error:
+            raise CorruptDataError(f"the table {path} cannot be read: {error}", hint=_FETCH_AGAIN) from error
 
     def _paths(self, kind: str) -> Paths:
         return Paths(self.path, self.items["item_id"].to_pylist(), self.items[f"{kind}_path"].to_pylist())

@@ -13,7 +13,7 @@ import re
 import secrets
 from typing import TYPE_CHECKING
 
-from microlens.errors import CorruptDataError, KeyMismatchError, NotReadyError
+from microlens.errors import CorruptDataError, KeyMismatchError, NotReadyError, RecipeError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,7 +67,7 @@ class Pseudonymiser:
 
 def create_key(path: Path, given: str | None = None) -> Pseudonymiser:
     """Make the run's key (or take the one given) and keep it in a file that only its owner can read."""
-    key = _from_hex(given) if given else secrets.token_bytes(KEY_BYTES)
+    key = _given_key(given) if given is not None else secrets.token_bytes(KEY_BYTES)
     pseudonymiser = Pseudonymiser(key)
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -83,7 +83,7 @@ def open_key(path: Path, *, fingerprint: str, given: str | None = None) -> Pseud
             f"this machine has no pseudonym key for the run: {path} does not exist",
             hint="set MICROLENS_PSEUDONYM_KEY to the run's key (64 hexadecimal digits)",
         )
-    pseudonymiser = Pseudonymiser(_from_hex(given if given is not None else path.read_text()))
+    pseudonymiser = Pseudonymiser(_given_key(given) if given is not None else _stored_key(path))
     if not hmac.compare_digest(pseudonymiser.fingerprint, fingerprint):
         raise KeyMismatchError(
             f"this process holds pseudonym key {pseudonymiser.fingerprint}, the run was created with {fingerprint}; "
@@ -100,11 +100,30 @@ def scrub(text: str) -> str:
     return text
 
 
-def _from_hex(text: str) -> bytes:
-    try:
-        return bytes.fromhex(text.strip())
-    except ValueError as error:
+def _given_key(text: str) -> bytes:
+    key = _from_hex(text)
+    if key is None:
+        raise RecipeError(
+            f"MICROLENS_PSEUDONYM_KEY is not {2 * KEY_BYTES} hexadecimal digits: it has {len(text.strip())} characters",
+            hint="unset it to use the run's own key; a new one comes from `openssl rand -hex 32`",
+        )
+    return key
+
+
+def _stored_key(path: Path) -> bytes:
+    key = _from_hex(path.read_text(encoding="utf-8", errors="replace"))
+    if key is None:
         raise CorruptDataError(
-            "the pseudonym key is not hexadecimal",
-            hint="a key is 64 hexadecimal digits, for example from `openssl rand -hex 32`",
-        ) from error
+            f"{path} does not hold {2 * KEY_BYTES} hexadecimal digits",
+            hint="restore it from a backup: nothing else can",
+        )
+    return key
+
+
+def _from_hex(text: str) -> bytes | None:
+    """The key's bytes; None if the text is no key."""
+    try:
+        key = bytes.fromhex(text.strip())
+    except ValueError:
+        return None
+    return key if len(key) == KEY_BYTES else None

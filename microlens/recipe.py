@@ -5,18 +5,23 @@ Where things are (Redis, SQL, folders, secrets) is not here but in microlens.set
 
 from __future__ import annotations
 
-import difflib
 import hashlib
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from microlens import __version__
 from microlens.errors import RecipeError
+from microlens.explain import explain
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+"""Of runs and releases: they are names of folders as well."""
+
+_DESCRIBED_PLATFORM = "selectors"
 
 
 class _Section(BaseModel):
@@ -67,7 +72,7 @@ class Filters(_Section):
 
 
 class Release(_Section):
-    name: str = Field(default="dataset", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+    name: str = Field(default="dataset", pattern=NAME_PATTERN)
     users: int | None = Field(default=None, ge=1, description="Users drawn; all eligible ones if absent.")
     min_user: int = Field(default=5, ge=1, description="Fewest interactions of an eligible user.")
     timestamps: Literal["exact", "day", "order"] = Field(default="exact", description="What a release tells of time.")
@@ -97,8 +102,14 @@ class BenchmarkPlan(_Section):
 class Recipe(_Section):
     """The whole recipe; every key has a default but the first four."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="Names the run.")
+    name: str = Field(pattern=NAME_PATTERN, description="Names the run.")
     platform: str
+    platform_file: str | None = Field(
+        default=None, description="Describes the site to the platform `selectors`; beside the recipe, or absolute."
+    )
+    platform_options: dict[str, Any] = Field(
+        default={}, description="What that file says: load_recipe puts it here, so that a run needs the file no more."
+    )
     instances: tuple[str, ...] = Field(min_length=1, description="Addresses of the site, each scheme://host[:port].")
     contact: str = Field(min_length=5, description="E-mail or address where the site's owner reaches you.")
     seed: int = Field(default=0, description="Every random choice of the run is drawn from it.")
@@ -138,6 +149,15 @@ class Recipe(_Section):
             raise ValueError(f"{contact!r} is neither an e-mail address nor a web address")
         return contact
 
+    @model_validator(mode="after")
+    def _selectors_have_a_file(self) -> Self:
+        if self.platform == _DESCRIBED_PLATFORM and self.platform_file is None:
+            raise ValueError(f"platform {self.platform!r} needs the key 'platform_file': a YAML file that describes it")
+        if self.platform != _DESCRIBED_PLATFORM and (self.platform_file is not None or self.platform_options):
+            key = "platform_options" if self.platform_file is None else "platform_file"
+            raise ValueError(f"the key {key!r} is for platform {_DESCRIBED_PLATFORM!r}, not for {self.platform!r}")
+        return self
+
     @property
     def user_agent(self) -> str:
         """Who we are and where to complain (RFC 9110, section 10.1.5)."""
@@ -154,13 +174,21 @@ class Recipe(_Section):
 
 
 def load_recipe(path: Path) -> Recipe:
-    """Read and check a recipe; RecipeError names every wrong key, the value, and the nearest valid key."""
+    """Read and check a recipe; RecipeError names every wrong key, the value, and the nearest valid key.
+
+    Its platform file is read as well, unless what it says stands in the recipe already (as in a run's copy).
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         cause = error.strerror if isinstance(error, OSError) else f"it is not UTF-8 ({error})"
         raise RecipeError(f"the recipe {path} cannot be read: {cause}", hint="give the path of a YAML file") from error
-    return parse_recipe(text, source=str(path))
+    recipe = parse_recipe(text, source=str(path))
+    if recipe.platform_file is None or recipe.platform_options:
+        return recipe
+    from microlens.platforms.site_file import read_site  # noqa: PLC0415 - most recipes need no parser of pages
+
+    return recipe.model_copy(update={"platform_options": read_site(path.parent / recipe.platform_file)})
 
 
 def parse_recipe(text: str, *, source: str = "recipe") -> Recipe:
@@ -173,29 +201,5 @@ def parse_recipe(text: str, *, source: str = "recipe") -> Recipe:
     try:
         return Recipe.model_validate(raw)
     except ValidationError as error:
-        lines = [_explain(detail) for detail in error.errors()]
-        raise RecipeError(f"{source} cannot be used:\n  " + "\n  ".join(lines), hint="see deploy/recipes/") from error
-
-
-def _explain(detail: Any) -> str:
-    where = ".".join(str(part) for part in detail["loc"])
-    if detail["type"] == "extra_forbidden":
-        valid = _keys_at(detail["loc"][:-1])
-        near = difflib.get_close_matches(str(detail["loc"][-1]), valid, n=1, cutoff=0.5)
-        advice = f"did you mean {near[0]!r}?" if near else f"valid keys here: {', '.join(valid)}"
-        return f"unknown key {where!r}: {advice}"
-    if detail["type"] == "missing":
-        return f"the key {where!r} is missing"
-    return f"{where} = {detail['input']!r}: {detail['msg']}"
-
-
-def _keys_at(location: tuple[str | int, ...]) -> list[str]:
-    """Valid keys of the section at a location in the recipe."""
-    section: type[BaseModel] = Recipe
-    for part in location:
-        if isinstance(part, int):
-            continue
-        annotation = section.model_fields[str(part)].annotation
-        nested = [a for a in (annotation, *get_args(annotation)) if isinstance(a, type) and issubclass(a, BaseModel)]
-        section = nested[0]
-    return list(section.model_fields)
+        lines = "\n  ".join(explain(error, Recipe))
+        raise RecipeError(f"{source} cannot be used:\n  {lines}", hint="see deploy/recipes/") from error

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 from microlens.errors import NotReadyError, RecipeError
 from microlens.ledger import Ledger, now_ms
 from microlens.manifest import write_atomically
+from microlens.platforms import load_platform
 from microlens.privacy import Pseudonymiser, create_key, open_key
 from microlens.recipe import Recipe, parse_recipe
 from microlens.store import Store
@@ -32,7 +33,7 @@ from microlens.store import Store
 if TYPE_CHECKING:
     from microlens.settings import Settings
 
-_CRAWL_SECTIONS = ("platform", "instances", "seed", "seeds", "expansion", "comments", "media")
+_CRAWL_SECTIONS = ("platform", "platform_options", "instances", "seed", "seeds", "expansion", "comments", "media")
 """A change of one of these makes another dataset; all else can change while a run goes on."""
 
 
@@ -46,6 +47,11 @@ class Run:
     ledger: Ledger
     store: Store
     pseudonyms: Pseudonymiser
+
+    @property
+    def shared_name(self) -> str:
+        """Names the run in a Redis that others use as well: two runs may have one name, but not one key."""
+        return f"{self.run_id}-{self.pseudonyms.fingerprint}"
 
     @property
     def spool(self) -> Path:
@@ -118,6 +124,7 @@ def mark_used(run: Run) -> None:
 
 
 def _create(folder: Path, recipe: Recipe, settings: Settings) -> Run:
+    load_platform(recipe.platform)  # a recipe for a platform that is not there makes no run
     folder.mkdir(parents=True, exist_ok=True)
     key_path = _key_path(folder)
     given = _given_key(settings)

@@ -21,7 +21,7 @@ class Settings(BaseSettings):
         default=None, description="64 hexadecimal digits; else the file that the run made when it was created."
     )
     node_id: str = Field(default_factory=socket.gethostname, description="Name of this machine in the ledger.")
-    memory_limit: str = Field(default="2GB", description="What DuckDB may take.")
+    memory_limit: str = Field(default="2GB", pattern=r"^\d+(\.\d+)?\s*[KMGT]i?B$", description="What DuckDB may take.")
     threads: int = Field(default=2, ge=1, description="Threads of DuckDB and torch.")
 
     def __init__(self, **given: Any) -> None:

@@ -45,6 +45,8 @@ class Store:
             return target
         target.parent.mkdir(parents=True, exist_ok=True)
         _sync(temporary)
+        # A release's files are second names of these: nobody is to write into them by mistake.
+        temporary.chmod(0o444)
         temporary.replace(target)
         return target
 
@@ -55,11 +57,19 @@ class Store:
         if found != sha256:
             raise CorruptDataError(
                 f"the stored file {path} holds {found}, not {sha256}",
-                hint="delete it and run the same recipe again: it is then fetched anew",
+                hint="delete it, then run `microlens-build work`: it is fetched again",
             )
 
     def link(self, sha256: str, target: Path) -> None:
-        """Give a stored file a second name (a hard link; a copy where the file systems differ)."""
+        """Give a stored file a second name (a hard link; a copy where the file systems differ).
+
+        CorruptDataError if the store has lost it; the bytes themselves are not read again here.
+        """
+        if not self.has(sha256):
+            raise CorruptDataError(
+                f"the store has lost {self.path(sha256)}",
+                hint="run `microlens-build work`: what the store has lost is fetched again",
+            )
         target.parent.mkdir(parents=True, exist_ok=True)
         # What stands there may be a link to another stored file, whose bytes a copy would change.
         target.unlink(missing_ok=True)

@@ -76,7 +76,7 @@ VERDICTS = pa.schema(
 
 ITEMS = pa.schema(
     [
-        _column("item_id", pa.int32(), "dense from 1; 0 is padding", nullable=False),
+        _column("item_id", pa.int32(), "from 1; 0 is padding", nullable=False),
         _column("title", pa.string(), "as the site shows it; hostile text", nullable=False),
         _column("tags", pa.list_(pa.string()), "as the site shows them", nullable=False),
         _column("language", pa.string(), "BCP 47, as the site says"),
@@ -98,8 +98,8 @@ ITEMS = pa.schema(
 
 INTERACTIONS = pa.schema(
     [
-        _column("user_id", pa.int32(), "dense from 1", nullable=False),
-        _column("item_id", pa.int32(), "dense from 1", nullable=False),
+        _column("user_id", pa.int32(), "from 1", nullable=False),
+        _column("item_id", pa.int32(), "from 1", nullable=False),
         _column("timestamp_ms", pa.int64(), "of the user's earliest comment on the item; null in `order` releases"),
         _column("position", pa.int32(), "place in the user's sequence, from 1, oldest first", nullable=False),
     ]
@@ -107,7 +107,7 @@ INTERACTIONS = pa.schema(
 
 USERS = pa.schema(
     [
-        _column("user_id", pa.int32(), "dense from 1", nullable=False),
+        _column("user_id", pa.int32(), "from 1", nullable=False),
         _column("interaction_count", pa.int32(), "rows of this user in interactions", nullable=False),
         _column("gender", pa.string(), "where public and asked for"),
     ]
@@ -115,8 +115,8 @@ USERS = pa.schema(
 
 COMMENTS = pa.schema(
     [
-        _column("user_id", pa.int32(), "dense from 1", nullable=False),
-        _column("item_id", pa.int32(), "dense from 1", nullable=False),
+        _column("user_id", pa.int32(), "from 1", nullable=False),
+        _column("item_id", pa.int32(), "from 1", nullable=False),
         _column("text", pa.string(), "of the comment that is the interaction"),
     ]
 )

@@ -17,33 +17,38 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+_BUILD_AGAIN = "delete the release's folder and build it again with `microlens-build subset`"
+
 
 @dataclass(frozen=True)
 class Interactions:
-    """One row per public comment, in the order of the release; items and users count from 1."""
+    """One row per public comment, in the order of the release; items count from 1 without gaps.
+
+    A release's own ids may have holes, where items were taken down; here they are numbered anew, in the same order.
+    """
 
     name: str
     item_count: int
     user: NDArray[np.int64]
     item: NDArray[np.int64]
-    timestamp_ms: NDArray[np.int64]
+    position: NDArray[np.int64]
+    """Place in the user's sequence, oldest first."""
 
 
 def load_release(folder: Path) -> Interactions:
-    """Load `data/interactions.parquet`, and count the rows of `data/items.parquet`."""
-    columns = ("user_id", "item_id", "timestamp_ms")
-    path = _finished(folder, "interactions")
+    """Load `data/interactions.parquet`, its items numbered by `data/items.parquet`."""
+    columns = ("user_id", "item_id", "position")
+    path, items_path = _finished(folder, "interactions"), _finished(folder, "items")
     try:
         table = pq.read_table(path, columns=list(columns))
-        item_count = pq.read_metadata(_finished(folder, "items")).num_rows
-        user, item, timestamp_ms = (table[column].to_numpy().astype(np.int64) for column in columns)
+        user, item, position = (table[column].to_numpy().astype(np.int64) for column in columns)
+        item_ids = np.sort(pq.read_table(items_path, columns=["item_id"])["item_id"].to_numpy().astype(np.int64))
     except (pa.ArrowException, KeyError) as error:
         raise CorruptDataError(
-            f"{path} cannot be read as user_id, item_id, timestamp_ms: {error}",
-            hint="build the release again with `microlens-build release`",
+            f"{path} cannot be read as user_id, item_id, position: {error}", hint=_BUILD_AGAIN
         ) from error
-    _check_items(item, item_count, path)
-    return Interactions(folder.resolve().name, item_count, user, item, timestamp_ms)
+    _check_items(item, item_ids, path)
+    return Interactions(folder.resolve().name, len(item_ids), user, np.searchsorted(item_ids, item) + 1, position)
 
 
 def manifest_sha256(folder: Path) -> str | None:
@@ -57,20 +62,21 @@ def _finished(folder: Path, table: str) -> Path:
     if not path.is_file():
         raise NotReadyError(
             f"{folder} is no finished release: {path} does not exist",
-            hint="run `microlens-build release` first, or name a folder such as releases/<name>",
+            hint="run `microlens-build subset` first, or name a folder such as runs/<run>/releases/<name>",
         )
     return path
 
 
-def _check_items(item: NDArray[np.int64], item_count: int, path: Path) -> None:
+def _check_items(item: NDArray[np.int64], item_ids: NDArray[np.int64], path: Path) -> None:
     if not len(item):
         raise NotReadyError(
             f"{path} has no interactions, so there is nothing to train on or to rank",
-            hint="loosen the filters of the recipe and run `microlens-build release` again",
+            hint="loosen the filters of the recipe and run `microlens-build run` again",
         )
-    lowest, highest = int(item.min()), int(item.max())
-    if lowest < 1 or highest > item_count:
+    unknown = np.setdiff1d(item, item_ids)
+    if len(unknown) or item_ids[0] < 1:
         raise CorruptDataError(
-            f"{path} has item ids {lowest} to {highest}, but items.parquet has {item_count} items numbered from 1",
-            hint="build the release again with `microlens-build release`",
+            f"{path} names {len(unknown)} items that items.parquet does not have, such as {unknown[:3].tolist()}, "
+            f"or items are not numbered from 1 (the first is {item_ids[0]})",
+            hint=_BUILD_AGAIN,
         )

@@ -89,7 +89,7 @@ def count_items(sequences: Tensor, item_count: int) -> Tensor:
 
 def leave_one_out(interactions: Interactions, *, keep: int = 13, device: torch.device | str = "cpu") -> Split:
     """Split every user who has at least three interactions; `keep` counts validation and test in."""
-    order = np.lexsort((interactions.timestamp_ms, interactions.user))  # stable: equal times stay as released
+    order = np.lexsort((interactions.position, interactions.user))
     user, item = interactions.user[order], interactions.item[order]
     _, user_counts = np.unique(user, return_counts=True)
     is_long = user_counts >= SHORTEST
@@ -97,7 +97,7 @@ def leave_one_out(interactions: Interactions, *, keep: int = 13, device: torch.d
     if not len(counts):
         raise NotReadyError(
             f"none of the {len(user_counts)} users of {interactions.name} has {SHORTEST} interactions or more",
-            hint="a benchmark needs longer histories: collect more, or raise min_interactions in the recipe",
+            hint="a benchmark needs longer histories: collect more, or lower the release's `min_user` in the recipe",
         )
     starts = np.cumsum(counts) - counts
     kept, items, begin, lengths = (

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 import structlog
 from scrapy import Request, Spider
+from scrapy.exceptions import IgnoreRequest
 
 from crawler.answers import RefusedAnswerError, check_answer, refused_by
 from crawler.middlewares.robots import ROBOTS_TXT
 from crawler.pump import Pump
 from crawler.visits import home_row, page_row, video_record
-from microlens.errors import MicrolensError, PageChangedError, SiteUnreachableError
+from microlens.errors import PageChangedError, SiteUnreachableError
 from microlens.frontier import host_of
 from microlens.ledger import PageRow
 from microlens.platforms.base import Page
@@ -40,14 +41,23 @@ log = structlog.get_logger()
 class VideoSpider(Spider):
     name = "videos"
 
-    def __init__(self, run: Run, platform: Platform, frontier: Frontier, robots: Robots, committer: Committer) -> None:
+    def __init__(
+        self,
+        *,
+        run: Run,
+        platform: Platform,
+        frontier: Frontier,
+        robots: Robots,
+        committer: Committer,
+        limit: int | None = None,
+    ) -> None:
         super().__init__()
         self._run = run
         self._platform = platform
         self._frontier = frontier
         self.robots = robots
         self._committer = committer
-        self._pump = Pump(frontier, committer, self)
+        self._pump = Pump(frontier, committer, self, limit=limit)
         self._resting: set[str] = set()
         self.error: Exception | None = None
         """Why the crawl stopped before its end; the caller raises it."""
@@ -97,6 +107,13 @@ class VideoSpider(Spider):
                 await asyncio.to_thread(self.robots.remember, request.host, response.status, response.body)
                 return
             cause = f"it answered {response.status}"
+        except IgnoreRequest as error:
+            if request.host in map(host_of, self._run.recipe.instances):
+                raise SiteUnreachableError(
+                    f"{request.url} is not fetched: {error}",
+                    hint="if the site is your own, name its network under `network.allow` in the recipe",
+                ) from error
+            cause = str(error)
         except Exception as error:  # noqa: BLE001 - whatever a connection can raise
             cause = str(error) or type(error).__name__
         tries = await asyncio.to_thread(self._frontier.robots_failed, request.host, again_in_s=RETRY_S)

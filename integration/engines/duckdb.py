@@ -9,6 +9,7 @@ import duckdb
 import pyarrow.parquet as pq
 
 from integration.steps import step_sql
+from microlens.errors import CorruptDataError, MicrolensError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -68,7 +69,22 @@ class DuckEngine:
         return self._connection.sql(sql).to_arrow_table()
 
     def _execute(self, sql: str) -> None:
-        self._connection.execute(sql).fetchall()  # an unread result would block the connection
+        try:
+            self._connection.execute(sql).fetchall()  # an unread result would block the connection
+        except duckdb.OutOfMemoryException as error:
+            raise MicrolensError(
+                f"a step needs more memory than it may have: {_first_line(error)}",
+                hint="raise MICROLENS_MEMORY_LIMIT, or lower MICROLENS_THREADS",
+            ) from error
+        except (duckdb.IOException, duckdb.InvalidInputException) as error:
+            raise CorruptDataError(
+                f"a table cannot be read or written: {_first_line(error)}",
+                hint="if a file named there is damaged, delete it and run the stage that makes it again",
+            ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0]
 
 
 def _quoted(text: str) -> str:

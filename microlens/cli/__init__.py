@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import typer
 
-from microlens.cli import benchmark, crawl, demo, doctor, integrate, run, status, subset, work
+from microlens.cli import benchmark, crawl, demo, doctor, integrate, plan, platform, recover, run, status, subset, work
 from microlens.errors import MicrolensError
 
 BUG_EXIT_CODE = 70
@@ -22,8 +22,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (demo, run, crawl, work, integrate, subset, benchmark, status, doctor):
+for command in (demo, run, plan, crawl, work, integrate, subset, benchmark, status, recover, doctor):
     app.command(command.NAME)(command.command)
+app.add_typer(platform.app, name=platform.NAME)
 
 
 def main() -> NoReturn:

@@ -22,7 +22,10 @@ def command(
     preset: Annotated[str, typer.Option(help="Settings: default or paper.")] = "default",
     seed: Annotated[int, typer.Option(min=0, help="Draws the models' first weights and the batches.")] = 0,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1; a GPU if there is one.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Where leaderboard.md and .json go.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Where leaderboard.md and .json go; else results/<release>/ beside the run's releases."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Train and rank models on a release: leave-one-out, full ranking, HR and NDCG at 10 and 20.
@@ -31,18 +34,20 @@ def command(
     """
     from benchmark.run import run_benchmark
     from microlens.cli.output import Reporter, print_leaderboard
-    from microlens.cli.pipeline import newest_release
+    from microlens.cli.pipeline import newest_release, results_beside
     from microlens.settings import Settings
 
     reporter = Reporter()
     folder = release or newest_release(Settings())
+    results = out or results_beside(folder)
     board = run_benchmark(
         folder,
         [name.strip() for name in models.split(",") if name.strip()],
         preset=preset,
         seed=seed,
         device=device,
-        out=out or folder.parent.parent / "results" / folder.name,
+        out=results,
         progress=reporter.training,
     )
+    reporter.note(f"leaderboard: {results / 'leaderboard.md'}")
     print_leaderboard(board, as_json=as_json)

@@ -11,8 +11,5 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JS
 RunName = Annotated[
     str | None, typer.Argument(metavar="[RUN]", help="A run's name or folder; the one used last if left out.")
 ]
-RunOption = Annotated[
-    str | None, typer.Option("--run", metavar="RUN", help="A run's name or folder; the one used last if left out.")
-]
 RecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe: see deploy/recipes/.")]
 Processes = Annotated[int, typer.Option("-n", "--processes", min=1, max=256, help="Download processes.")]

@@ -18,9 +18,13 @@ if TYPE_CHECKING:
     from integration.release import BuiltRelease
     from microlens.cli.checks import Check
     from microlens.cli.pipeline import RunResult
+    from microlens.estimate import Estimate
+    from microlens.ledger import PageRow
+    from microlens.platforms.describe import Description
     from microlens.runs import Run
 
 _RANKED = ("hr@10", "ndcg@10", "hr@20", "ndcg@20")
+_WIDTH = 60
 _LIVE_EVERY_S = 0.25
 _LINE_EVERY_S = 5.0
 
@@ -54,6 +58,11 @@ class Reporter:
         if self._bar is not None:
             self._bar.hide()
         self._write(f"{stage}: {_line(facts)}")
+
+    def note(self, text: str) -> None:
+        if self._bar is not None:
+            self._bar.hide()
+        self._write(text)
 
     def training(self, event: str, facts: Mapping[str, object]) -> None:
         """Progress of the benchmark (benchmark.run_benchmark's `progress`)."""
@@ -168,6 +177,33 @@ def print_status(status: dict[str, Any], *, as_json: bool) -> None:
         )
 
 
+def print_found(pages: Sequence[PageRow]) -> None:
+    """One line a page, as a dry run shows them; a site's text is shown without its control characters."""
+    for page in pages:
+        what = page.failure or page.refusal or f"{page.like_count} likes, {len(page.related)} links drawn"
+        title = "".join(letter for letter in page.title or "" if letter.isprintable())
+        sys.stdout.write(f"{page.url}  {what}  {title[:60]}\n")
+
+
+def print_estimate(estimate: Estimate, *, as_json: bool) -> None:
+    if as_json:
+        _print_json(asdict(estimate))
+        return
+    lines = (
+        ("videos", f"{estimate.videos:,}"),
+        ("requests for pages", f"{estimate.page_requests:,}"),
+        ("requests for media", f"{estimate.media_requests:,}"),
+        ("requests for comments", f"{estimate.comment_requests:,}"),
+        ("comments", f"{estimate.comments:,}"),
+        ("media", f"{estimate.media_bytes / 1e9:,.1f} GB"),
+        ("Redis memory, at most", f"{estimate.redis_bytes / 1e6:,.1f} MB"),
+        ("days, at least", f"{estimate.days:,.2f}"),
+    )
+    for name, value in lines:
+        sys.stdout.write(f"{name:<24} {value:>18}\n")
+    sys.stdout.write("if the site has as much as the recipe asks for; the assumptions stand in microlens/estimate.py\n")
+
+
 def print_checks(checks: Sequence[Check], *, as_json: bool) -> None:
     if as_json:
         _print_json({"checks": [asdict(check) for check in checks]})
@@ -177,9 +213,30 @@ def print_checks(checks: Sequence[Check], *, as_json: bool) -> None:
         sys.stdout.write(f"{'ok  ' if check.is_fine else 'FAIL'}  {check.name:<14} {check.found}{advice}\n")
 
 
+def print_description(found: Description, *, as_json: bool) -> None:
+    if as_json:
+        _print_json(found.to_json())
+        return
+    sys.stdout.write(f"{found.kind} page {found.url}\n")
+    for line in found.lines:
+        mark = "MISSING" if line.is_missing else _cut(line.value)
+        sys.stdout.write(f"  {line.name:<14} {mark:<{_WIDTH}}  {line.source}".rstrip() + "\n")
+
+
+def _cut(value: Any) -> str:
+    """A value on one line; of a list how long it is, and its beginning."""
+    if value is None:
+        return "-"
+    text = json.dumps(value, ensure_ascii=False)
+    counted = f"{len(value)}: {text}" if isinstance(value, (list, tuple)) else text
+    return counted if len(counted) <= _WIDTH else counted[: _WIDTH - 1] + "…"
+
+
 def _print_funnel(funnel: Mapping[str, Any]) -> None:
+    dropped = funnel["dropped"]
     lines = [("found", funnel["found"]), ("fetched", funnel["fetched"])]
-    lines += [(f"  dropped: {reason}", count) for reason, count in funnel["dropped"].items()]
+    lines += [("dropped, of those found", sum(dropped.values()))]
+    lines += [(f"  {reason}", count) for reason, count in dropped.items()]
     lines += [(name, funnel[name]) for name in ("kept", "interactions", "users")]
     sys.stdout.write("\nfunnel\n")
     for name, count in lines:
@@ -195,7 +252,8 @@ def _leaderboard_table(name: str, rows: Sequence[Mapping[str, Any]]) -> Table:
     from rich.table import Table
 
     columns = ("model", *_RANKED, "seconds")
-    table = Table(*columns, title=f"{name}: leave-one-out, full ranking")
+    headings = (column.upper() if column in _RANKED else column for column in columns)
+    table = Table(*headings, title=f"{name}: leave-one-out, full ranking")
     for row in rows:
         table.add_row(*(f"{row[c]:.4f}" if "@" in c else str(row[c]) for c in columns))
     return table

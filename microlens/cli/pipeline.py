@@ -8,8 +8,10 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from microlens.children import start_child, stop_child
@@ -20,12 +22,13 @@ from microlens.logs import configure_logs
 from microlens.manifest import MANIFEST_NAME, read_manifest
 from microlens.recipe import Recipe
 from microlens.runs import find_run, mark_used, open_or_create
+from microlens.store import sha256_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from microlens.cli.output import Reporter
+    from microlens.ledger import PageRow
     from microlens.runs import Run
     from microlens.settings import Settings
 
@@ -85,7 +88,7 @@ def _collect(run: Run, settings: Settings, *, processes: int, reporter: Reporter
     from download_nodes.supervise import work
     from microlens.platforms import load_platform
 
-    platform = load_platform(run.recipe.platform)
+    platform = load_platform(run.recipe.platform, run.recipe.platform_options)
     is_crawled = run.ledger.is_stage_finished("crawl")
     if is_crawled and next(iter(outstanding(run, platform)), None) is None:
         return False
@@ -135,16 +138,71 @@ def _rank(run: Run, name: str, release: Path, reporter: Reporter) -> tuple[list[
     plan, out = run.recipe.benchmark, run.results_folder(name)
     if not plan.models:
         return [], False
-    asked = {"models": list(plan.models), "preset": plan.preset, "seed": plan.seed}
-    asked["release"] = (release / MANIFEST_NAME).read_text(encoding="utf-8")
-    marker = out / "asked.json"
-    if marker.exists() and json.loads(marker.read_text(encoding="utf-8")) == asked:
-        return list(json.loads((out / "leaderboard.json").read_text(encoding="utf-8"))["rows"]), False
+    known = _known_board(out / "leaderboard.json")
+    same = {
+        "models": sorted(plan.models),
+        "preset": plan.preset,
+        "seed": plan.seed,
+        "manifest": sha256_of(release / MANIFEST_NAME),
+    }
+    if known is not None and same == known[0]:
+        return known[1], False
     from benchmark.run import run_benchmark
 
     board = run_benchmark(release, plan.models, preset=plan.preset, seed=plan.seed, out=out, progress=reporter.training)
-    marker.write_text(json.dumps(asked), encoding="utf-8")
     return board.rows, True
+
+
+def _known_board(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]] | None:
+    """What a leaderboard that is there already was asked for, and its rows."""
+    if not path.exists():
+        return None
+    board = json.loads(path.read_text(encoding="utf-8"))
+    asked = {name: board["settings"][name] for name in ("preset", "seed")}
+    models = sorted(row["model"] for row in board["rows"])
+    return {"models": models, "manifest": board["manifest_sha256"], **asked}, board["rows"]
+
+
+def crawl_alone(
+    recipe: Recipe, settings: Settings, *, limit: int | None, is_dry_run: bool, reporter: Reporter
+) -> list[PageRow]:
+    """Crawl in this process; gives the pages that were read, if the run is to be thrown away."""
+    from crawler.run import crawl
+
+    configure_logs()
+    with contextlib.ExitStack() as stack:
+        if is_dry_run:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="microlens-dry-run-"))
+            settings = settings.model_copy(update={"runs_dir": Path(folder), "redis_url": None})
+        run, _ = open_or_create(recipe, settings)
+        mark_used(run)
+        redis_url = stack.enter_context(redis_server(settings.redis_url, lock=run.folder / "redis.lock"))
+        crawl(run, redis_url, limit=limit)
+        reporter.done("crawl", crawl_facts(run))
+        if not run.ledger.is_stage_finished("crawl"):
+            reporter.note("the crawl is not finished: run the same command again to go on")
+        return run.ledger.pages() if is_dry_run else []
+
+
+def recover(run: Run, settings: Settings) -> dict[str, int]:
+    """Forget the run's frontier and push whatever the ledger still wants; gives how much that is."""
+    from crawler.run import restore_frontier
+    from download_nodes.backlog import outstanding
+    from microlens.frontier import Frontier
+    from microlens.platforms import load_platform
+
+    if settings.redis_url is None:
+        raise NotReadyError(
+            "there is no Redis to recover: the embedded one is filled from the ledger whenever it starts",
+            hint="just run the same command again; with a Redis of your own, set MICROLENS_REDIS_URL",
+        )
+    with redis_server(settings.redis_url) as redis_url:
+        frontier = Frontier.connect(redis_url, run.shared_name, run.recipe.politeness)
+        frontier.clear()
+        if not run.ledger.is_stage_finished("crawl"):
+            restore_frontier(run, frontier)
+        frontier.push(outstanding(run, load_platform(run.recipe.platform)))
+        return {kind: frontier.open_count([kind]) for kind in ("page", "media", "comments")}
 
 
 def newest_release(settings: Settings) -> Path:
@@ -154,6 +212,13 @@ def newest_release(settings: Settings) -> Path:
     if not finished:
         raise NotReadyError(f"the run {run.run_id!r} has no release yet", hint="run `microlens-build subset` first")
     return finished[-1].parent
+
+
+def results_beside(release: Path) -> Path:
+    """Where a release's leaderboards go: in its run, or in this folder for a release that lies elsewhere."""
+    release = release.resolve()
+    home = release.parent.parent if release.parent.name == "releases" else Path.cwd()
+    return home / "results" / release.name
 
 
 def status_of(run: Run) -> dict[str, Any]:
@@ -224,7 +289,7 @@ def _wait_for_site(site: subprocess.Popen[bytes], port: int, reporter: Reporter)
     while time.monotonic() < deadline and site.poll() is None:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
             return
-        reporter.tick("sandbox", lambda: {"starting on port": port})
+        reporter.tick("sandbox", lambda: {"starting on port": str(port)})
         time.sleep(0.05)
     raise SiteUnreachableError(
         f"the sandbox did not start on port {port} (exit code {site.returncode})",

@@ -6,17 +6,17 @@ from typing import Annotated
 
 import typer
 
-from microlens.cli.options import AsJson, RunOption
+from microlens.cli.options import AsJson, RunName
 
 NAME = "subset"
 
 
 def command(
+    run_name: RunName = None,
     *,
     users: Annotated[int | None, typer.Option(min=1, help="Users to draw; all eligible ones if left out.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the release; else by run and count.")] = None,
     min_user: Annotated[int, typer.Option(min=1, help="Fewest interactions of an eligible user.")] = 5,
-    run_name: RunOption = None,
     is_strict: Annotated[bool, typer.Option("--strict", help="Exit with 4 if fewer users are eligible.")] = False,
     as_json: AsJson = False,
 ) -> None:

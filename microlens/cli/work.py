@@ -43,3 +43,5 @@ def command(
             on_tick=lambda left: reporter.tick("download", lambda: work_facts(run, left)),
         )
     reporter.done("download", work_facts(run, 0))
+    if not run.ledger.is_stage_finished("crawl"):
+        reporter.note("the crawl is not finished: run `microlens-build crawl` again, then `work`")

@@ -70,8 +70,8 @@ def _interactions(user, item, *, item_count=ITEMS):
 def _write_release(folder, world):
     (folder / "data").mkdir(parents=True)
     ids = {"user_id": pa.array(world.user, pa.int32()), "item_id": pa.array(world.item, pa.int32())}
-    times = {"timestamp_ms": pa.array(world.timestamp_ms, pa.int64())}
-    pq.write_table(pa.table(ids | times), folder / "data" / "interactions.parquet")
+    places = {"position": pa.array(world.position, pa.int32())}
+    pq.write_table(pa.table(ids | places), folder / "data" / "interactions.parquet")
     items = pa.table({"item_id": pa.array(range(1, world.item_count + 1), pa.int32())})
     pq.write_table(items, folder / "data" / "items.parquet")
     (folder / "_manifest.json").write_bytes(b'{"name": "toy"}\n')

@@ -47,10 +47,10 @@ def test_a_release_of_short_users_alone_cannot_be_split(interactions):
         leave_one_out(interactions([1, 1, 2], [1, 2, 3]))
 
 
-def test_rows_out_of_order_are_put_in_order_of_time(interactions):
-    """Time decides, not the row; equal times keep the order of the release."""
+def test_rows_out_of_order_are_put_in_order(interactions):
+    """The position in the sequence decides, not the row."""
     world = interactions([1, 1, 1, 1], [4, 3, 2, 1])
-    world = replace(world, timestamp_ms=np.array([30, 10, 10, 5]))
+    world = replace(world, position=np.array([4, 2, 3, 1]))
 
     assert [[1, 3, 2, 4]] == leave_one_out(world, keep=4).kept.tolist()
 

@@ -1,6 +1,7 @@
 """Every command is documented: a sentence, an example, and a word on every option."""
 
 import re
+from pathlib import Path
 
 import pytest
 import typer
@@ -18,10 +19,10 @@ PARAMETERS = [
 
 
 def test_the_commands_are_those_of_the_page():
-    """The command line has these nine commands."""
-    assert sorted(COMMANDS) == sorted(
-        ["demo", "run", "crawl", "work", "integrate", "subset", "benchmark", "status", "doctor"]
-    )
+    """Every command stands in the README."""
+    page = (Path(__file__).parents[2] / "README.md").read_text()
+
+    assert [] == [name for name in COMMANDS if f"`microlens-build {name}" not in page]
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))

@@ -9,6 +9,8 @@ import yaml
 
 from microlens.embedded import redis_server
 from microlens.ledger import Ledger
+from microlens.runs import open_run
+from microlens.settings import Settings
 from tests.crawler.command import Command
 from tests.crawler.site import Site
 
@@ -79,7 +81,14 @@ class Crawler:
     def host(self, url):
         """What the frontier keeps of a host."""
         with redis.Redis.from_url(self.redis_url, decode_responses=True) as client:
-            return client.hgetall(f"mlb:{{{self.folder.name}}}:host:{url}")
+            return client.hgetall(f"mlb:{{{self.shared_name}}}:host:{url}")
+
+    @property
+    def shared_name(self):
+        """What the run is called in Redis."""
+        run = open_run(self.run_folder, Settings())
+        run.ledger.close()
+        return run.shared_name
 
 
 @dataclass

@@ -58,11 +58,9 @@ def test_the_crawl_comes_to_its_end(crawled):
 
     assert found.is_finished
     assert [0, 1] == found.homes
-    assert {name: ("seed", 0) for name in [*GOOD, "cut-once", "busy-once"]}.items() <= found.places.items()
+    assert dict.fromkeys([*GOOD, "cut-once", "busy-once"], ("seed", 0)).items() <= found.places.items()
     assert ("related", 1) == found.places["friend"]
-    assert {name: None for name in [*GOOD, "friend", "cut-once", "busy-once", "unpopular"]}.items() <= (
-        found.pages.items()
-    )
+    assert dict.fromkeys([*GOOD, "friend", "cut-once", "busy-once", "unpopular"]).items() <= (found.pages.items())
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,10 @@
 """A run with pages as a crawl would have left them, and the means to download them."""
 
 import asyncio
+import hashlib
 import uuid
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pyarrow.parquet as pq
 import redis
@@ -64,7 +66,14 @@ class Desk:
 
     @property
     def frontier(self):
-        return Frontier(self._client, self.run.run_id, self.run.recipe.politeness)
+        return Frontier(self._client, self.run.shared_name, self.run.recipe.politeness)
+
+    def store(self, asset, body=b"the bytes"):
+        """Commit an asset whose bytes are in the store."""
+        sha256, path = hashlib.sha256(body).hexdigest(), self.run.store.temporary()
+        path.write_bytes(body)
+        self.run.store.put(path, sha256)
+        self.run.ledger.commit_asset(replace(asset, sha256=sha256))
 
     def push(self):
         """What `microlens-build work` pushes when it starts."""

@@ -39,7 +39,7 @@ def test_outstanding_is_what_is_missing(desk, seed, when):
             if fate in {"stored", "bad"}:
                 made = replace(VIDEO if kind == "video" else COVER, video_id=video_id, kind=kind)
                 made = replace(made, size_bytes=999, dominant_share=0.9) if fate == "bad" else made
-                ledger.commit_asset(made)
+                desk.store(made)
             if fate in {"final", "tried"}:
                 fail(ledger, "media", f"{video_id}/{kind}", is_final=fate == "final")
             if fate in {"tried", "open"} and is_wanted:
@@ -67,12 +67,23 @@ def test_a_lost_redis_loses_nothing(desk):
     desk.make(comments={"when": "always"})
     for number in range(5):
         desk.add_page(f"v{number}")
-    desk.run.ledger.commit_asset(replace(COVER, video_id="v0"))
+    desk.store(replace(COVER, video_id="v0"))
     pushed = desk.push()
     desk.lose_redis()
 
     assert (14, 14, 0) == (pushed, desk.push(), desk.push())
     assert 14 == desk.frontier.open_count(["media", "comments"])
+
+
+def test_an_asset_whose_bytes_are_gone_is_fetched_again(desk):
+    """The store's files can be deleted: what the ledger lists without bytes is missing."""
+    desk.make()
+    desk.add_page("v")
+    desk.store(replace(COVER, video_id="v"))
+    for path in (desk.run.folder / "store/objects").rglob("*/*/*"):
+        path.unlink()
+
+    assert {"v/cover", "v/video"} == {item.name for item in outstanding(desk.run, PLATFORM)}
 
 
 @pytest.mark.parametrize(

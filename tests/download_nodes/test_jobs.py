@@ -56,7 +56,7 @@ def queue(connection, tmp_path):
 
 @pytest.fixture
 def node(monkeypatch):
-    """This process as a node; RQ's signal handlers are taken back."""
+    """A node in this very process; RQ's signal handlers are taken back."""
     names = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
     handlers = [signal.getsignal(name) for name in names]
     fake = FakeNode()

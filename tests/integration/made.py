@@ -74,6 +74,7 @@ class Made:
         """Open the run again, with a changed recipe or after a crash."""
         self.close()
         self.run, _ = open_or_create(Recipe.model_validate({**self._raw, **recipe}), self.settings)
+        self.run.ledger.finish_stage("crawl")
         return self
 
     def close(self):
@@ -90,6 +91,11 @@ class Made:
             rows = [row for row in made.comments if row["video_id"] in some]
             dice.shuffle(rows)
             self.add_comments(some, rows)
+        return self.finish_crawl()
+
+    def finish_crawl(self):
+        """What the crawl says when it has nothing left to do."""
+        self.run.ledger.finish_stage("crawl")
         return self
 
     def add_videos(self, videos, *, at_ms=START_MS):
@@ -140,8 +146,8 @@ class Made:
         video_id = name.partition("/")[0]
         self.run.ledger.record_failure(Failure("media", name, "sandbox", video_id, "u", reason, None, 1, True))
 
-    def integrate(self):
-        return integrate(self.run, self.settings)
+    def integrate(self, **options):
+        return integrate(self.run, self.settings, **options)
 
     def subset(self, **draw):
         return subset(self.run, self.settings, Draw(**{"min_user": 1, "name": "out", **draw}))

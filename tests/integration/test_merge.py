@@ -55,13 +55,14 @@ def test_interactions_are_those_counted_by_hand(make, seed, limit):
 
 
 def test_every_video_has_one_verdict_and_the_counts_add_up(small):
-    """found = kept + dropped, each reason with its number."""
+    """What was found is kept or dropped, each reason with its number."""
     data = world(2)
     small.fill(data)
     ledger = small.run.ledger
     small.add_videos({"short": {"title": "a", "like_count": 5, "stage": "seed"}})
     small.add_videos({"copy": {"title": "A copy", "like_count": 1, "stage": "seed"}})
     small.add_asset("copy", "audio")
+    small.add_comments(["short", "copy"], [])
     _gone(ledger, "gone")
     _gone(ledger, "unread", failure=None)
     small.fail("unread/cover", "timeout")
@@ -116,6 +117,7 @@ def test_a_changed_threshold_decides_anew_without_the_media(small):
     """Verdicts come from stored measurements: no file of the store is needed."""
     small.fill(world())
     small.add_videos({"big": {"title": "A big one", "like_count": 5, "stage": "seed"}})
+    small.add_comments(["big"], [])
     small.integrate()
     for path in (small.run.folder / "store" / "objects").rglob("*"):
         if path.is_file():

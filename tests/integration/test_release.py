@@ -1,6 +1,5 @@
 """Releases: public ids, the same bytes whenever they are built, and numbers that are those of the tables."""
 
-import os
 from collections import Counter, defaultdict
 
 import pyarrow as pa
@@ -170,7 +169,7 @@ def test_media_are_hard_links_into_the_store(small):
             path, sha256 = row[f"{kind}_path"], row[f"{kind}_sha256"]
             assert (path is None) == (sha256 is None)
             if path is not None:
-                assert os.path.samefile(built.path / path, small.run.store.path(sha256))
+                assert (built.path / path).samefile(small.run.store.path(sha256))
                 assert f"/{row['item_id']}." in path
     assert any(row["audio_path"] for row in release_table(built, "items"))
 
@@ -355,7 +354,7 @@ def test_the_numbers_are_those_of_the_tables(small):
     for kind in ("cover", "audio", "video"):
         assert len(list((built.path / "media" / f"{kind}s").iterdir())) == counts[f"{kind}s"]
     assert f"| out | {len(users):,} | {len(items):,} | {len(pairs):,} |" in card
-    assert f"| found | {len(data.videos):,} |" in card
+    assert f"| found on the site | {len(data.videos):,} |" in card
     assert counts == read_manifest(built.path, next_step="").counters
 
 

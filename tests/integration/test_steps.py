@@ -165,7 +165,7 @@ def test_users_have_their_count_and_their_place(run, rows, seed):
     shuffle=st.randoms(use_true_random=False),
 )
 @quick
-def test_a_smaller_sample_lies_within_a_larger_one(run, rows, smaller, more, min_user, shuffle):
+def test_a_smaller_sample_lies_within_a_larger_one(run, rows, smaller, more, *, min_user, shuffle):
     """The first of the eligible users by hash, then key; row order is of no account."""
     eligible = sorted((place, key) for key, count, place in rows if count >= min_user)
     schema = pa.schema([("user_key", pa.binary(16)), ("interaction_count", pa.int64()), ("sampling_hash", pa.string())])

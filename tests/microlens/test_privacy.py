@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microlens.errors import CorruptDataError, KeyMismatchError, NotReadyError
+from microlens.errors import CorruptDataError, KeyMismatchError, NotReadyError, RecipeError
 from microlens.privacy import Pseudonymiser, create_key, open_key, scrub
 
 KEY = bytes(range(32))
@@ -148,7 +148,7 @@ def test_an_absent_key_is_not_made_anew(tmp_path):
 @pytest.mark.parametrize("text", ["no digits", "zz" * 32, "abc"])
 def test_a_key_that_is_not_hexadecimal_is_refused(tmp_path, text):
     """A mistyped key is told apart from another key, and is not repeated in the message."""
-    with pytest.raises(CorruptDataError, match="not hexadecimal") as refused:
+    with pytest.raises(RecipeError, match="not 64 hexadecimal digits") as refused:
         create_key(tmp_path / "key", text)
     assert text not in str(refused.value)
     assert not (tmp_path / "key").exists()

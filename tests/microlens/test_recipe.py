@@ -192,12 +192,17 @@ recipes = st.builds(
         {
             "name": names,
             "platform": words,
-            "instances": st.lists(st.sampled_from(["http://a.test", "https://b.test:1", "http://[::1]"]), min_size=1),
+            "instances": st.lists(
+                st.sampled_from(["http://a.test", "https://b.test:1", "http://[::1]"]), min_size=1, unique=True
+            ),
             "contact": words.map(lambda word: f"{word}@example.org"),
             "seed": st.integers(-(2**63), 2**63),
             "filters": st.fixed_dictionaries({"max_cover_share": st.floats(0, 1)}),
             "politeness": st.fixed_dictionaries({"timeout_s": st.floats(1e-9, 1e9)}),
-            "releases": st.lists(st.fixed_dictionaries({"name": names, "users": st.none() | st.integers(1)})),
+            "releases": st.lists(
+                st.fixed_dictionaries({"name": names, "users": st.none() | st.integers(1)}),
+                unique_by=lambda release: release["name"],
+            ),
             "network": st.fixed_dictionaries({"allow": st.lists(words)}),
             "benchmark": st.fixed_dictionaries({"models": st.lists(words), "preset": words}),
         }
@@ -213,3 +218,13 @@ def test_a_recipe_survives_yaml(recipe):
 
     assert recipe == again
     assert recipe.sha256 == again.sha256
+
+
+def test_two_releases_of_one_name_are_refused():
+    """A second release of the same name would take the place of the first."""
+    assert "two releases have the same name" in refusal(releases=[{"name": "a"}, {"name": "a"}])
+
+
+def test_an_instance_named_twice_is_refused():
+    """The same instance twice, with a slash or without, is a mistake in the recipe."""
+    assert "an instance is named twice" in refusal(instances=["http://a.test", "http://a.test/"])

@@ -1,0 +1,26 @@
+"""`microlens-build recover`."""
+
+from __future__ import annotations
+
+from microlens.cli.options import RunName
+
+NAME = "recover"
+
+
+def command(run_name: RunName = None) -> None:
+    """Rebuild the frontier from the ledger after Redis was lost or restored from an old copy.
+
+    Whatever the frontier holds is forgotten first. Nodes at work may go on: what is committed twice counts once.
+
+        microlens-build recover
+    """
+    from microlens.cli.output import Reporter
+    from microlens.cli.pipeline import recover
+    from microlens.logs import configure_logs
+    from microlens.runs import find_run
+    from microlens.settings import Settings
+
+    configure_logs()
+    settings = Settings()
+    run = find_run(run_name, settings)
+    Reporter().done("recover", recover(run, settings))
