@@ -14,6 +14,7 @@ from scrapy.exceptions import (
 
 from crawler.middlewares.robots import ForbiddenByRobotsError
 from microlens.outcomes import Refusal, refusal_of, retry_after_s
+from microlens.robot_tags import forbidding_word, meta_tags
 
 if TYPE_CHECKING:
     from scrapy.http import Response
@@ -43,6 +44,14 @@ def check_answer(response: Response) -> None:
         header = response.headers.get("Retry-After")
         wait_s = retry_after_s(header.decode("latin-1")) if header else None
         raise RefusedAnswerError(refusal, status=response.status, retry_after_s=wait_s)
+
+
+def check_tags(response: Response) -> None:
+    """Raise RefusedAnswerError if the page asks not to be collected; the reason names its word."""
+    headers = [value.decode("latin-1") for value in response.headers.getlist("X-Robots-Tag")]
+    word = forbidding_word([*headers, *meta_tags(response.body)])
+    if word is not None:
+        raise RefusedAnswerError(Refusal(f"robots_{word}", is_final=True), status=response.status)
 
 
 def refused_by(error: BaseException) -> RefusedAnswerError:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from microlens.backlog import comments_item, media_items
 from microlens.errors import PageChangedError
-from microlens.ledger import Home, PageRow
+from microlens.ledger import Home, Mark, PageRow
 from microlens.parts import write_part
+from microlens.records import FrontierItem
 from microlens.tables import CRAWLED_VIDEOS
 
 if TYPE_CHECKING:
@@ -56,14 +57,22 @@ class Committer:
         self._batch = Batch()
         self._changed: list[PageChangedError] = []
         self._read = 0
+        self._mark = Mark()
 
     def restore(self) -> None:
         """Build the plan from the ledger and push to the frontier whatever it still wants."""
-        for home in self._run.ledger.homes():
-            self.plan.add_home(home)
-        for page in self._run.ledger.pages():
-            self.plan.add_page(page)
+        self.follow()
         self._apply(self.plan.advance())
+
+    def follow(self) -> None:
+        """Take in what any collection node has committed since the last call, this one included."""
+        homes, pages, self._mark = self._run.ledger.crawled_since(self._mark)
+        for home in homes:
+            self.plan.add_home(home)
+        for page in pages:
+            self.plan.add_page(page)
+        if homes or pages:
+            self._apply(self.plan.advance())
 
     def add_home(self, name: str, home: Home) -> None:
         self._open().homes.append(home)
@@ -79,7 +88,7 @@ class Committer:
     def add_changed(self, name: str, url: str, error: PageChangedError) -> None:
         """A page that its adapter cannot read: few are dropped with that reason, many stop the crawl.
 
-        The crawl stops before such a page is committed, so that a mended adapter reads it again.
+        Where it stops, they are forgotten (`forget_changed`), so that a mended adapter reads them again.
         """
         self._changed.append(error)
         if len(self._changed) > _CHANGED_PAGES and len(self._changed) > _CHANGED_SHARE * (self._read + 1):
@@ -113,12 +122,13 @@ class Committer:
         if batch.records:
             part = write_part(self._run.folder, "videos", [r.to_row() for r in batch.records], CRAWLED_VIDEOS)
         self._run.ledger.commit_crawl(homes=batch.homes, pages=batch.pages, part=part)
-        for home in batch.homes:
-            self.plan.add_home(home)
-        for page in batch.pages:
-            self.plan.add_page(page)
-        self._apply(self.plan.advance())
+        self.follow()
         self._frontier.ack("page", batch.names)
+
+    def forget_changed(self) -> None:
+        """The crawl stops for its pages have changed: whatever was dropped for that is read again next time."""
+        pages = self._run.ledger.forget_changed_pages()
+        self._frontier.forget(FrontierItem("page", page.video_id, page.url, {}) for page in pages)
 
     def _open(self) -> Batch:
         if not len(self._batch):

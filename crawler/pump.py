@@ -9,6 +9,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Protocol
 
+from microlens.errors import PageChangedError
 from microlens.frontier import LEASE_S
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ IN_FLIGHT = 64
 
 _POLL_S = 0.02
 _RENEW_S = LEASE_S / 3
+_FOLLOW_S = 0.5
+"""How soon one collection node learns what another has committed."""
 
 
 class Fetcher(Protocol):
@@ -59,13 +62,16 @@ class Pump:
     async def run(self) -> None:
         """Pump until the plan is finished or somebody stops it."""
         await asyncio.to_thread(self._committer.restore)
-        renewed = time.monotonic()
+        renewed = followed = time.monotonic()
         while not self._stopping:
             wait_s = await self._claim()
             if self._committer.is_due() or not self._leased:
                 await asyncio.to_thread(self._committer.commit, self._committer.take())
             fetched, self._fetched = self._fetched, []
             await asyncio.to_thread(self._frontier.fetched, "page", fetched)
+            if time.monotonic() - followed > _FOLLOW_S:
+                await asyncio.to_thread(self._committer.follow)
+                followed = time.monotonic()
             if time.monotonic() - renewed > _RENEW_S:
                 await asyncio.to_thread(self._frontier.renew, "page", list(self._leased))
                 renewed = time.monotonic()
@@ -74,6 +80,8 @@ class Pump:
                 break
             await asyncio.sleep(min(wait_s, _POLL_S))
         await asyncio.to_thread(self._committer.commit, self._committer.take())
+        if isinstance(self._error, PageChangedError):
+            await asyncio.to_thread(self._committer.forget_changed)
         if self._error is not None:
             raise self._error
 

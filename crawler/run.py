@@ -65,7 +65,7 @@ def crawl(run: Run, redis_url: str, *, limit: int | None = None) -> None:
 
     Raises SiteUnreachableError, PageChangedError or RedisUnreachableError; what was committed before stays.
     """
-    platform = load_platform(run.recipe.platform)
+    platform = load_platform(run.recipe.platform, run.recipe.platform_options)
     frontier = Frontier.connect(redis_url, run.shared_name, run.recipe.politeness)
     plan = CrawlPlan(run.recipe, platform)
     committer = Committer(run, plan, frontier, platform)

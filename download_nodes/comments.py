@@ -56,6 +56,13 @@ class Spool:
         self.rows += rows
         self.pending = pending
 
+    def distinct(self) -> list[dict[str, Any]]:
+        """A comment that moved from one page to the next while they were read is one comment."""
+        first: dict[str, dict[str, Any]] = {}
+        for row in self.rows:
+            first.setdefault(row["comment_id"], row)
+        return list(first.values())
+
     def _read(self) -> None:
         whole = 0
         for line in self.path.read_bytes().splitlines(keepends=True):
@@ -84,11 +91,11 @@ class CommentCollector:
         limit = self._run.recipe.comments.max_per_video
         spool = Spool.open(self._run.spool, video_id)
         pending = [item.url] if spool.pending is None else spool.pending
-        while pending and len(spool.rows) < limit:
+        while pending and len(spool.distinct()) < limit:
             url, *later = pending
             page = self._platform.parse_comments(Page(url, await self._get(url)))
             pending = [*page.next_urls, *later]
-            spool.append([self._row(comment) for comment in page.comments][: limit - len(spool.rows)], pending)
+            spool.append([self._row(comment) for comment in page.comments], pending)
         return spool
 
     def _row(self, comment: ParsedComment) -> dict[str, Any]:
@@ -137,7 +144,7 @@ class CommentParts:
         while left:
             rows = [row for video_id, spool in left.items() for row in self._rows(video_id, spool)]
             part = write_part(self._run.folder, "comments", rows, CRAWLED_COMMENTS) if rows else None
-            taken = self._run.ledger.commit_comments(part, {name: len(_distinct(left[name])) for name in left})
+            taken = self._run.ledger.commit_comments(part, {name: len(self._taken(left[name])) for name in left})
             if not taken:
                 break
             self._discard(part)
@@ -149,14 +156,13 @@ class CommentParts:
         platform = self._run.recipe.platform
         return [
             {**row, "platform": platform, "video_id": video_id, "user_key": bytes.fromhex(row["user_key"])}
-            for row in _distinct(spool)
+            for row in self._taken(spool)
         ]
+
+    def _taken(self, spool: Spool) -> list[dict[str, Any]]:
+        """What is kept of a video: its last page may hold more than the recipe takes."""
+        return spool.distinct()[: self._run.recipe.comments.max_per_video]
 
     def _discard(self, part: Part | None) -> None:
         if part is not None:
             (self._run.folder / part.path).unlink(missing_ok=True)
-
-
-def _distinct(spool: Spool) -> list[dict[str, Any]]:
-    """A comment that moved from one page to the next while they were read is one comment."""
-    return list({row["comment_id"]: row for row in reversed(spool.rows)}.values())

@@ -15,6 +15,7 @@ import aiohttp
 from download_nodes.resolver import ForbiddenAddressError, GuardedResolver
 from microlens.ledger import now_ms
 from microlens.outcomes import Refusal, refusal_of, retry_after_s
+from microlens.robot_tags import forbidding_word
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -113,6 +114,7 @@ class Fetcher:
         sent_ms = now_ms()
         async with self._open(url, self._check_target) as response:
             _check(response, sent_ms)
+            _check_tags(response)
             yield response
 
     @asynccontextmanager
@@ -150,6 +152,12 @@ def _check(response: aiohttp.ClientResponse, sent_ms: int) -> None:
     if refusal is not None:
         wait_s = retry_after_s(response.headers.get("Retry-After"))
         raise FetchError(refusal, status=response.status, retry_after_s=wait_s, sent_ms=sent_ms)
+
+
+def _check_tags(response: aiohttp.ClientResponse) -> None:
+    word = forbidding_word(response.headers.getall("X-Robots-Tag", []))
+    if word is not None:
+        raise FetchError(Refusal(f"robots_{word}", is_final=True), status=response.status)
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:

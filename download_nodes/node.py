@@ -37,6 +37,12 @@ WIDTH = 24
 _KINDS: tuple[WorkKind, ...] = ("comments", "media")
 _RENEW_S = LEASE_S / 3
 _ROBOTS_TRIES = 5
+_PATIENCE_S = 20.0
+"""A host that rests for longer is not waited for: its item goes back, and this process does something else."""
+
+
+class HostRestsError(Exception):
+    """The pages of an item cannot be asked for now; never leaves the node."""
 
 
 class Node:
@@ -134,6 +140,8 @@ class Node:
             if error.refusal.is_backoff:
                 self._rest(item, error)
             await self._failed(item, error.refusal, status=error.status, detail=str(error.__cause__ or ""))
+        except HostRestsError:
+            self._frontier.give_back(item)
         except NotMediaError as error:
             await self._failed(item, Refusal("not_media", is_final=True), detail=error.message)
         except PageChangedError as error:
@@ -179,7 +187,9 @@ class Node:
 
     async def _get_within_budget(self, url: str) -> bytes:
         """A page of an item already claimed: its host's budget is asked again for every page."""
-        while (wait_s := self._frontier.take(host_of(url))) > 0:  # noqa: ASYNC110 - a clock in Redis
+        while (wait_s := self._frontier.take(host_of(url))) > 0:
+            if wait_s > _PATIENCE_S or self._stopping:
+                raise HostRestsError
             await asyncio.sleep(wait_s)
         return await self._fetcher.page(url)
 

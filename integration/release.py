@@ -46,13 +46,19 @@ _SUFFIXES = {
     "image/png": ".png",
     "image/webp": ".webp",
     "image/gif": ".gif",
+    "image/avif": ".avif",
     "video/mp4": ".mp4",
     "video/webm": ".webm",
+    "video/quicktime": ".mov",
+    "video/ogg": ".ogv",
     "video/x-matroska": ".mkv",
     "audio/mp4": ".m4a",
     "audio/mpeg": ".mp3",
     "audio/ogg": ".ogg",
     "audio/aac": ".aac",
+    "audio/flac": ".flac",
+    "audio/wav": ".wav",
+    "audio/webm": ".weba",
 }
 _FOLDERS = {"cover": "covers", "video": "videos", "audio": "audios"}
 _TABLES = {

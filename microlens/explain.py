@@ -29,7 +29,9 @@ def _line(detail: Any, model: type[BaseModel]) -> str:
     if detail["type"] == "missing":
         return f"the key {where!r} is missing"
     message = detail["msg"].removeprefix("Value error, ")
-    return f"{where} = {detail['input']!r}: {message}" if where else message
+    if detail["type"] == "value_error" and isinstance(detail["input"], dict):  # keys that do not go together
+        return f"{where}: {message}" if where else message
+    return f"{where} = {detail['input']!r}: {message}"
 
 
 def _keys_at(location: tuple[str | int, ...], model: type[BaseModel]) -> list[str]:

@@ -165,6 +165,21 @@ redis.call('HINCRBY', P .. 'attempts:' .. kind, name, 1)
 redis.call('ZADD', P .. 'delayed:' .. kind, now_ms() + tonumber(ARGV[3]), name)
 return 1
 
+--- give_back  ARGV: kind, name  -> 1 if the lease was held; the item waits for its host as if it were never claimed
+local kind, name = ARGV[1], ARGV[2]
+if redis.call('ZREM', P .. 'lease:' .. kind, name) == 0 then return 0 end
+free_place(name, kind)
+local json = redis.call('HGET', P .. 'item:' .. kind, name)
+if json then make_ready(cjson.decode(json)) end
+return 1
+
+--- forget  ARGV: digest...  -> how many were known; they may be pushed again
+local known = 0
+for _, digest in ipairs(ARGV) do
+  known = known + redis.call('SREM', P .. 'seen:' .. string.sub(digest, 1, 2), digest)
+end
+return known
+
 --- renew  ARGV: kind, lease_ms, name...  -> how many leases were still held
 local held = 0
 local until_ms = now_ms() + tonumber(ARGV[2])

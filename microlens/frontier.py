@@ -116,6 +116,16 @@ class Frontier:
         delay_s = _RETRY_BASE_S * 2 ** min(item.attempt, 8) * random.uniform(0.75, 1.25)
         self._run("retry", item.kind, item.name, int(delay_s * 1000))
 
+    def give_back(self, item: FrontierItem) -> None:
+        """Give a claimed item back untried, no attempt counted: its host rests for longer than it is worth waiting."""
+        self._run("give_back", item.kind, item.name)
+
+    def forget(self, items: Iterable[FrontierItem]) -> None:
+        """Let finished items be pushed again."""
+        digests = [_digest(item) for item in items]
+        if digests:
+            self._run("forget", *digests)
+
     def renew(self, kind: WorkKind, names: Sequence[str], *, lease_s: float = LEASE_S) -> None:
         if names:
             self._run("renew", kind, int(lease_s * 1000), *names)

@@ -51,15 +51,18 @@ run_table = sa.Table(
 home_table = sa.Table(
     "home",
     _metadata,
-    sa.Column("instance", sa.String, primary_key=True),
-    sa.Column("refresh", sa.Integer, primary_key=True),
+    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("instance", sa.String, nullable=False),
+    sa.Column("refresh", sa.Integer, nullable=False),
     sa.Column("links", sa.Text, nullable=False),
     sa.Column("is_last", sa.Boolean, nullable=False),
+    sa.UniqueConstraint("instance", "refresh"),
 )
 page_table = sa.Table(
     "page",
     _metadata,
-    sa.Column("video_id", sa.String, primary_key=True),
+    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("video_id", sa.String, nullable=False, unique=True),
     sa.Column("url", sa.String, nullable=False),
     sa.Column("failure", sa.String),
     sa.Column("title", sa.Text),
@@ -175,6 +178,14 @@ class Selected:
 
 
 @dataclass(frozen=True, slots=True)
+class Mark:
+    """How far a reader of the crawl's commits has come."""
+
+    home: int = 0
+    page: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Part:
     """A finished Parquet file under the run's folder."""
 
@@ -281,20 +292,35 @@ class Ledger:
     def homes(self) -> list[Home]:
         query = sa.select(home_table).order_by(home_table.c.refresh, home_table.c.instance)
         with self._engine.connect() as connection:
-            rows = connection.execute(query).mappings().all()
-        return [
-            Home(
-                row["instance"],
-                row["refresh"],
-                tuple(VideoLink(**link) for link in json.loads(row["links"])),
-                row["is_last"],
-            )
-            for row in rows
-        ]
+            return [_home_from_sql(row) for row in connection.execute(query).mappings()]
+
+    def forget_changed_pages(self) -> list[PageRow]:
+        """Take back the visits of pages that could not be read, so that a mended adapter reads them again."""
+        mine = page_table.c.failure == "page_changed"
+        with self._write() as connection:
+            rows = connection.execute(sa.select(page_table).where(mine)).mappings().all()
+            connection.execute(page_table.delete().where(mine))
+        return [_page_from_sql(dict(row)) for row in rows]
 
     def pages(self, video_ids: Sequence[str] | None = None) -> list[PageRow]:
         """Committed pages: all, or those of the videos named."""
         return [_page_from_sql(row) for row in self._rows_of(page_table, video_ids)]
+
+    def crawled_since(self, mark: Mark) -> tuple[list[Home], list[PageRow], Mark]:
+        """What any collection node has committed after a mark, and the mark to ask from next."""
+        with self._engine.connect() as connection:
+            homes = (
+                connection.execute(sa.select(home_table).where(home_table.c.seq > mark.home).order_by(home_table.c.seq))
+                .mappings()
+                .all()
+            )
+            pages = (
+                connection.execute(sa.select(page_table).where(page_table.c.seq > mark.page).order_by(page_table.c.seq))
+                .mappings()
+                .all()
+            )
+        reached = Mark(homes[-1]["seq"] if homes else mark.home, pages[-1]["seq"] if pages else mark.page)
+        return [_home_from_sql(row) for row in homes], [_page_from_sql(dict(row)) for row in pages], reached
 
     def selections(self, video_ids: Sequence[str] | None = None) -> list[Selected]:
         return [Selected(**row) for row in self._rows_of(selection_table, video_ids)]
@@ -433,6 +459,11 @@ def _page_to_sql(page: PageRow, part: Part | None) -> dict[str, Any]:
     row["related"] = json.dumps(row["related"], ensure_ascii=False)
     row["part_id"] = part.part_id if part and page.failure is None else None
     return row
+
+
+def _home_from_sql(row: sa.RowMapping) -> Home:
+    links = tuple(VideoLink(**link) for link in json.loads(row["links"]))
+    return Home(row["instance"], row["refresh"], links, row["is_last"])
 
 
 def _page_from_sql(row: dict[str, Any]) -> PageRow:

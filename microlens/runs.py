@@ -124,7 +124,7 @@ def mark_used(run: Run) -> None:
 
 
 def _create(folder: Path, recipe: Recipe, settings: Settings) -> Run:
-    load_platform(recipe.platform)  # a recipe for a platform that is not there makes no run
+    load_platform(recipe.platform, recipe.platform_options)  # a recipe for a platform that is not there makes no run
     folder.mkdir(parents=True, exist_ok=True)
     key_path = _key_path(folder)
     given = _given_key(settings)

@@ -9,7 +9,7 @@ import structlog
 from scrapy import Request, Spider
 from scrapy.exceptions import IgnoreRequest
 
-from crawler.answers import RefusedAnswerError, check_answer, refused_by
+from crawler.answers import RefusedAnswerError, check_answer, check_tags, refused_by
 from crawler.middlewares.robots import ROBOTS_TXT
 from crawler.pump import Pump
 from crawler.visits import home_row, page_row, video_record
@@ -147,6 +147,8 @@ class VideoSpider(Spider):
         """Read one answer; whatever happens, the pump learns that the item is off the network."""
         try:
             check_answer(response)
+            if item.payload["page"] == "video":
+                check_tags(response)
             await self._read(item, Page(item.url, response.body))
             await self._calm(item)
         except RefusedAnswerError as refused:

@@ -201,7 +201,7 @@ def recover(run: Run, settings: Settings) -> dict[str, int]:
         frontier.clear()
         if not run.ledger.is_stage_finished("crawl"):
             restore_frontier(run, frontier)
-        frontier.push(outstanding(run, load_platform(run.recipe.platform)))
+        frontier.push(outstanding(run, load_platform(run.recipe.platform, run.recipe.platform_options)))
         return {kind: frontier.open_count([kind]) for kind in ("page", "media", "comments")}
 
 

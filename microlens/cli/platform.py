@@ -18,7 +18,7 @@ app = typer.Typer(no_args_is_help=True)
 def group() -> None:
     """Write and try out the description of a site.
 
-    microlens-build platform try site.yaml https://site.example/v/17 --contact you@example.org
+    microlens-build platform try site.yaml saved.html
     """
 
 

@@ -29,27 +29,29 @@ _SAID_BY_ATTRIBUTE = {"meta": "content", "time": "datetime"}
 
 @dataclass(frozen=True, slots=True)
 class CompiledQuery:
-    """A query that was read once; `xpath` or `path` says what it asks for."""
+    """A query that was read once: XPath for a whole page and for within a row, or a JSON path."""
 
     text: str
-    xpath: str = ""
+    on_page: str = ""
+    in_row: str = ""
     path: tuple[Step, ...] = ()
 
     @property
     def is_json(self) -> bool:
-        return not self.xpath
+        return not self.on_page
 
-    def find(self, node: Node) -> list[Node]:
-        """What stands there, in the page's order; a query of the other kind than the node finds nothing."""
-        if isinstance(node, Selector) is self.is_json:
-            return []
-        return find(self.path, node) if self.is_json else list(node.xpath(self.xpath))
+    def find(self, page: Node) -> list[Node]:
+        """What stands on a page, in its order; a query of the other kind than the page finds nothing."""
+        return self._run(page, self.on_page)
 
     def find_below(self, row: Node) -> list[Node]:
         """The same within one row: `//b` means below the row, not anywhere on the page."""
-        if self.xpath.startswith("/") and isinstance(row, Selector):
-            return list(row.xpath(f".{self.xpath}"))
-        return self.find(row)
+        return self._run(row, self.in_row)
+
+    def _run(self, node: Node, xpath: str) -> list[Node]:
+        if isinstance(node, Selector) is self.is_json:
+            return []
+        return find(self.path, node) if self.is_json else list(node.xpath(xpath))
 
 
 def compile_query(text: Any) -> CompiledQuery:
@@ -60,12 +62,22 @@ def compile_query(text: Any) -> CompiledQuery:
         return CompiledQuery(text, path=parse_path(text))
     is_xpath = text == "." or text.startswith(_XPATH_BEGINS)
     try:
-        xpath = text if is_xpath else HTMLTranslator().css_to_xpath(text)
-        Selector("<p></p>").xpath(xpath)
+        on_page, in_row = _xpaths(text) if is_xpath else _css_as_xpaths(text)
+        Selector("<p></p>").xpath(in_row)
     except (SelectorError, ValueError) as error:
         kind = "XPath" if is_xpath else "CSS selector"
         raise ValueError(f"not a usable {kind}: {error}") from error
-    return CompiledQuery(text, xpath=xpath)
+    return CompiledQuery(text, on_page, in_row)
+
+
+def _xpaths(text: str) -> tuple[str, str]:
+    return text, f".{text}" if text.startswith("/") else text
+
+
+def _css_as_xpaths(text: str) -> tuple[str, str]:
+    # From the document, not from <html>: what follows </html> is beside it in the tree.
+    translate = HTMLTranslator().css_to_xpath
+    return translate(text, prefix="/descendant-or-self::"), translate(text)
 
 
 Query = Annotated[CompiledQuery, PlainValidator(compile_query)]

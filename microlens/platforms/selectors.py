@@ -109,8 +109,10 @@ class SelectorsPlatform:
 
     def links(self, document: Document, rule: Links) -> tuple[VideoLink, ...]:
         """Videos that a list shows, each once; what has no id or no address is something else, and is passed over."""
-        found = {link.video_id: link for link in reversed(list(self._all_links(document, rule)))}
-        return tuple(reversed(found.values()))
+        found: dict[str, VideoLink] = {}
+        for link in self._all_links(document, rule):
+            found.setdefault(link.video_id, link)
+        return tuple(found.values())
 
     def _all_links(self, document: Document, rule: Links) -> Iterator[VideoLink]:
         for row in document.rows(rule.rows):

@@ -61,6 +61,7 @@ class SelfDescription:
     """The facts of one page, by the names of a `video` section's keys."""
 
     def __init__(self, document: Selector) -> None:
+        self._canonical = document.css('link[rel="canonical"]::attr(href)').get()
         self._video = video_object(document)
         self._graph = open_graph(document)
         # Most sites name a player's page where the file should stand.
@@ -74,6 +75,8 @@ class SelfDescription:
         for key in _OPEN_GRAPH_NAMES.get(name, ()):
             if key in self._graph:
                 yield f"{OPEN_GRAPH} {key}", self._graph[key] if name == "tags" else self._graph[key][0]
+        if name == "page_url" and self._canonical:
+            yield "link[rel=canonical]", self._canonical
 
     @property
     def refusal(self) -> str | None:

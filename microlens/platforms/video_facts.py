@@ -66,12 +66,11 @@ def _candidates(site: Site, document: Document, name: str) -> Iterator[tuple[str
     if pick is not None:
         found = said(document, pick, address_of) if name == "page_url" else said(document, pick)
         yield from [(found[0][0], [text for _, text in found])] if found and name == "tags" else found
-        return
-    if name == "video_id":
-        yield "id_pattern", id_in(site.id_pattern, document.page.url)
-    yield from document.told.values(name)
+    else:
+        if name == "video_id":
+            yield "id_pattern", id_in(site.id_pattern, document.page.url)
+        yield from document.told.values(name)
     if name == "page_url":
-        yield "link[rel=canonical]", document.html.css('link[rel="canonical"]::attr(href)').get()
         yield "the address that was asked for", document.page.url
 
 

@@ -23,6 +23,8 @@ SHOWN = [
     "moved-to-file",
     "moved-to-hidden",
     "loop",
+    "not-for-ai",
+    "not-listed",
     "unpopular",
 ]
 
@@ -40,6 +42,8 @@ def crawled(module_site, module_crawl):
     site.script("/v/withdrawn", Reply(410))
     site.script("/v/members-only", Reply(403))
     site.script("/v/teapot", Reply(418))
+    site.script("/v/not-for-ai", Reply(headers={"X-Robots-Tag": "noai"}, body=b"<html></html>"))
+    site.script("/v/not-listed", Reply(body=b'<html><head><meta name="robots" content="noindex"></head></html>'))
     site.script("/v/cut-once", Reply(cut=True))
     site.script("/v/always-cut", *[Reply(cut=True)] * 20)
     site.script("/v/busy-once", Reply(503))
@@ -70,6 +74,8 @@ def test_the_crawl_comes_to_its_end(crawled):
         ("withdrawn", "gone"),
         ("members-only", "private"),
         ("teapot", "bad_status"),
+        ("not-for-ai", "robots_noai"),
+        ("not-listed", "robots_noindex"),
         ("hidden", "robots"),
         ("changed", "page_changed"),
         ("always-cut", "connection_lost"),

@@ -203,3 +203,14 @@ def test_a_robots_txt_of_any_status_is_an_answer(get, site):
 
     assert (404, b"none") == get(f"{site.url}/robots.txt", method="robots")
     assert (503, b"later") == get(f"{site.url}/robots.txt", method="robots")
+
+
+@pytest.mark.parametrize("method", ["file", "page"])
+def test_what_asks_not_to_be_learned_from_is_left(get, site, method):
+    """An X-Robots-Tag that forbids is final, and its word is the reason."""
+    site.script("/a", Reply(body=b"x" * 10, headers={"X-Robots-Tag": "noimageai"}))
+
+    refused = get(f"{site.url}/a", method=method)
+
+    assert "robots_noimageai" == refused.refusal.reason
+    assert refused.refusal.is_final

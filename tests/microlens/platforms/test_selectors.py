@@ -1,12 +1,16 @@
 """The selectors adapter on pages of four shapes: the sandbox, a recorded PeerTube, class names only, a JSON API."""
 
+import contextlib
 import json
+import urllib.error
 import urllib.request
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from microlens.errors import PageChangedError, RecipeError
 from microlens.platforms import load_platform
@@ -37,7 +41,7 @@ def platform_of(path, **changes):
 
 @pytest.fixture(scope="module")
 def sandbox():
-    with SandboxSite(videos=30, users=200, seed=1, frozen=True) as site:
+    with SandboxSite(videos=30, users=2000, seed=1, frozen=True) as site:
         yield site
 
 
@@ -52,8 +56,13 @@ def api():
 
 
 def fetch(url):
-    with urllib.request.urlopen(url, timeout=30) as answer:
-        return Page(url, answer.read())
+    """The page, or None where the video is gone."""
+    try:
+        with urllib.request.urlopen(url, timeout=30) as answer:
+            return Page(url, answer.read())
+    except urllib.error.HTTPError as error:
+        error.close()
+        return None
 
 
 def saved(name, url):
@@ -68,7 +77,7 @@ def test_a_file_of_seventeen_lines_reads_the_sandbox_as_its_own_adapter_does(san
     described, coded = platform_of(SANDBOX_FILE), SandboxPlatform()
     url = coded.home_url(sandbox.url, 1)
     home = fetch(url)
-    videos = [fetch(link.url) for link in coded.parse_home(home).links]
+    videos = [page for link in coded.parse_home(home).links if (page := fetch(link.url))]
     pending = [coded.comments_url(page.url, coded.parse_video(page).video_id) for page in videos]
     answers = []
     while pending:
@@ -135,7 +144,9 @@ def test_open_graph_is_enough_where_there_is_no_json_ld():
 )
 def test_a_video_object_is_found_wherever_it_stands(block):
     """In a graph, in a list, as a page's main entity; a broken block before it is passed over."""
-    body = f'<script type="application/ld+json">{{</script><script type="application/ld+json">{json.dumps(block)}</script>'
+    body = (
+        f'<script type="application/ld+json">{{</script><script type="application/ld+json">{json.dumps(block)}</script>'
+    )
 
     assert "T" == SelectorsPlatform(LEAST).parse_video(Page(f"{SITE}/v/5", body.encode())).title
 
@@ -196,7 +207,7 @@ def test_comments_in_html_are_read_and_tombstones_skipped(classes):
 
     assert found.comments == (
         ParsedComment("c3", "u5", "太帅了 👍", NOW_MS, "female"),
-        ParsedComment("c1", "u6", "在哪里学的？", yesterday_ms + (14 * 60 + 5) * 60_000, None),
+        ParsedComment("c1", "u6", "在哪里学的？", yesterday_ms + (14 * 60 + 5) * 60_000, None),  # noqa: RUF001
     )
     assert (f"{SITE}/shipin/1001/pinglun?p=4",) == found.next_urls
     assert f"{SITE}/shipin/1001/pinglun?p=1" == classes.comments_url(f"{SITE}/shipin/1001", "1001")
@@ -368,7 +379,10 @@ def refusal(**changes):
         ({"home": {"url": "{instance}/", "links": {"rows": "$.a", "url": "a"}}}, "must be a JSON path"),
         ({"related": {"links": {"rows": "a", "url_template": "{origin}/{video_id}"}}}, "needs video_id beside it"),
         ({"video": {"video": {"url": "video", "height": "i"}}}, "say with `rows`"),
-        ({"comments": {**LEAST["comments"], "cursor": "i"}}, "goes with the key `cursor`"),
+        (
+            {"comments": {**LEAST["comments"], "cursor": "i"}},
+            "comments: {cursor} in next_url (or url) and the key `cursor`",
+        ),
         ({"comments": {**LEAST["comments"], "next_url": "{origin}/{video_id}/{page}"}}, "{video_id}, which cannot be"),
     ],
 )
@@ -412,3 +426,39 @@ def test_a_file_stays_plain_data():
     raw = read_site(PAGES / "api.yaml")
 
     assert check_site(raw) == check_site(yaml.safe_load(yaml.safe_dump(raw)))
+
+
+# --- whatever a site sends ---
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=6,
+)
+READERS = ("parse_home", "parse_video", "parse_related", "parse_comments")
+
+
+def outcomes(platform, page):
+    """Reads a page in all four ways; only a changed page may be raised."""
+    for reader in READERS:
+        with contextlib.suppress(PageChangedError):
+            getattr(platform, reader)(page)
+
+
+@given(key=st.sampled_from(sorted(json.loads((PAGES / "api.json").read_bytes())["clip"])), value=JSON_VALUES)
+def test_an_optional_field_of_an_api_may_be_anything(api, key, value):
+    """A value of any kind in place of one that can be missing costs that field alone."""
+    answer = json.loads((PAGES / "api.json").read_bytes())
+    answer["clip"][key] = value
+    page = Page(f"{API}/v1/clips/7", json.dumps(answer).encode())
+
+    outcomes(api, page)
+    if key not in {"key", "name"}:
+        assert "a/b 7" == api.parse_video(page).video_id
+
+
+@given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
+def test_any_bytes_are_read_or_are_a_changed_page(api, classes, body):
+    """No answer makes the adapter fail in another way than `page_changed`."""
+    outcomes(api, Page(f"{API}/v1/clips/7/replies?skip=x", body))
+    outcomes(classes, Page(f"{SITE}/shipin/7/pinglun?p=x", body))
