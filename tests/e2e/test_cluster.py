@@ -1,0 +1,74 @@
+"""Several processes on one Redis: nothing is fetched twice, and a lost Redis loses nothing."""
+
+import subprocess
+import time
+
+import pytest
+import redis
+
+from microlens.embedded import redis_server
+from sandbox.process import SandboxSite
+from sandbox.truth import collect_frozen, expected_release
+from tests.e2e.harness import Cli, read_back
+
+SLOW = {"politeness": {"requests_per_second": 120, "concurrency": 16}}
+
+
+class ClusterCli(Cli):
+    """A command line that is told of a Redis."""
+
+    redis_url = ""
+
+    @property
+    def environment(self):
+        return {**super().environment, "MICROLENS_REDIS_URL": self.redis_url}
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    cli = ClusterCli(tmp_path)
+    with redis_server(None) as url:
+        cli.redis_url = url
+        yield cli
+
+
+def test_two_collectors_share_one_frontier(cluster, media_dir):
+    """Two crawls of one run find what one would, and the site is asked for each page once."""
+    with SandboxSite(videos=120, users=150, seed=5, frozen=True, media_dir=media_dir) as site:
+        recipe = cluster.recipe(site.url, **SLOW)
+        cluster("plan", recipe)
+        first = cluster.start("crawl", recipe, stderr=subprocess.PIPE, text=True)
+        while not (cluster.folder / "runs/site/run.json").exists():
+            time.sleep(0.02)
+        second = cluster.start("crawl", recipe, stderr=subprocess.PIPE, text=True)
+        errors = [process.communicate(timeout=120)[1] for process in (first, second)]
+        asked = {path: count for path, count in site.log().items() if path.startswith("/v/")}
+        truth = collect_frozen(site.world, run_seed=11, target=40, stale_refreshes=4)
+
+    assert (0, 0) == (first.returncode, second.returncode), errors
+    selected = {row.video_id: row.stage for row in cluster.open().ledger.selections()}
+    assert set(truth.seeds) == {video for video, stage in selected.items() if stage == "seed"}
+    assert truth.ids <= set(selected)
+    assert dict.fromkeys(asked, 1) == asked
+
+
+def test_a_wiped_redis_is_filled_again(cluster, media_dir):
+    """Redis loses everything in the midst of a crawl: `recover` and the same commands end in the whole truth."""
+    with SandboxSite(videos=120, users=300, seed=5, frozen=True, media_dir=media_dir) as site:
+        recipe = cluster.recipe(site.url, **SLOW)
+        crawl = cluster.start("crawl", recipe, stderr=subprocess.DEVNULL)
+        time.sleep(2.0)
+        crawl.kill()
+        crawl.wait()
+        before = len(cluster.open().ledger.pages())
+        redis.Redis.from_url(cluster.redis_url).flushall()
+        cluster("recover")
+        cluster("run", recipe)
+        world = site.world
+        truth = collect_frozen(world, run_seed=11, target=40, stale_refreshes=4)
+
+    expected = expected_release(world, truth.ids)
+    published = read_back(cluster.open(), "all", world.user_ids)
+    assert before > 0
+    assert expected.interactions == published.interactions
+    assert expected.observed == published.kept
