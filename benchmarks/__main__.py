@@ -5,9 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 
-from benchmarks import frontier, merge
+from benchmarks import comments, frontier, merge, pages
 
-SUITE = {"frontier": (frontier.run, 200_000), "merge": (merge.run, 5_000_000)}
+SUITE = {
+    "frontier": (frontier.run, 200_000),
+    "pages": (pages.run, 5_000),
+    "comments": (comments.run, 40_000),
+    "merge": (merge.run, 5_000_000),
+}
 
 
 def main() -> None:

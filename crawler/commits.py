@@ -10,6 +10,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+
 from microlens.backlog import comments_item, media_items
 from microlens.errors import PageChangedError
 from microlens.ledger import Home, Mark, PageRow
@@ -120,7 +122,8 @@ class Committer:
             return
         part = None
         if batch.records:
-            part = write_part(self._run.folder, "videos", [r.to_row() for r in batch.records], CRAWLED_VIDEOS)
+            table = pa.Table.from_pylist([record.to_row() for record in batch.records], schema=CRAWLED_VIDEOS)
+            part = write_part(self._run.folder, "videos", table)
         self._run.ledger.commit_crawl(homes=batch.homes, pages=batch.pages, part=part)
         self.follow()
         self._frontier.ack("page", batch.names)

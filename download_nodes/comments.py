@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Callable  # noqa: TC003 - an annotation outside of functions
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Protocol
 
 import orjson
+import pyarrow as pa
 
 from microlens.parts import write_part
 from microlens.platforms.base import Page
@@ -20,16 +23,22 @@ from microlens.privacy import scrub
 from microlens.tables import CRAWLED_COMMENTS
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Iterable
     from pathlib import Path
 
     from microlens.ledger import Part
     from microlens.platforms.base import ParsedComment, Platform
+    from microlens.privacy import Pseudonymiser
     from microlens.records import FrontierItem
     from microlens.runs import Run
 
 PART_ROWS = 50_000
 PART_AFTER_S = 3.0
+_KNOWN_USERS = 200_000
+
+
+Row = tuple[str, str, str | None, str | None, int]
+"""Of one comment: id, user key in hexadecimal, text, gender, moment in milliseconds."""
 
 
 @dataclass(slots=True)
@@ -37,7 +46,8 @@ class Spool:
     """One video's comments so far."""
 
     path: Path
-    rows: list[dict[str, Any]] = field(default_factory=list)
+    rows: dict[str, Row] = field(default_factory=dict)
+    """By comment id: one that moved from one page to the next while they were read is one comment."""
     pending: list[str] | None = None
     """URLs still to be asked for; None before the first page."""
 
@@ -50,65 +60,80 @@ class Spool:
             spool._read()
         return spool
 
-    def append(self, rows: list[dict[str, Any]], pending: list[str]) -> None:
+    def append(self, rows: list[Row], pending: list[str]) -> None:
         with self.path.open("ab") as file:
-            file.write(orjson.dumps({"pending": pending, "rows": rows}) + b"\n")
-        self.rows += rows
-        self.pending = pending
+            file.write(orjson.dumps((pending, rows)) + b"\n")
+        self._add(rows, pending)
 
-    def distinct(self) -> list[dict[str, Any]]:
-        """A comment that moved from one page to the next while they were read is one comment."""
-        first: dict[str, dict[str, Any]] = {}
-        for row in self.rows:
-            first.setdefault(row["comment_id"], row)
-        return list(first.values())
+    def _add(self, rows: Iterable[Row], pending: list[str]) -> None:
+        for row in rows:
+            self.rows.setdefault(row[0], row)
+        self.pending = pending
 
     def _read(self) -> None:
         whole = 0
         for line in self.path.read_bytes().splitlines(keepends=True):
             if not line.endswith(b"\n"):
                 break
-            page = orjson.loads(line)
-            self.rows += page["rows"]
-            self.pending = page["pending"]
+            pending, rows = orjson.loads(line)
+            self._add(map(tuple, rows), pending)
             whole += len(line)
         with self.path.open("r+b") as file:
             file.truncate(whole)
 
 
+class GetPage(Protocol):
+    """Fetches a page within its host's budget; one that is paid for is not asked for there again."""
+
+    def __call__(self, url: str, *, is_paid: bool) -> Awaitable[bytes]: ...
+
+
 class CommentCollector:
     """Collects one video's comments into its spool."""
 
-    def __init__(self, run: Run, platform: Platform, get: Callable[[str], Awaitable[bytes]]) -> None:
+    def __init__(self, run: Run, platform: Platform, get: GetPage) -> None:
         self._run = run
         self._platform = platform
         self._get = get
-        """Fetches a page within its host's budget."""
+        # Who comments at all comments again: a key met lately is not computed anew.
+        self._user_key = lru_cache(_KNOWN_USERS)(partial(_user_key_hex, run.pseudonyms, platform.name))
+        self._clean = _CLEANERS[run.recipe.comments.text]
+        self._has_gender = run.recipe.comments.gender
 
     async def collect(self, item: FrontierItem) -> Spool:
         """Fetch what is missing; raises FetchError, with everything before kept, if the site refuses."""
-        video_id = item.payload["video_id"]
         limit = self._run.recipe.comments.max_per_video
-        spool = Spool.open(self._run.spool, video_id)
+        spool = Spool.open(self._run.spool, item.payload["video_id"])
         pending = [item.url] if spool.pending is None else spool.pending
-        while pending and len(spool.distinct()) < limit:
+        is_paid = True  # the claim took one request from its host's budget
+        while pending and len(spool.rows) < limit:
             url, *later = pending
-            page = self._platform.parse_comments(Page(url, await self._get(url)))
+            page = self._platform.parse_comments(Page(url, await self._get(url, is_paid=is_paid)))
+            is_paid = False
             pending = [*page.next_urls, *later]
             spool.append([self._row(comment) for comment in page.comments], pending)
         return spool
 
-    def _row(self, comment: ParsedComment) -> dict[str, Any]:
+    def _row(self, comment: ParsedComment) -> Row:
         """A spool row; the raw user id ends here."""
-        wanted = self._run.recipe.comments
-        text = {"raw": comment.text, "none": None}.get(wanted.text, scrub(comment.text))
-        return {
-            "comment_id": comment.comment_id,
-            "user_key": self._run.pseudonyms.user_key(self._platform.name, comment.user_id).hex(),
-            "text": text,
-            "gender": comment.gender if wanted.gender else None,
-            "commented_at_ms": comment.commented_at_ms,
-        }
+        return (
+            comment.comment_id,
+            self._user_key(comment.user_id),
+            self._clean(comment.text),
+            comment.gender if self._has_gender else None,
+            comment.commented_at_ms,
+        )
+
+
+def _user_key_hex(pseudonyms: Pseudonymiser, platform: str, raw_user_id: str) -> str:
+    return pseudonyms.user_key(platform, raw_user_id).hex()
+
+
+def _drop(_text: str) -> None:
+    return None
+
+
+_CLEANERS: dict[str, Callable[[str], str | None]] = {"scrubbed": scrub, "raw": str, "none": _drop}
 
 
 class CommentParts:
@@ -142,8 +167,8 @@ class CommentParts:
         """Commit complete videos as one part; may run in a thread."""
         left = dict(spools)
         while left:
-            rows = [row for video_id, spool in left.items() for row in self._rows(video_id, spool)]
-            part = write_part(self._run.folder, "comments", rows, CRAWLED_COMMENTS) if rows else None
+            table = self._table(left)
+            part = write_part(self._run.folder, "comments", table) if table.num_rows else None
             taken = self._run.ledger.commit_comments(part, {name: len(self._taken(left[name])) for name in left})
             if not taken:
                 break
@@ -152,16 +177,26 @@ class CommentParts:
         for spool in spools.values():
             spool.path.unlink(missing_ok=True)
 
-    def _rows(self, video_id: str, spool: Spool) -> list[dict[str, Any]]:
-        platform = self._run.recipe.platform
-        return [
-            {**row, "platform": platform, "video_id": video_id, "user_key": bytes.fromhex(row["user_key"])}
-            for row in self._taken(spool)
-        ]
+    def _table(self, spools: dict[str, Spool]) -> pa.Table:
+        """Build the rows of complete videos column by column, far quicker than row by row."""
+        taken = {name: self._taken(spool) for name, spool in spools.items()}
+        rows = [row for rows in taken.values() for row in rows]
+        columns = tuple(zip(*rows, strict=True)) or ((),) * 5
+        names = [name for name, rows in taken.items() for _ in rows]
+        arrays = {
+            "platform": pa.array([self._run.recipe.platform] * len(rows), pa.string()),
+            "video_id": pa.array(names, pa.string()),
+            "comment_id": pa.array(columns[0], pa.string()),
+            "user_key": pa.array([bytes.fromhex(key) for key in columns[1]], pa.binary(16)),
+            "text": pa.array(columns[2], pa.string()),
+            "gender": pa.array(columns[3], pa.string()),
+            "commented_at_ms": pa.array(columns[4], pa.int64()),
+        }
+        return pa.table(arrays, schema=CRAWLED_COMMENTS)
 
-    def _taken(self, spool: Spool) -> list[dict[str, Any]]:
+    def _taken(self, spool: Spool) -> list[Row]:
         """What is kept of a video: its last page may hold more than the recipe takes."""
-        return spool.distinct()[: self._run.recipe.comments.max_per_video]
+        return list(spool.rows.values())[: self._run.recipe.comments.max_per_video]
 
     def _discard(self, part: Part | None) -> None:
         if part is not None:

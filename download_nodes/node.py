@@ -37,6 +37,9 @@ WIDTH = 24
 _KINDS: tuple[WorkKind, ...] = ("comments", "media")
 _RENEW_S = LEASE_S / 3
 _ROBOTS_TRIES = 5
+_WORTH_ASKING = WIDTH // 3
+"""Free places for which Redis is asked at once; for fewer it is asked a little later."""
+_ASK_EVERY_S = 0.05
 _PATIENCE_S = 20.0
 """A host that rests for longer is not waited for: its item goes back, and this process does something else."""
 
@@ -74,9 +77,13 @@ class Node:
         """Work for up to `seconds`, or until nothing is left to do; gives what was done, by kind."""
         self.counts = Counter()
         deadline, renewed = time.monotonic() + seconds, time.monotonic()
+        wait_s, asked_again = _RENEW_S, 0.0
         while True:
-            is_open = not self._stopping and time.monotonic() < deadline
-            wait_s = self._claim() if is_open else _RENEW_S
+            now = time.monotonic()
+            is_open = not self._stopping and now < deadline
+            if is_open and (now >= asked_again or WIDTH - len(self._in_work) >= _WORTH_ASKING):
+                wait_s = self._claim()
+                asked_again = now + min(wait_s, _ASK_EVERY_S)
             if not self._in_work:
                 await self._commit_comments()
                 if not is_open or self._frontier.open_count(_KINDS) == 0:
@@ -86,7 +93,7 @@ class Node:
             if time.monotonic() - renewed > _RENEW_S:
                 self._renew()
                 renewed = time.monotonic()
-            await self._wait(wait_s)
+            await self._wait(min(wait_s, _ASK_EVERY_S) if self._in_work else wait_s)
 
     def _claim(self) -> float:
         """Take as much due work as there is room for; seconds until more may be due."""
@@ -185,9 +192,9 @@ class Node:
         self._parts.add(item.payload["video_id"], spool)
         self.counts["comment_rows"] += len(spool.rows)
 
-    async def _get_within_budget(self, url: str) -> bytes:
-        """A page of an item already claimed: its host's budget is asked again for every page."""
-        while (wait_s := self._frontier.take(host_of(url))) > 0:
+    async def _get_within_budget(self, url: str, *, is_paid: bool) -> bytes:
+        """A page of an item already claimed: its host's budget is asked again for every page but the first."""
+        while not is_paid and (wait_s := self._frontier.take(host_of(url))) > 0:
             if wait_s > _PATIENCE_S or self._stopping:
                 raise HostRestsError
             await asyncio.sleep(wait_s)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,23 +12,22 @@ from microlens.ledger import Part
 from microlens.store import sha256_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
 
-def write_part(run_folder: Path, kind: str, rows: Sequence[dict[str, Any]], schema: pa.Schema) -> Part:
-    """Write rows to crawled/<kind>/<id>.parquet by temporary file and rename.
+def write_part(run_folder: Path, kind: str, table: pa.Table) -> Part:
+    """Write a table to crawled/<kind>/<id>.parquet by temporary file and rename.
 
     The part counts only once the ledger lists it: one that is left over from a crash is never read.
     """
     part_id = uuid.uuid4().hex
     path = run_folder / "crawled" / kind / f"{part_id}.parquet"
-    write_table(path, pa.Table.from_pylist(list(rows), schema=schema))
+    write_table(path, table)
     return Part(
         part_id=part_id,
         kind=kind,
         path=path.relative_to(run_folder).as_posix(),
-        rows=len(rows),
+        rows=table.num_rows,
         sha256=sha256_of(path),
     )
 

@@ -6,7 +6,6 @@ Whoever holds the key can recompute it, so pseudonymised data is still personal 
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import os
 import re
@@ -29,6 +28,8 @@ _MENTION = re.compile(r"[@\uff20][\w.-]+(?:@[\w.-]+)?")
 _PHONE = re.compile(
     r"(?!\d{4}-\d{2}-\d{2}(?!\d))(?!\d+\.\d+(?![\d.]))(?<![\dA-Za-z_.])\+?\d(?:[ ().-]{0,2}\d){6,14}(?![\dA-Za-z_])"
 )
+# Every match of the patterns above holds one of these; most comments hold none, and are left at once.
+_SUSPECT = re.compile(r"[@\uff20]|://|www\.|\d[^A-Za-z]{6}", re.IGNORECASE)
 
 
 class Pseudonymiser:
@@ -41,28 +42,33 @@ class Pseudonymiser:
                 hint="set MICROLENS_PSEUDONYM_KEY to 64 hexadecimal digits, or restore private/pseudonym.key",
             )
         self._key = key
+        self._user_prefixes: dict[str, bytes] = {}
 
     def user_key(self, platform: str, raw_user_id: str) -> bytes:
         """16 bytes, the same for one user of one platform throughout the run."""
-        return self._digest(b"user", platform, raw_user_id)[:USER_KEY_BYTES]
+        # A node does this for every comment: what is the same for all users of a platform is put together once.
+        prefix = self._user_prefixes.get(platform)
+        if prefix is None:
+            prefix = self._user_prefixes[platform] = _framed(b"user", platform.encode())
+        raw = raw_user_id.encode()
+        message = prefix + len(raw).to_bytes(4, "big") + raw
+        return hmac.digest(self._key, message, "sha256")[:USER_KEY_BYTES]
 
     def order_key(self, domain: str, name: bytes | str) -> bytes:
         """A keyed position in a public order, so that dense ids tell nothing of the crawl."""
         text = name.hex() if isinstance(name, bytes) else name
-        return self._digest(b"order", domain, text)[:USER_KEY_BYTES]
+        message = _framed(b"order", domain.encode(), text.encode())
+        return hmac.digest(self._key, message, "sha256")[:USER_KEY_BYTES]
 
     @property
     def fingerprint(self) -> str:
         """Tells two keys apart without telling anything of either."""
-        return hmac.new(self._key, b"fingerprint", hashlib.sha256).hexdigest()[:16]
+        return hmac.digest(self._key, b"fingerprint", "sha256").hex()[:16]
 
-    def _digest(self, *parts: bytes | str) -> bytes:
-        # Lengths stand before the parts, so that ("a", "bc") and ("ab", "c") differ.
-        message = b"".join(
-            len(raw).to_bytes(4, "big") + raw
-            for raw in (part.encode() if isinstance(part, str) else part for part in parts)
-        )
-        return hmac.new(self._key, message, hashlib.sha256).digest()
+
+def _framed(*parts: bytes) -> bytes:
+    """Put parts together with their lengths before them, so that ("a", "bc") and ("ab", "c") differ."""
+    return b"".join(len(part).to_bytes(4, "big") + part for part in parts)
 
 
 def create_key(path: Path, given: str | None = None) -> Pseudonymiser:
@@ -95,6 +101,8 @@ def open_key(path: Path, *, fingerprint: str, given: str | None = None) -> Pseud
 
 def scrub(text: str) -> str:
     """Remove what names a person or a place on the net: e-mail addresses, URLs, @mentions, phone numbers."""
+    if not _SUSPECT.search(text):
+        return text
     for pattern, mark in ((_URL, "[url]"), (_EMAIL, "[email]"), (_MENTION, "[mention]"), (_PHONE, "[phone]")):
         text = pattern.sub(mark, text)
     return text

@@ -13,7 +13,7 @@ A mandatory field that is missing raises PageChangedError; an optional one is No
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from microlens.errors import PageChangedError
 
@@ -72,9 +72,11 @@ class ParsedVideo:
     related_url: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ParsedComment:
-    """One comment as read; `user_id` is raw and never leaves the parsing process."""
+class ParsedComment(NamedTuple):
+    """One comment as read; `user_id` is raw and never leaves the parsing process.
+
+    A tuple, since a crawl makes a billion of them.
+    """
 
     comment_id: str
     user_id: str

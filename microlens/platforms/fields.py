@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 
-_INT64 = 2**63
+INT64 = 2**63
 
 
 def json_answer(page: Page, text: bytes | None = None) -> Json:
@@ -95,7 +95,7 @@ def int_or_none(value: Any) -> int | None:
         number = int(value)
     except (TypeError, ValueError, OverflowError):
         return None
-    return number if abs(number) < _INT64 else None
+    return number if abs(number) < INT64 else None
 
 
 def float_or_none(value: Any) -> float | None:

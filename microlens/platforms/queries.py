@@ -23,6 +23,8 @@ Node = Any
 """A parsel Selector, or a JSON value."""
 
 _XPATH_BEGINS = ("/", "./", "../", "(")
+_NO_ELEMENT = (str, float, bool)
+"""What an attribute, a text, or the answer of an XPath function is in a tree."""
 _ADDRESSES = ("href", "src", "content", "data-src")
 _SAID_BY_ATTRIBUTE = {"meta": "content", "time": "datetime"}
 
@@ -51,7 +53,10 @@ class CompiledQuery:
     def _run(self, node: Node, xpath: str) -> list[Node]:
         if isinstance(node, Selector) is self.is_json:
             return []
-        return find(self.path, node) if self.is_json else list(node.xpath(xpath))
+        if self.is_json:
+            return find(self.path, node)
+        # A comment's tag is a function, and nothing can be asked of it.
+        return [each for each in node.xpath(xpath) if not callable(getattr(each.root, "tag", None))]
 
 
 def compile_query(text: Any) -> CompiledQuery:
@@ -94,7 +99,7 @@ def said_by(node: Node) -> str | None:
 
 def address_of(node: Node) -> str | None:
     """A node as an address: an element's href, src or content."""
-    if isinstance(node, Selector) and not isinstance(node.root, str):
+    if isinstance(node, Selector) and not isinstance(node.root, _NO_ELEMENT):
         return _first(node.attrib.get(name) for name in _ADDRESSES)
     return said_by(node)
 
@@ -105,7 +110,7 @@ def is_true(node: Node) -> bool:
 
 
 def _element_text(node: Selector) -> str:
-    if isinstance(node.root, (str, float, bool)):  # an attribute, a text, or what an XPath function gave
+    if isinstance(node.root, _NO_ELEMENT):
         return str(node.root)
     tag = str(node.root.tag)
     said = node.attrib.get(_SAID_BY_ATTRIBUTE.get(tag, ""))

@@ -100,6 +100,22 @@ def _video_object(page: Page, document: Selector) -> Json:
 
 
 def _comment(page: Page, row: Json) -> ParsedComment:
+    try:
+        user = row["user"]
+        known = ParsedComment(row["id"], user["id"], row["text"], row["created_at_ms"], user.get("gender"))
+    except (KeyError, TypeError, AttributeError):
+        return _careful_comment(page, row)
+    # Nearly every comment is as it should be; only the others are looked at field by field.
+    is_plain = (
+        type(known.comment_id) is type(known.user_id) is type(known.text) is str
+        and type(known.commented_at_ms) is int
+        and abs(known.commented_at_ms) < fields.INT64
+        and (known.gender is None or (type(known.gender) is str and known.gender != ""))
+    )
+    return known if is_plain else _careful_comment(page, row)
+
+
+def _careful_comment(page: Page, row: Json) -> ParsedComment:
     user = fields.inner(row, "user")
     return ParsedComment(
         comment_id=fields.text(page, row, "id"),

@@ -209,7 +209,7 @@ def test_a_video_id_is_no_file_name(desk):
     spool.append([], [])
 
     assert desk.folder / "spool" == spool.path.parent
-    assert {"pending": [], "rows": []} == json.loads(spool.path.read_text())
+    assert [[], []] == json.loads(spool.path.read_text())
 
 
 def test_a_part_says_what_it_holds(video):
@@ -236,4 +236,4 @@ def test_a_time_beyond_all_bounds_costs_its_video_alone(desk, at_ms):
 
 
 def _row(comment_id):
-    return {"comment_id": comment_id, "user_key": "00" * 16, "text": None, "gender": None, "commented_at_ms": 1}
+    return (comment_id, "00" * 16, None, None, 1)

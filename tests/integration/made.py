@@ -4,6 +4,7 @@ import hashlib
 import random
 from dataclasses import dataclass, field
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from integration.merge import integrate
@@ -113,7 +114,7 @@ class Made:
             )
             selections.append(Selected(video_id, told["stage"], None, 0))
             records.append(video_row(video_id, crawled_at_ms=at_ms, **told))
-        part = write_part(self.run.folder, "videos", records, CRAWLED_VIDEOS)
+        part = write_part(self.run.folder, "videos", pa.Table.from_pylist(records, schema=CRAWLED_VIDEOS))
         self.run.ledger.commit_crawl(pages=pages, selections=selections, part=part)
         for video_id, told in videos.items():
             for kind in _kinds(told):
@@ -138,7 +139,11 @@ class Made:
         """Commit the complete comments of these videos as one part."""
         key = self.run.pseudonyms.user_key
         made = [{**row, "platform": "sandbox", "user_key": key("sandbox", row["user"])} for row in rows]
-        part = write_part(self.run.folder, "comments", made, CRAWLED_COMMENTS) if made else None
+        part = (
+            write_part(self.run.folder, "comments", pa.Table.from_pylist(made, schema=CRAWLED_COMMENTS))
+            if made
+            else None
+        )
         counts = {name: sum(row["video_id"] == name for row in rows) for name in video_ids}
         assert not self.run.ledger.commit_comments(part, counts)
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+import pyarrow as pa
 import pytest
 
 from microlens.errors import CorruptDataError, NotReadyError
@@ -197,7 +198,7 @@ def test_a_part_that_the_ledger_does_not_list_is_not_read(small):
     small.fill(world(6))
     key = small.run.pseudonyms.user_key("sandbox", "ghost")
     row = {"platform": "sandbox", "video_id": "v0", "comment_id": "ghost", "user_key": key, "commented_at_ms": 1}
-    write_part(small.run.folder, "comments", [row], CRAWLED_COMMENTS)
+    write_part(small.run.folder, "comments", pa.Table.from_pylist([row], schema=CRAWLED_COMMENTS))
     small.integrate()
 
     assert key not in {row["user_key"] for row in small.table("users")}

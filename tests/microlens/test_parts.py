@@ -32,7 +32,7 @@ VIDEO = VideoRecord(
 
 def test_a_part_is_what_the_ledger_will_say(tmp_path):
     """A part names its place under the run, its rows and the hash of its bytes."""
-    part = write_part(tmp_path, "videos", [VIDEO.to_row()], CRAWLED_VIDEOS)
+    part = write_part(tmp_path, "videos", pa.Table.from_pylist([VIDEO.to_row()], schema=CRAWLED_VIDEOS))
 
     assert (f"crawled/videos/{part.part_id}.parquet", "videos", 1) == (part.path, part.kind, part.rows)
     assert part.sha256 == sha256_of(tmp_path / part.path)
@@ -41,7 +41,7 @@ def test_a_part_is_what_the_ledger_will_say(tmp_path):
 
 def test_a_video_survives_its_part(tmp_path):
     """A record's row is read as it was written, under the public schema with a description on every column."""
-    part = write_part(tmp_path, "videos", [VIDEO.to_row()], CRAWLED_VIDEOS)
+    part = write_part(tmp_path, "videos", pa.Table.from_pylist([VIDEO.to_row()], schema=CRAWLED_VIDEOS))
     table = pq.read_table(tmp_path / part.path)
     row = table.to_pylist()[0]
     media = [MediaLink(**link) for link in row.pop("media")]
@@ -53,7 +53,7 @@ def test_a_video_survives_its_part(tmp_path):
 
 def test_two_parts_of_the_same_rows_have_two_names(tmp_path):
     """A part's name is its own, so that nothing is ever overwritten."""
-    first, second = (write_part(tmp_path, "videos", [], CRAWLED_VIDEOS) for _ in range(2))
+    first, second = (write_part(tmp_path, "videos", pa.Table.from_pylist([], schema=CRAWLED_VIDEOS)) for _ in range(2))
 
     assert first.part_id != second.part_id
     assert first.sha256 == second.sha256
@@ -62,7 +62,9 @@ def test_two_parts_of_the_same_rows_have_two_names(tmp_path):
 def test_a_row_of_another_shape_leaves_nothing(tmp_path):
     """A row that does not fit the schema is an error before anything is written."""
     with pytest.raises((pa.ArrowInvalid, pa.ArrowTypeError)):
-        write_part(tmp_path, "videos", [{**VIDEO.to_row(), "like_count": "many"}], CRAWLED_VIDEOS)
+        write_part(
+            tmp_path, "videos", pa.Table.from_pylist([{**VIDEO.to_row(), "like_count": "many"}], schema=CRAWLED_VIDEOS)
+        )
     assert [] == list(tmp_path.rglob("*.parquet*"))
 
 
@@ -95,6 +97,6 @@ def test_comments_survive_their_part(tmp_path_factory, records):
     """Every comment is read as it was written, in its order, whatever text it holds."""
     folder = tmp_path_factory.getbasetemp() / "parts"
     rows = [{name: getattr(record, name) for name in record.__slots__} for record in records]
-    part = write_part(folder, "comments", rows, CRAWLED_COMMENTS)
+    part = write_part(folder, "comments", pa.Table.from_pylist(rows, schema=CRAWLED_COMMENTS))
 
     assert records == [CommentRecord(**row) for row in pq.read_table(folder / part.path).to_pylist()]

@@ -348,6 +348,16 @@ def test_a_missing_mandatory_field_names_its_key(name, url):
         SelectorsPlatform(LEAST).parse_video(Page(url, body))
 
 
+@pytest.mark.parametrize("rows", ["//a/@href", "//a/text()", "//a/node()", "//comment()", "(count(//a))", "//a"])
+@pytest.mark.parametrize("query", ["./@src", "b", "//c", ".", "./text()", "(count(./b))", "//comment()"])
+def test_any_query_may_follow_any_rows(rows, query):
+    """Attributes, texts, comments and numbers as rows are looked into without harm."""
+    links = {"rows": rows, "url": query}
+    page = Page(f"{SITE}/", b'<a href="/v/1">/v/2<!--/v/3--><b>/v/4</b></a>')
+
+    outcomes(SelectorsPlatform({**LEAST, "home": {"url": "{instance}/", "links": links}}), page)
+
+
 # --- the file itself ---
 
 
