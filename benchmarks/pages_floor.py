@@ -46,6 +46,7 @@ class PlainSpider(Spider):
 if __name__ == "__main__":
     process = AsyncCrawlerProcess(
         {
+            "CONCURRENT_ITEMS": 1,
             "CONCURRENT_REQUESTS": 64,
             "CONCURRENT_REQUESTS_PER_DOMAIN": 64,
             "DOWNLOAD_DELAY": 0,

@@ -28,6 +28,8 @@ def scrapy_settings(run: Run) -> dict[str, Any]:
     return {
         "SCHEDULER": "crawler.scheduler.FrontierScheduler",
         "USER_AGENT": run.recipe.user_agent,
+        # The spider yields nothing, and Scrapy would start so many tasks after every answer to see to it.
+        "CONCURRENT_ITEMS": 1,
         "CONCURRENT_REQUESTS": 64,
         "CONCURRENT_REQUESTS_PER_DOMAIN": 64,
         "DOWNLOAD_DELAY": 0,

@@ -6,6 +6,7 @@ Both forms: developers.google.com/search/docs/crawling-indexing/robots-meta-tag.
 
 from __future__ import annotations
 
+import re
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,8 @@ PRODUCT = "microlens-build"
 _FORBIDDING = ("noai", "noimageai", "noindex", "none")
 _WITH_VALUES = frozenset({"unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"})
 _HEAD_BYTES = 64 << 10
+_NAMES = re.compile(rb"robots|" + PRODUCT.encode(), re.IGNORECASE)
+"""Few pages have a tag: the others are not worth a parser."""
 
 
 def forbidding_word(tags: Iterable[str]) -> str | None:
@@ -28,7 +31,7 @@ def forbidding_word(tags: Iterable[str]) -> str | None:
 def meta_tags(body: bytes) -> list[str]:
     """The robots tags in the head of an HTML page; none in anything else."""
     start = body[:_HEAD_BYTES].lstrip(b"\xef\xbb\xbf \t\r\n")
-    if not start.startswith(b"<"):
+    if not start.startswith(b"<") or not _NAMES.search(start):
         return []
     parser = _MetaParser()
     parser.feed(start.decode("utf-8", errors="replace"))
