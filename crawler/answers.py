@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import redis
+import sqlalchemy as sa
 from scrapy.exceptions import (
     CannotResolveHostError,
     DownloadCancelledError,
@@ -12,19 +14,28 @@ from scrapy.exceptions import (
     IgnoreRequest,
 )
 
+from crawler.middlewares.network import ForbiddenAddressError
 from crawler.middlewares.robots import ForbiddenByRobotsError
+from microlens.errors import MicrolensError
 from microlens.outcomes import Refusal, refusal_of, retry_after_s
 from microlens.robot_tags import forbidding_word, meta_tags
 
 if TYPE_CHECKING:
     from scrapy.http import Response
 
-_REASONS: tuple[tuple[type[BaseException], str], ...] = (
-    (CannotResolveHostError, "dns"),
-    (DownloadTimeoutError, "timeout"),
-    (DownloadConnectionRefusedError, "connection_refused"),
-    (DownloadCancelledError, "too_large"),
+STOPPING = (MicrolensError, redis.RedisError, sa.exc.SQLAlchemyError)
+"""Errors that are no page's fault: the crawl stops."""
+
+_REFUSALS: tuple[tuple[type[BaseException], Refusal], ...] = (
+    (CannotResolveHostError, Refusal("dns", is_final=False)),
+    (DownloadTimeoutError, Refusal("timeout", is_final=False)),
+    (DownloadConnectionRefusedError, Refusal("connection_refused", is_final=False)),
+    (DownloadCancelledError, Refusal("too_large", is_final=True)),
+    (ForbiddenAddressError, Refusal("forbidden_address", is_final=True)),
+    # Scrapy's own: too many redirects, or an answer that grows without end when it is unpacked.
+    (IgnoreRequest, Refusal("bad_status", is_final=True)),
 )
+_LOST = Refusal("connection_lost", is_final=False)
 
 
 class RefusedAnswerError(Exception):
@@ -35,6 +46,10 @@ class RefusedAnswerError(Exception):
         self.refusal = refusal
         self.status = status
         self.retry_after_s = retry_after_s
+        self.url: str | None = None
+        """What was asked for, where it was not the page itself."""
+        self.sent_ms: int | None = None
+        """When that was, on Redis's clock."""
 
 
 def check_answer(response: Response) -> None:
@@ -55,10 +70,11 @@ def check_tags(response: Response) -> None:
 
 
 def refused_by(error: BaseException) -> RefusedAnswerError:
-    """What never became an answer, as one that may be tried again."""
+    """What never became an answer, in the ledger's words; raises the error itself if it must stop the crawl."""
+    if isinstance(error, STOPPING):
+        raise error
     if isinstance(error, ForbiddenByRobotsError):
-        return RefusedAnswerError(Refusal("robots", is_final=True), status=None)
-    if isinstance(error, IgnoreRequest):
-        return RefusedAnswerError(Refusal("forbidden_address", is_final=True), status=None)
-    reason = next((word for kind, word in _REASONS if isinstance(error, kind)), "connection_lost")
-    return RefusedAnswerError(Refusal(reason, is_final=False), status=None)
+        # Final even where robots.txt could not be read: `microlens-build retry` opens such a page again.
+        return RefusedAnswerError(Refusal(error.reason, is_final=True), status=None)
+    refusal = next((refusal for kind, refusal in _REFUSALS if isinstance(error, kind)), _LOST)
+    return RefusedAnswerError(refusal, status=None)

@@ -57,6 +57,7 @@ class Committer:
         self._frontier = frontier
         self._platform = platform
         self._batch = Batch()
+        self._closed = Batch()
         self._changed: list[PageChangedError] = []
         self._read = 0
         self._mark = Mark()
@@ -92,6 +93,11 @@ class Committer:
 
         Where it stops, they are forgotten (`forget_changed`), so that a mended adapter reads them again.
         """
+        self.count_changed(error)
+        self.add_page(name, PageRow(name, url, failure="page_changed"))
+
+    def count_changed(self, error: PageChangedError) -> None:
+        """One more answer, a page's or a list's, that cannot be read; raises PageChangedError where they are many."""
         self._changed.append(error)
         if len(self._changed) > _CHANGED_PAGES and len(self._changed) > _CHANGED_SHARE * (self._read + 1):
             raise PageChangedError(
@@ -99,7 +105,6 @@ class Committer:
                 f"so the crawl was stopped; the last one: {error.message}",
                 hint=error.hint + "; then run the same command: nothing that was collected is lost",
             )
-        self.add_page(name, PageRow(name, url, failure="page_changed"))
 
     def is_due(self) -> bool:
         """True when the open batch is large or old enough to be committed."""
@@ -111,10 +116,15 @@ class Committer:
     def pending(self) -> int:
         return len(self._batch)
 
+    @property
+    def held(self) -> list[str]:
+        """Names of items that are read and not yet acked: their leases must last until they are."""
+        return [*self._batch.names, *self._closed.names]
+
     def take(self) -> Batch:
         """Close the open batch. Called where answers are added, so that none falls between two batches."""
-        batch, self._batch = self._batch, Batch()
-        return batch
+        self._closed, self._batch = self._batch, Batch()
+        return self._closed
 
     def commit(self, batch: Batch) -> None:
         """Write a closed batch down and push what it makes due; may run in a thread, one batch at a time."""

@@ -6,6 +6,7 @@ Redis and SQL are spoken to in a thread, so that the event loop never waits for 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from typing import TYPE_CHECKING, Protocol
 
@@ -23,6 +24,7 @@ IN_FLIGHT = 64
 """Items leased at once by one collection node; a host's own limits are the frontier's."""
 
 _POLL_S = 0.02
+_TICK_S = 0.25
 _RENEW_S = LEASE_S / 3
 _FOLLOW_S = 0.5
 """How soon one collection node learns what another has committed."""
@@ -36,16 +38,26 @@ class Fetcher(Protocol):
 
 
 class Pump:
-    def __init__(self, frontier: Frontier, committer: Committer, fetcher: Fetcher, *, limit: int | None = None) -> None:
+    def __init__(
+        self,
+        frontier: Frontier,
+        committer: Committer,
+        fetcher: Fetcher,
+        *,
+        limit: int | None = None,
+        on_tick: Callable[[], None] = lambda: None,
+    ) -> None:
         self._frontier = frontier
         self._committer = committer
         self._fetcher = fetcher
         self._limit = limit
+        self._on_tick = on_tick
         self._finished = 0
         self._leased: set[str] = set()
         self._fetched: list[str] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
+        self._over = asyncio.Event()
         self._error: BaseException | None = None
 
     def finished(self, name: str) -> None:
@@ -61,8 +73,18 @@ class Pump:
 
     async def run(self) -> None:
         """Pump until the plan is finished or somebody stops it."""
+        beats = [self._spawn(self._every(_RENEW_S, self._renew)), self._spawn(self._every(_TICK_S, self._on_tick))]
+        try:
+            await self._move()
+        finally:
+            self._over.set()
+            await asyncio.gather(*beats)
+        if self._error is not None:
+            raise self._error
+
+    async def _move(self) -> None:
         await asyncio.to_thread(self._committer.restore)
-        renewed = followed = time.monotonic()
+        followed = time.monotonic()
         while not self._stopping:
             wait_s = await self._claim()
             if self._committer.is_due() or not self._leased:
@@ -72,9 +94,6 @@ class Pump:
             if time.monotonic() - followed > _FOLLOW_S:
                 await asyncio.to_thread(self._committer.follow)
                 followed = time.monotonic()
-            if time.monotonic() - renewed > _RENEW_S:
-                await asyncio.to_thread(self._frontier.renew, "page", list(self._leased))
-                renewed = time.monotonic()
             is_over = self._limit is not None and self._finished >= self._limit
             if (is_over or self._committer.plan.is_finished) and not self._leased and not self._committer.pending:
                 break
@@ -82,8 +101,6 @@ class Pump:
         await asyncio.to_thread(self._committer.commit, self._committer.take())
         if isinstance(self._error, PageChangedError):
             await asyncio.to_thread(self._committer.forget_changed)
-        if self._error is not None:
-            raise self._error
 
     async def _claim(self) -> float:
         room = IN_FLIGHT - len(self._leased)
@@ -93,19 +110,30 @@ class Pump:
             return _POLL_S
         claim = await asyncio.to_thread(self._frontier.claim, "page", room)
         for request in claim.robots:
-            self._spawn(self._fetcher.fetch_robots, request)
+            self._spawn(self._fetcher.fetch_robots(request))
         for item in claim.items:
             self._leased.add(item.name)
             self._fetcher.start_item(item, claim.at_ms)
         return claim.wait_s
 
-    def _spawn(self, function: Callable[[RobotsRequest], Awaitable[None]], request: RobotsRequest) -> None:
+    def _renew(self) -> None:
+        self._frontier.renew("page", [*self._leased, *self._committer.held])
+
+    async def _every(self, seconds: float, function: Callable[[], None]) -> None:
+        """Call a function again and again in a thread, whatever the pump waits for meanwhile."""
+        while not self._over.is_set():
+            await asyncio.to_thread(function)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._over.wait(), seconds)
+
+    def _spawn(self, work: Awaitable[None]) -> asyncio.Task[None]:
         async def guarded() -> None:
             try:
-                await function(request)
+                await work
             except Exception as error:  # noqa: BLE001 - handed to `run`, which raises it
                 self.stop(error)
 
         task = asyncio.get_running_loop().create_task(guarded())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task

@@ -15,6 +15,8 @@ from microlens.platforms import load_platform
 from microlens.robots import Robots
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from scrapy.crawler import Crawler
 
     from microlens.runs import Run
@@ -41,6 +43,9 @@ def scrapy_settings(run: Run) -> dict[str, Any]:
         # crawler/middlewares/robots.py obeys microlens.robots instead, which every node of the run shares.
         "ROBOTSTXT_OBEY": False,
         "HTTPERROR_ALLOW_ALL": True,
+        "TWISTED_DNS_RESOLVER": "crawler.resolver.GuardedResolver",
+        # A proxy would resolve names where nobody checks them.
+        "HTTPPROXY_ENABLED": False,
         "COOKIES_ENABLED": False,
         "REFERER_ENABLED": False,
         "TELNETCONSOLE_ENABLED": False,
@@ -60,10 +65,11 @@ def restore_frontier(run: Run, frontier: Frontier) -> None:
     Committer(run, CrawlPlan(run.recipe, platform), frontier, platform).restore()
 
 
-def crawl(run: Run, redis_url: str, *, limit: int | None = None) -> None:
+def crawl(run: Run, redis_url: str, *, limit: int | None = None, on_tick: Callable[[], None] = lambda: None) -> None:
     """Find videos until the recipe's target is met; run again, it goes on where it stopped.
 
-    With a limit, stop after about so many pages: those in flight are still read.
+    With a limit, stop after about so many pages: those in flight are still read. `on_tick` is called about four
+    times a second, in a thread.
 
     Raises SiteUnreachableError, PageChangedError or RedisUnreachableError; what was committed before stays.
     """
@@ -75,7 +81,14 @@ def crawl(run: Run, redis_url: str, *, limit: int | None = None) -> None:
     process = AsyncCrawlerProcess(scrapy_settings(run))
     crawler = process.create_crawler(VideoSpider)
     process.crawl(
-        crawler, run=run, platform=platform, frontier=frontier, robots=robots, committer=committer, limit=limit
+        crawler,
+        run=run,
+        platform=platform,
+        frontier=frontier,
+        robots=robots,
+        committer=committer,
+        limit=limit,
+        on_tick=on_tick,
     )
     # Scrapy's own handlers would cancel requests in flight; ours lets the spider commit what it has read.
     for number in (signal.SIGTERM, signal.SIGINT):

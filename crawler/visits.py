@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from crawler.plan import draw_related
@@ -19,6 +20,25 @@ if TYPE_CHECKING:
 
 def home_row(item: FrontierItem, home: HomePage) -> Home:
     return Home(item.payload["instance"], item.payload["refresh"], home.links, home.is_last)
+
+
+def fitted(video: ParsedVideo) -> ParsedVideo:
+    """The video without numbers that no column holds: one of them would cost all records of its batch."""
+    return replace(
+        video,
+        published_at_ms=_within(video.published_at_ms, 63),
+        like_count=_within(video.like_count, 63),
+        view_count=_within(video.view_count, 63),
+        comment_count=_within(video.comment_count, 63),
+        media=tuple(
+            replace(link, height=_within(link.height, 31), size_bytes=_within(link.size_bytes, 63))
+            for link in video.media
+        ),
+    )
+
+
+def _within(number: int | None, bits: int) -> int | None:
+    return number if number is not None and -(1 << bits) <= number < 1 << bits else None
 
 
 def page_row(item: FrontierItem, video: ParsedVideo, links: Iterable[VideoLink], recipe: Recipe) -> PageRow:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from filtering.verdict import Thresholds, passes_early
 from microlens.backlog import asset_name, comments_item, media_items
+from microlens.records import FrontierItem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
     from microlens.ledger import PageRow
     from microlens.platforms.base import Platform
     from microlens.recipe import Filters
-    from microlens.records import FrontierItem
     from microlens.runs import Run
 
 
@@ -50,6 +50,13 @@ def comments_after(run: Run, platform: Platform, video_id: str) -> FrontierItem 
     return None
 
 
+def forget_lost(run: Run) -> list[FrontierItem]:
+    """Take back files that the store has lost, so that they are fetched again; gives the work that is open again."""
+    lost = [row for row in run.ledger.assets() if not run.store.has(row["sha256"])]
+    run.ledger.forget_assets(lost)
+    return [FrontierItem("media", asset_name(row["video_id"], row["kind"]), "", {}) for row in lost]
+
+
 def outstanding(run: Run, platform: Platform) -> Iterator[FrontierItem]:
     """Everything of the selected videos that is neither stored nor given up."""
     ledger = run.ledger
@@ -57,8 +64,9 @@ def outstanding(run: Run, platform: Platform) -> Iterator[FrontierItem]:
     given_up = {(work, row["name"]) for work in ("media", "comments") for row in ledger.final_failures(work)}
     collected = ledger.collected()
     assets: dict[str, list[dict[str, Any]]] = {}
-    ledger.forget_assets([row for row in ledger.assets() if not run.store.has(row["sha256"])])
     for asset in ledger.assets():
+        if not run.store.has(asset["sha256"]):
+            continue
         assets.setdefault(asset["video_id"], []).append(asset)
     for page in ledger.pages():
         if page.video_id not in selected:

@@ -34,11 +34,12 @@ if TYPE_CHECKING:
 
 PART_ROWS = 50_000
 PART_AFTER_S = 3.0
+MAX_TEXT_CHARACTERS = 10_000
 _KNOWN_USERS = 200_000
 
 
 Row = tuple[str, str, str | None, str | None, int]
-"""Of one comment: id, user key in hexadecimal, text, gender, moment in milliseconds."""
+"""Of one comment: keys of it and of its user in hexadecimal, text, gender, moment in milliseconds."""
 
 
 @dataclass(slots=True)
@@ -106,8 +107,12 @@ class CommentCollector:
         spool = Spool.open(self._run.spool, item.payload["video_id"])
         pending = [item.url] if spool.pending is None else spool.pending
         is_paid = True  # the claim took one request from its host's budget
+        asked: set[str] = set()
         while pending and len(spool.rows) < limit:
             url, *later = pending
+            if url in asked or len(asked) > limit:
+                break  # a cursor that goes round, or pages without comments and without end
+            asked.add(url)
             page = self._platform.parse_comments(Page(url, await self._get(url, is_paid=is_paid)))
             is_paid = False
             pending = [*page.next_urls, *later]
@@ -117,9 +122,9 @@ class CommentCollector:
     def _row(self, comment: ParsedComment) -> Row:
         """A spool row; the raw user id ends here."""
         return (
-            comment.comment_id,
+            self._run.pseudonyms.comment_key(self._platform.name, comment.comment_id).hex(),
             self._user_key(comment.user_id),
-            self._clean(comment.text),
+            self._clean(comment.text[:MAX_TEXT_CHARACTERS]),
             comment.gender if self._has_gender else None,
             comment.commented_at_ms,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import ssl
+import time
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ import aiohttp
 
 from download_nodes.resolver import ForbiddenAddressError, GuardedResolver
 from microlens.ledger import now_ms
-from microlens.outcomes import Refusal, refusal_of, retry_after_s
+from microlens.outcomes import HOST_REASONS, Refusal, refusal_of, retry_after_s
 from microlens.robot_tags import forbidding_word
 
 if TYPE_CHECKING:
@@ -31,6 +32,10 @@ _CHUNK_BYTES = 256 << 10
 _CONNECT_S = 15.0
 _IDLE_S = 20.0
 """A transfer that brings nothing for so long is given up, whatever its deadline."""
+_FILE_DEADLINE_S = 3600.0
+_SLOW_AFTER_S = 30.0
+_LEAST_BYTES_PER_S = 8_000
+"""A file may take its time, but not trickle: after half a minute it must have come at this rate."""
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 # The first that fits: aiohttp's classes are each other's children, and some are OSErrors or TimeoutErrors too.
@@ -41,7 +46,9 @@ _REASONS: tuple[tuple[type[Exception], str], ...] = (
     (ssl.SSLError, "tls"),
     (aiohttp.ClientPayloadError, "truncated"),
     (aiohttp.ClientConnectorError, "connection_refused"),
+    (aiohttp.InvalidURL, "bad_address"),
     (aiohttp.ClientError, "connection_lost"),
+    (ValueError, "bad_address"),
 )
 
 
@@ -71,14 +78,15 @@ class Fetched:
 class Fetcher:
     """Connections, names and TLS of one node process, kept for its life."""
 
-    def __init__(self, recipe: Recipe, policy: NetworkPolicy, is_allowed: Callable[[str], Awaitable[bool]]) -> None:
+    def __init__(self, recipe: Recipe, policy: NetworkPolicy, why_not: Callable[[str], Awaitable[str | None]]) -> None:
         self._policy = policy
-        self._is_allowed = is_allowed
+        self._why_not = why_not
+        self._page_limits = aiohttp.ClientTimeout(
+            total=recipe.politeness.timeout_s, sock_connect=_CONNECT_S, sock_read=_IDLE_S
+        )
+        self._file_limits = aiohttp.ClientTimeout(total=_FILE_DEADLINE_S, sock_connect=_CONNECT_S, sock_read=_IDLE_S)
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=300, resolver=GuardedResolver(policy)),
-            timeout=aiohttp.ClientTimeout(
-                total=recipe.politeness.timeout_s, sock_connect=_CONNECT_S, sock_read=_IDLE_S
-            ),
             headers={"User-Agent": recipe.user_agent},
             cookie_jar=aiohttp.DummyCookieJar(),
         )
@@ -102,27 +110,31 @@ class Fetcher:
         """Stream an answer to `path`; the file is removed again if anything is wrong with it."""
         try:
             with _explained():
-                async with self._get(url) as response:
+                async with self._get(url, limits=self._file_limits) as response:
                     return await _stream(response, path, max_bytes)
         except BaseException:
             path.unlink(missing_ok=True)  # noqa: ASYNC240 - one system call
             raise
 
     @asynccontextmanager
-    async def _get(self, url: str) -> AsyncIterator[aiohttp.ClientResponse]:
+    async def _get(
+        self, url: str, *, limits: aiohttp.ClientTimeout | None = None
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
         """A usable answer."""
         sent_ms = now_ms()
-        async with self._open(url, self._check_target) as response:
+        async with self._open(url, self._check_target, limits=limits) as response:
             _check(response, sent_ms)
             _check_tags(response)
             yield response
 
     @asynccontextmanager
-    async def _open(self, url: str, check: Callable[[str], Awaitable[None]]) -> AsyncIterator[aiohttp.ClientResponse]:
+    async def _open(
+        self, url: str, check: Callable[[str], Awaitable[None]], *, limits: aiohttp.ClientTimeout | None = None
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Any answer; redirects are followed by hand, since each target must be allowed anew."""
         for _ in range(MAX_REDIRECTS + 1):
             await check(url)
-            async with self._session.get(url, allow_redirects=False) as response:
+            async with self._session.get(url, allow_redirects=False, timeout=limits or self._page_limits) as response:
                 if response.status not in _REDIRECTS:
                     yield response
                     return
@@ -131,8 +143,9 @@ class Fetcher:
 
     async def _check_target(self, url: str) -> None:
         await self._check_address(url)
-        if not await self._is_allowed(url):
-            raise FetchError(Refusal("robots", is_final=True))
+        reason = await self._why_not(url)
+        if reason is not None:
+            raise FetchError(Refusal(reason, is_final=True))
 
     async def _check_address(self, url: str) -> None:
         parts = urlsplit(url)
@@ -172,10 +185,13 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
 async def _stream(response: aiohttp.ClientResponse, path: Path, max_bytes: int) -> Fetched:
     if (response.content_length or 0) > max_bytes:
         raise FetchError(Refusal("too_large", is_final=True), status=response.status)
-    digest, size = hashlib.sha256(), 0
+    digest, size, began = hashlib.sha256(), 0, time.monotonic()
     with path.open("wb") as file:
         async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
             size += len(chunk)
+            elapsed_s = time.monotonic() - began
+            if elapsed_s > _SLOW_AFTER_S and size < elapsed_s * _LEAST_BYTES_PER_S:
+                raise FetchError(Refusal("too_slow", is_final=False), status=response.status)
             if size > max_bytes:
                 raise FetchError(Refusal("too_large", is_final=True), status=response.status)
             digest.update(chunk)
@@ -194,7 +210,9 @@ def _explained() -> Iterator[None]:
     except FetchError:
         raise
     except Exception as error:
-        raise FetchError(Refusal(_reason(error), is_final=_is_forbidden(error))) from error
+        reason = _reason(error)
+        is_final = reason in {"forbidden_address", "bad_address"}
+        raise FetchError(Refusal(reason, is_final=is_final, is_backoff=reason in HOST_REASONS)) from error
 
 
 def _reason(error: Exception) -> str:

@@ -6,6 +6,8 @@ who can write to Redis. NodeJob takes names from the table below alone, and take
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 from rq.job import Job
@@ -61,7 +63,13 @@ def drain(seconds: float = DRAIN_S) -> dict[str, int]:
         raise RefusedJobError(
             "this process is no download node", hint="start workers with `microlens-build work`, not with `rq worker`"
         )
-    return _ThisNode.runner.run(_ThisNode.node.drain(seconds))
+    try:
+        return _ThisNode.runner.run(_ThisNode.node.drain(seconds))
+    except MicrolensError as error:
+        # RQ would note a failed job and give this process the next one. What it holds comes back when its leases end.
+        sys.stderr.write(f"download node: {error}\n")
+        sys.stderr.flush()
+        os._exit(error.exit_code)
 
 
 JOBS: dict[str, Callable[..., Any]] = {"download_nodes.jobs.drain": drain}

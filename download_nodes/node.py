@@ -37,11 +37,18 @@ WIDTH = 24
 _KINDS: tuple[WorkKind, ...] = ("comments", "media")
 _RENEW_S = LEASE_S / 3
 _ROBOTS_TRIES = 5
+_CHANGED_PAGES = 3
+_CHANGED_SHARE = 0.1
+_LOCAL = frozenset({"disk_full", "local_io"})
 _WORTH_ASKING = WIDTH // 3
 """Free places for which Redis is asked at once; for fewer it is asked a little later."""
 _ASK_EVERY_S = 0.05
 _PATIENCE_S = 20.0
 """A host that rests for longer is not waited for: its item goes back, and this process does something else."""
+
+
+class LocalTroubleError(MicrolensError):
+    """The machine cannot go on; no item is to blame, and none counts an attempt."""
 
 
 class HostRestsError(Exception):
@@ -56,11 +63,13 @@ class Node:
         self._platform = load_platform(run.recipe.platform, run.recipe.platform_options)
         self._frontier = Frontier.connect(redis_url, run.shared_name, run.recipe.politeness)
         self._robots = Robots(self._frontier, run.recipe.user_agent)
-        self._fetcher = Fetcher(run.recipe, NetworkPolicy(run.recipe.network.allow), self._may_fetch)
+        self._fetcher = Fetcher(run.recipe, NetworkPolicy(run.recipe.network.allow), self._why_not)
         self._collector = CommentCollector(run, self._platform, self._get_within_budget)
         self._parts = CommentParts(run)
         self._in_work: dict[asyncio.Task[None], FrontierItem | None] = {}
         self._resting: set[str] = set()
+        self._committing: list[str] = []
+        self._changed = self._read = 0
         self._clock_ms = 0
         """Redis's clock less ours."""
         self._stopping = False
@@ -76,7 +85,13 @@ class Node:
     async def drain(self, seconds: float) -> dict[str, int]:
         """Work for up to `seconds`, or until nothing is left to do; gives what was done, by kind."""
         self.counts = Counter()
-        deadline, renewed = time.monotonic() + seconds, time.monotonic()
+        renewing = asyncio.create_task(self._keep_leases())
+        try:
+            return await self._drain_until(time.monotonic() + seconds)
+        finally:
+            renewing.cancel()
+
+    async def _drain_until(self, deadline: float) -> dict[str, int]:
         wait_s, asked_again = _RENEW_S, 0.0
         while True:
             now = time.monotonic()
@@ -90,9 +105,6 @@ class Node:
                     return dict(self.counts)
             elif self._parts.is_due():
                 await self._commit_comments()
-            if time.monotonic() - renewed > _RENEW_S:
-                self._renew()
-                renewed = time.monotonic()
             await self._wait(min(wait_s, _ASK_EVERY_S) if self._in_work else wait_s)
 
     def _claim(self) -> float:
@@ -126,14 +138,20 @@ class Node:
     async def _commit_comments(self) -> None:
         spools = self._parts.take()
         if spools:
+            self._committing = list(spools)
             await asyncio.to_thread(self._parts.commit, spools)
-            self._frontier.ack("comments", list(spools))
+            self._frontier.ack("comments", self._committing)
+            self._committing = []
 
-    def _renew(self) -> None:
-        in_work = [item for item in self._in_work.values() if item is not None]
-        for kind in _KINDS:
-            held = [item.name for item in in_work if item.kind == kind]
-            self._frontier.renew(kind, held + (self._parts.names if kind == "comments" else []))
+    async def _keep_leases(self) -> None:
+        """Renew what is held, whatever the rest of the node waits for."""
+        while True:
+            await asyncio.sleep(_RENEW_S)
+            in_work = [item for item in self._in_work.values() if item is not None]
+            for kind in _KINDS:
+                held = [item.name for item in in_work if item.kind == kind]
+                more = [*self._parts.names, *self._committing] if kind == "comments" else []
+                await asyncio.to_thread(self._frontier.renew, kind, held + more)
 
     # --- the work ---
 
@@ -144,6 +162,11 @@ class Node:
             await self._calm(item)
             self.counts[item.kind] += 1
         except FetchError as error:
+            if error.refusal.reason in _LOCAL:
+                raise LocalTroubleError(
+                    f"this node cannot store {item.url}: {error.__cause__}",
+                    hint="free the disk, then run the same command: nothing is lost",
+                ) from error
             if error.refusal.is_backoff:
                 self._rest(item, error)
             await self._failed(item, error.refusal, status=error.status, detail=str(error.__cause__ or ""))
@@ -154,6 +177,7 @@ class Node:
         except PageChangedError as error:
             log.warning("page_changed", url=item.url, error=error.message)
             await self._failed(item, Refusal("page_changed", is_final=True), detail=error.message)
+            self._check_changed(error)
         except MicrolensError:
             raise
         except Exception:  # a bug met on one item must not stop the node
@@ -186,8 +210,18 @@ class Node:
         self._frontier.ack("media", [item.name])
         self.counts["bytes"] += fetched.size_bytes
 
+    def _check_changed(self, error: PageChangedError) -> None:
+        """A few answers that nobody can read are dropped with that reason; many stop the node."""
+        self._changed += 1
+        if self._changed > _CHANGED_PAGES and self._changed > _CHANGED_SHARE * (self._read + self._changed):
+            raise PageChangedError(
+                f"the comments of {self._changed} videos cannot be read, so the node was stopped: {error.message}",
+                hint=f"{error.hint}; then `microlens-build retry` and the same command: nothing is lost",
+            )
+
     async def _fetch_comments(self, item: FrontierItem) -> None:
         spool = await self._collector.collect(item)
+        self._read += 1
         self._frontier.fetched("comments", [item.name])
         self._parts.add(item.payload["video_id"], spool)
         self.counts["comment_rows"] += len(spool.rows)
@@ -235,15 +269,15 @@ class Node:
         if self._frontier.robots_failed(request.host, again_in_s=RETRY_S) >= _ROBOTS_TRIES:
             self._robots.refuse(request.host)
 
-    async def _may_fetch(self, url: str) -> bool:
+    async def _why_not(self, url: str) -> str | None:
         """Ask robots.txt, fetching it first for a host that a redirect led to."""
         host = host_of(url)
         if self._frontier.robots(host) is None:
             status, body = await self._fetcher.robots(f"{host}/robots.txt")
             if is_unreachable(status):
-                return False
+                return "robots_unreachable"
             self._robots.remember(host, status, body)
-        return self._robots.is_allowed(url)
+        return self._robots.why_not(url)
 
     def _rest(self, item: FrontierItem, error: FetchError) -> None:
         host = host_of(item.url)

@@ -11,7 +11,7 @@ import structlog
 from rq import Queue
 from rq.serializers import JSONSerializer
 
-from download_nodes.backlog import outstanding
+from download_nodes.backlog import forget_lost, outstanding
 from download_nodes.jobs import DRAIN_S, NodeJob, drain, queue_name
 from microlens.children import start_child, stop_child
 from microlens.errors import MicrolensError
@@ -31,6 +31,8 @@ _KINDS: tuple[WorkKind, ...] = ("media", "comments")
 _TICK_S = 0.2
 _STALE_TEMPORARY_S = 3600.0
 _MAX_DEATHS = 20
+_TELLING_CODES = frozenset({2, 5, 6, 7, 8})
+"""Exit codes of a worker that starting it again would not mend."""
 
 
 def work(
@@ -48,6 +50,7 @@ def work(
     items are left.
     """
     frontier = Frontier.connect(redis_url, run.shared_name, run.recipe.politeness)
+    frontier.forget(forget_lost(run))
     frontier.push(outstanding(run, load_platform(run.recipe.platform, run.recipe.platform_options)))
     _sweep(run)
     doorbell = _Doorbell(redis_url, run.shared_name)
@@ -77,6 +80,14 @@ def work(
             stop_child(worker)
 
 
+class NodeStoppedError(MicrolensError):
+    """A worker process has told why nobody can go on, and ended with that exit code."""
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__(f"a download node ended with exit code {exit_code}", hint="its own message stands above")
+        self.exit_code = exit_code
+
+
 class _Doorbell:
     """A queued drain job wakes one worker; one waiting job for each process is enough."""
 
@@ -91,7 +102,8 @@ class _Doorbell:
             self._queue.enqueue(
                 f"{drain.__module__}.{drain.__name__}",
                 DRAIN_S,
-                job_timeout=int(3 * DRAIN_S),
+                # A drain ends by itself; RQ's alarm would go off in the midst of some other item's work.
+                job_timeout=-1,
                 result_ttl=60,
                 failure_ttl=3600,
             )
@@ -103,6 +115,8 @@ def _start_worker(run: Run, redis_url: str) -> subprocess.Popen[bytes]:
 
 def _check_deaths(deaths: int, returncode: int) -> None:
     log.warning("worker_died", returncode=returncode, deaths=deaths)
+    if returncode in _TELLING_CODES:
+        raise NodeStoppedError(returncode)
     if deaths > _MAX_DEATHS:
         raise MicrolensError(
             f"worker processes died {deaths} times, the last with code {returncode}",

@@ -91,7 +91,11 @@ def build_release(
 ) -> BuiltRelease:
     """Write the release, unless the same one is finished already."""
     folder = run.release_folder(plan.name)
-    inputs = {"integrated": _hash_of(integrated), "plan": json.dumps(asdict(plan), sort_keys=True)}
+    inputs = {
+        "integrated": _hash_of(integrated),
+        "plan": json.dumps(asdict(plan), sort_keys=True),
+        "recipe": run.recipe.sha256,
+    }
     known = _finished(folder, inputs)
     if known is not None:
         return BuiltRelease(plan.name, folder, known.counters, is_new=False)
@@ -131,11 +135,14 @@ def build_release(
     )
     write_manifest(draft, manifest)
     # The old version stays readable until the new one is whole.
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    old = run.folder / "tmp" / f"old-{plan.name}"
+    shutil.rmtree(old, ignore_errors=True)
     if folder.exists():
         log.info("release_replaced", release=plan.name)
-        shutil.rmtree(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.rename(old)
     draft.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
     shutil.rmtree(work, ignore_errors=True)
     return BuiltRelease(plan.name, folder, counts, is_new=True)
 

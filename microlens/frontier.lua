@@ -207,7 +207,7 @@ return redis.call('HDEL', P .. 'host:' .. ARGV[1], 'backoff_step')
 --- robots  ARGV: host, JSON, lifetime_ms, delay_ms  -> remember a host's robots.txt and obey its crawl delay
 local key = P .. 'host:' .. ARGV[1]
 redis.call('SET', P .. 'robots:' .. ARGV[1], ARGV[2], 'PX', ARGV[3])
-redis.call('HSET', key, 'robots_until', now_ms() + tonumber(ARGV[3]), 'delay_ms', ARGV[4], 'robots_asked', 0)
+redis.call('HSET', key, 'robots_until', now_ms() + tonumber(ARGV[3]), 'delay_ms', ARGV[4], 'robots_asked', 0, 'robots_failures', 0)
 return 1
 
 --- robots_later  ARGV: host, delay_ms  -> it could not be fetched: nobody asks again before that

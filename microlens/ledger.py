@@ -1,4 +1,4 @@
-"""The ledger: what has been committed, in SQL (SQLite or PostgreSQL). It is the truth; Redis is not.
+"""The ledger: what has been committed, in SQL (SQLite). It is the truth; Redis is not.
 
     run         one row: platform, recipe, seed, key fingerprint
     home        a committed refresh of the home page and the links it showed
@@ -25,12 +25,12 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
-from microlens.errors import CorruptDataError
+from microlens.errors import CorruptDataError, MicrolensError
 from microlens.platforms.base import VideoLink
-from microlens.records import AssetRecord, Failure, MediaLink, Stage, WorkKind
+from microlens.records import AssetRecord, Failure, FrontierItem, MediaLink, Stage, WorkKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
     from pathlib import Path
 
 _BUSY_TIMEOUT_S = 60
@@ -57,6 +57,7 @@ home_table = sa.Table(
     sa.Column("links", sa.Text, nullable=False),
     sa.Column("is_last", sa.Boolean, nullable=False),
     sa.UniqueConstraint("instance", "refresh"),
+    sqlite_autoincrement=True,
 )
 page_table = sa.Table(
     "page",
@@ -71,6 +72,7 @@ page_table = sa.Table(
     sa.Column("media", sa.Text, nullable=False),
     sa.Column("related", sa.Text, nullable=False),
     sa.Column("part_id", sa.String),
+    sqlite_autoincrement=True,
 )
 selection_table = sa.Table(
     "selection",
@@ -390,6 +392,18 @@ class Ledger:
         with self._engine.connect() as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
 
+    def reopen_failures(self, reasons: Collection[str]) -> list[FrontierItem]:
+        """Make final failures of these reasons no longer final; gives the work that is open again."""
+        wanted = sa.and_(failure_table.c.is_final, failure_table.c.reason.in_(list(reasons)))
+        with self._write() as connection:
+            rows = connection.execute(sa.select(failure_table).where(wanted)).mappings().all()
+            connection.execute(failure_table.update().where(wanted).values(is_final=False))
+            failed = page_table.c.failure.in_(list(reasons))
+            pages = connection.execute(sa.select(page_table).where(failed)).mappings().all()
+            connection.execute(page_table.delete().where(failed))
+        items = [FrontierItem(row["work"], row["name"], row["url"], {}) for row in rows if row["work"] != "page"]
+        return [*items, *(FrontierItem("page", row["video_id"], row["url"], {}) for row in pages)]
+
     def failure_counts(self) -> dict[str, int]:
         """Failed attempts by reason, final or not."""
         query = sa.select(failure_table.c.reason, sa.func.count()).group_by(failure_table.c.reason)
@@ -415,9 +429,15 @@ class Ledger:
     def _write(self) -> Iterator[sa.Connection]:
         with self._engine.connect() as connection:
             # Taking SQLite's write lock at the start lets writers queue; upgrading a read lock would fail instead.
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-            yield connection
-            connection.commit()
+            try:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+                yield connection
+                connection.commit()
+            except sa.exc.OperationalError as error:
+                raise LedgerBusyError(
+                    f"the ledger cannot be written: {error.orig}",
+                    hint="free the disk, or wait for what holds it; then run the same command: nothing is lost",
+                ) from error
 
     def _rows_of(self, table: sa.Table, video_ids: Sequence[str] | None) -> list[dict[str, Any]]:
         query = sa.select(table)
@@ -429,6 +449,10 @@ class Ledger:
                 some = query.where(table.c.video_id.in_(video_ids[start : start + _IN_BATCH]))
                 rows += [dict(row) for row in connection.execute(some).mappings()]
             return rows
+
+
+class LedgerBusyError(MicrolensError):
+    """The disk is full, or another process holds the ledger for too long."""
 
 
 def now_ms() -> int:

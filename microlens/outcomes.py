@@ -22,6 +22,28 @@ class Refusal:
     """The host asks to be left alone for a while."""
 
 
+PASSING = frozenset(
+    {
+        "connection_lost",
+        "connection_refused",
+        "crawler_error",
+        "dns",
+        "node_error",
+        "page_changed",
+        "rate_limited",
+        "robots_unreachable",
+        "server_error",
+        "timeout",
+        "tls",
+        "too_slow",
+        "truncated",
+    }
+)
+"""Reasons that may be gone tomorrow: such failures are tried again when an unfinished run goes on, or by `retry`."""
+
+HOST_REASONS = frozenset({"connection_refused", "dns"})
+"""Reasons that lie with the host, not with what was asked of it: the host rests."""
+
 _BY_STATUS: dict[int, Refusal] = {
     HTTPStatus.NOT_FOUND: Refusal("gone", is_final=True),
     HTTPStatus.GONE: Refusal("gone", is_final=True),

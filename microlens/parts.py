@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from microlens.ledger import Part
-from microlens.store import sha256_of
+from microlens.store import sha256_of, sync
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,6 +23,8 @@ def write_part(run_folder: Path, kind: str, table: pa.Table) -> Part:
     part_id = uuid.uuid4().hex
     path = run_folder / "crawled" / kind / f"{part_id}.parquet"
     write_table(path, table)
+    sync(path)
+    sync(path.parent)
     return Part(
         part_id=part_id,
         kind=kind,

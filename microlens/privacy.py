@@ -20,13 +20,15 @@ if TYPE_CHECKING:
 KEY_BYTES = 32
 USER_KEY_BYTES = 16
 
-_EMAIL = re.compile(r"[\w.+-]+[@\uff20][\w-]+(?:\.[\w-]+)+")
+# Every repetition is bounded: a hostile text must not cost more than its length.
+_EMAIL = re.compile(r"[\w.+-]{1,64}[@\uff20][\w-]{1,63}(?:\.[\w-]{1,63}){1,8}")
 _URL = re.compile(r"(?:https?://|www\.)\S+", re.IGNORECASE)
-_MENTION = re.compile(r"[@\uff20][\w.-]+(?:@[\w.-]+)?")
+_MENTION = re.compile(r"[@\uff20][\w.-]{1,256}(?:@[\w.-]{1,256})?")
 # Chinese is written without spaces: a number may touch any letters but Latin ones (`v1234567` is no phone number).
 # A date (2024-01-15) and a decimal fraction (3.14159265) are none either.
 _PHONE = re.compile(
-    r"(?!\d{4}-\d{2}-\d{2}(?!\d))(?!\d+\.\d+(?![\d.]))(?<![\dA-Za-z_.])\+?\d(?:[ ().-]{0,2}\d){6,14}(?![\dA-Za-z_])"
+    r"(?!\d{4}-\d{2}-\d{2}(?!\d))(?!\d{1,20}\.\d{1,20}(?![\d.]))"
+    r"(?<![\dA-Za-z_.])\+?\d(?:[ ().-]{0,2}\d){6,14}(?![\dA-Za-z_])"
 )
 # Every match of the patterns above holds one of these; most comments hold none, and are left at once.
 _SUSPECT = re.compile(r"[@\uff20]|://|www\.|\d[^A-Za-z]{6}", re.IGNORECASE)
@@ -52,6 +54,11 @@ class Pseudonymiser:
             prefix = self._user_prefixes[platform] = _framed(b"user", platform.encode())
         raw = raw_user_id.encode()
         message = prefix + len(raw).to_bytes(4, "big") + raw
+        return hmac.digest(self._key, message, "sha256")[:USER_KEY_BYTES]
+
+    def comment_key(self, platform: str, comment_id: str) -> bytes:
+        """16 bytes for a comment's own id: some sites spell its author's name in it."""
+        message = _framed(b"comment", platform.encode(), comment_id.encode())
         return hmac.digest(self._key, message, "sha256")[:USER_KEY_BYTES]
 
     def order_key(self, domain: str, name: bytes | str) -> bytes:

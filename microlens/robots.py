@@ -29,20 +29,29 @@ class Robots:
         self._frontier = frontier
         # Groups are chosen by the product token alone (RFC 9309, section 2.2.1): the contact could name another's.
         self._product = user_agent.partition("/")[0]
-        self._rules: dict[str, tuple[float, Protego | None]] = {}
+        self._rules: dict[str, tuple[float, int, Protego]] = {}
 
     def is_allowed(self, url: str) -> bool:
-        """The frontier claims nothing of a host whose robots.txt is not known; a host met on the way is refused."""
+        return self.why_not(url) is None
+
+    def is_known(self, host: str) -> bool:
+        """Whether a host's rules are known; the frontier claims nothing of a host before they are."""
+        return host in self._rules or self._frontier.robots(host) is not None
+
+    def why_not(self, url: str) -> str | None:
+        """None if a URL may be fetched; `robots` where rules forbid it, `robots_unreachable` where there are none."""
         host = host_of(url)
         # Another process may have fetched it anew since: what it got holds for all.
         if host not in self._rules or time.monotonic() - self._rules[host][0] > _REREAD_S:
             known = self._frontier.robots(host)
-            if known is not None:
-                self._rules[host] = time.monotonic(), None if is_no_rule(known[0]) else Protego.parse(known[1])
-            elif host not in self._rules:
-                return False
-        rules = self._rules[host][1]
-        return rules is None or bool(rules.can_fetch(url, self._product))
+            if known is None:
+                self._rules.pop(host, None)
+                return "robots_unreachable"
+            self._rules[host] = time.monotonic(), known[0], Protego.parse(known[1])
+        _, status, rules = self._rules[host]
+        if is_unreachable(status):
+            return "robots_unreachable"
+        return None if is_no_rule(status) or rules.can_fetch(url, self._product) else "robots"
 
     def remember(self, host: str, status: int, body: bytes) -> None:
         """Keep a fetched robots.txt (a status below 500) and obey its crawl delay."""
@@ -56,8 +65,8 @@ class Robots:
     def refuse(self, host: str) -> None:
         """A host that gives no robots.txt may not be asked for anything for a while (RFC 9309, section 2.3.1.4)."""
         self._rules.pop(host, None)
-        body = "User-agent: *\nDisallow: /\n"
-        self._frontier.set_robots(host, status=200, body=body, lifetime_s=_UNREACHABLE_S, delay_s=0.0)
+        status = HTTPStatus.SERVICE_UNAVAILABLE
+        self._frontier.set_robots(host, status=status, body="", lifetime_s=_UNREACHABLE_S, delay_s=0.0)
 
 
 def is_no_rule(status: int) -> bool:

@@ -18,7 +18,7 @@ from __future__ import annotations
 import difflib
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,11 +47,12 @@ class Run:
     ledger: Ledger
     store: Store
     pseudonyms: Pseudonymiser
+    created_at_ms: int
 
     @property
     def shared_name(self) -> str:
-        """Names the run in a Redis that others use as well: two runs may have one name, but not one key."""
-        return f"{self.run_id}-{self.pseudonyms.fingerprint}"
+        """Names the run in a Redis that others use as well, and that may remember an earlier run of the same name."""
+        return f"{self.run_id}-{self.pseudonyms.fingerprint}-{self.created_at_ms}"
 
     @property
     def spool(self) -> Path:
@@ -97,7 +98,7 @@ def open_run(folder: Path, settings: Settings) -> Run:
         )
     pseudonyms = open_key(_key_path(folder), fingerprint=row["key_fingerprint"], given=_given_key(settings))
     recipe = parse_recipe(row["recipe"], source=str(folder / "ledger.sqlite"))
-    return Run(row["run_id"], folder, recipe, ledger, Store(folder / "store"), pseudonyms)
+    return Run(row["run_id"], folder, recipe, ledger, Store(folder / "store"), pseudonyms, row["created_at_ms"])
 
 
 def find_run(name: str | None, settings: Settings) -> Run:
@@ -142,7 +143,7 @@ def _create(folder: Path, recipe: Recipe, settings: Settings) -> Run:
     )
     write_atomically(folder / "recipe.yaml", recipe.to_yaml())
     write_atomically(folder / "run.json", json.dumps({"run_id": recipe.name, "created_at_ms": now_ms()}) + "\n")
-    return Run(recipe.name, folder, recipe, ledger, Store(folder / "store"), pseudonyms)
+    return open_run(folder, settings)
 
 
 def _take_over(run: Run, recipe: Recipe) -> Run:
@@ -156,7 +157,7 @@ def _take_over(run: Run, recipe: Recipe) -> Run:
     if recipe != run.recipe:
         run.ledger.update_recipe(recipe.to_yaml(), recipe.sha256)
         write_atomically(run.folder / "recipe.yaml", recipe.to_yaml())
-    return Run(run.run_id, run.folder, recipe, run.ledger, run.store, run.pseudonyms)
+    return replace(run, recipe=recipe)
 
 
 def _key_path(folder: Path) -> Path:

@@ -44,7 +44,7 @@ class Store:
             temporary.unlink()
             return target
         target.parent.mkdir(parents=True, exist_ok=True)
-        _sync(temporary)
+        sync(temporary)
         # A release's files are second names of these: nobody is to write into them by mistake.
         temporary.chmod(0o444)
         temporary.replace(target)
@@ -87,8 +87,8 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _sync(path: Path) -> None:
-    # Without it a power cut can leave an empty file under a right name.
+def sync(path: Path) -> None:
+    """Have a file, or a folder's entries, on the disk: a power cut could leave an empty file under a right name."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING, cast
+from urllib.parse import urlsplit
 
 from scrapy.exceptions import IgnoreRequest
+
+from crawler.middlewares.network import ForbiddenAddressError
+from crawler.resolver import was_refused
+from microlens.frontier import host_of
 
 if TYPE_CHECKING:
     from scrapy import Request
@@ -20,6 +25,11 @@ ROBOTS_TXT = "microlens_robots_txt"
 class ForbiddenByRobotsError(IgnoreRequest):
     """Never leaves the crawler."""
 
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(f"{url}: {reason}")
+        self.reason = reason
+        """`robots` or `robots_unreachable`."""
+
 
 class RobotsGuard:
     def __init__(self, crawler: Crawler) -> None:
@@ -32,6 +42,13 @@ class RobotsGuard:
     async def process_request(self, request: Request) -> None:
         if request.meta.get(ROBOTS_TXT):
             return
-        robots = cast("VideoSpider", self._crawler.spider).robots
-        if not await asyncio.to_thread(robots.is_allowed, request.url):
-            raise ForbiddenByRobotsError(request.url)
+        spider = cast("VideoSpider", self._crawler.spider)
+        reason = await asyncio.to_thread(spider.robots.why_not, request.url)
+        if reason == "robots_unreachable":
+            # A host that a redirect or a list leads to: the frontier has not had its robots.txt fetched.
+            await spider.learn_robots(host_of(request.url))
+            if was_refused(urlsplit(request.url).hostname or ""):
+                raise ForbiddenAddressError(request.url)
+            reason = await asyncio.to_thread(spider.robots.why_not, request.url)
+        if reason is not None:
+            raise ForbiddenByRobotsError(request.url, reason)

@@ -7,21 +7,22 @@ from typing import TYPE_CHECKING, Any, cast
 
 import structlog
 from scrapy import Request, Spider
-from scrapy.exceptions import IgnoreRequest
 
-from crawler.answers import RefusedAnswerError, check_answer, check_tags, refused_by
+from crawler.answers import STOPPING, RefusedAnswerError, check_answer, check_tags, refused_by
+from crawler.middlewares.network import ForbiddenAddressError
 from crawler.middlewares.robots import ROBOTS_TXT
 from crawler.pump import Pump
-from crawler.visits import home_row, page_row, video_record
+from crawler.visits import fitted, home_row, page_row, video_record
 from microlens.errors import PageChangedError, SiteUnreachableError
-from microlens.frontier import host_of
-from microlens.ledger import PageRow
+from microlens.frontier import RobotsRequest, host_of
+from microlens.ledger import PageRow, now_ms
+from microlens.outcomes import Refusal
 from microlens.platforms.base import Page
 from microlens.records import Failure
 from microlens.robots import RETRY_S, is_unreachable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from scrapy.core.engine import ExecutionEngine
     from scrapy.http import Response
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from crawler.commits import Committer
     from crawler.scheduler import FrontierScheduler
-    from microlens.frontier import Frontier, RobotsRequest
+    from microlens.frontier import Frontier
     from microlens.platforms.base import ParsedVideo, Platform, VideoLink
     from microlens.records import FrontierItem
     from microlens.robots import Robots
@@ -50,6 +51,7 @@ class VideoSpider(Spider):
         robots: Robots,
         committer: Committer,
         limit: int | None = None,
+        on_tick: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__()
         self._run = run
@@ -57,8 +59,12 @@ class VideoSpider(Spider):
         self._frontier = frontier
         self.robots = robots
         self._committer = committer
-        self._pump = Pump(frontier, committer, self, limit=limit)
+        self._pump = Pump(frontier, committer, self, limit=limit, on_tick=on_tick)
         self._resting: set[str] = set()
+        self._asking: dict[str, asyncio.Task[None]] = {}
+        """Fetches of a robots.txt in flight, by host."""
+        self._clock_ms = 0
+        """Redis's clock less ours."""
         self.error: Exception | None = None
         """Why the crawl stopped before its end; the caller raises it."""
 
@@ -93,12 +99,30 @@ class VideoSpider(Spider):
 
     def start_item(self, item: FrontierItem, sent_ms: int) -> None:
         """Hand a leased item to the engine."""
+        self._clock_ms = sent_ms - now_ms()
         told = {"item": item, "sent_ms": sent_ms}
         request = Request(item.url, callback=self.parse, errback=self.failed, cb_kwargs=told, dont_filter=True)
         self._engine.crawl(request)
 
+    async def learn_robots(self, host: str) -> None:
+        """Have a host's robots.txt fetched until it is known or given up (`fetch_robots`)."""
+        while not await asyncio.to_thread(self.robots.is_known, host):
+            await self.fetch_robots(RobotsRequest(host, f"{host}/robots.txt"))
+            if not await asyncio.to_thread(self.robots.is_known, host):
+                await asyncio.sleep(RETRY_S)
+
     async def fetch_robots(self, request: RobotsRequest) -> None:
-        """Fetch a host's robots.txt; after too many failures an instance is unreachable, any other host is given up."""
+        """Fetch a host's robots.txt; after too many failures an instance is unreachable, any other host is given up.
+
+        Whoever comes while it is fetched waits for the same fetch.
+        """
+        if request.host not in self._asking:
+            self._asking[request.host] = asyncio.create_task(self._fetch_robots(request))
+            self._asking[request.host].add_done_callback(lambda _: self._asking.pop(request.host))
+        await self._asking[request.host]
+
+    async def _fetch_robots(self, request: RobotsRequest) -> None:
+        is_instance = request.host in map(host_of, self._run.recipe.instances)
         try:
             response = await self._engine.download_async(
                 Request(request.url, dont_filter=True, meta={ROBOTS_TXT: True})
@@ -107,19 +131,22 @@ class VideoSpider(Spider):
                 await asyncio.to_thread(self.robots.remember, request.host, response.status, response.body)
                 return
             cause = f"it answered {response.status}"
-        except IgnoreRequest as error:
-            if request.host in map(host_of, self._run.recipe.instances):
+        except ForbiddenAddressError as error:
+            if is_instance:
                 raise SiteUnreachableError(
                     f"{request.url} is not fetched: {error}",
                     hint="if the site is your own, name its network under `network.allow` in the recipe",
                 ) from error
-            cause = str(error)
+            await asyncio.to_thread(self.robots.refuse, request.host)
+            return
+        except STOPPING:
+            raise
         except Exception as error:  # noqa: BLE001 - whatever a connection can raise
             cause = str(error) or type(error).__name__
         tries = await asyncio.to_thread(self._frontier.robots_failed, request.host, again_in_s=RETRY_S)
         if tries < self._run.recipe.politeness.max_attempts:
             return
-        if request.host not in map(host_of, self._run.recipe.instances):
+        if not is_instance:
             # A page chose this host: it costs the links to it, not the crawl.
             await asyncio.to_thread(self.robots.refuse, request.host)
         else:
@@ -128,34 +155,53 @@ class VideoSpider(Spider):
                 hint="check the recipe's `instances` and the network, then run the same command: nothing is lost",
             )
 
-    async def _related_links(self, video: ParsedVideo) -> tuple[VideoLink, ...]:
-        """The page's own related links, or those of the list that it has elsewhere."""
+    async def _related_links(self, item: FrontierItem, video: ParsedVideo) -> tuple[VideoLink, ...]:
+        """The page's own related links, or those of the list that it has elsewhere; none if that is refused for good.
+
+        A refusal that may pass is raised, so that the page is tried again, as long as it has tries left.
+        """
         if not self._committer.plan.needs_related(video.like_count) or video.related_url is None:
             return video.related
-        while (wait_s := await asyncio.to_thread(self._frontier.take, host_of(video.related_url))) > 0:  # noqa: ASYNC110 - a clock in Redis
-            await asyncio.sleep(wait_s)
         try:
-            response = await self._engine.download_async(Request(video.related_url, dont_filter=True))
-        except Exception as error:
-            raise refused_by(error) from error
-        check_answer(response)
-        return self._platform.parse_related(Page(video.related_url, response.body))
+            return await self._fetch_list(video.related_url)
+        except RefusedAnswerError as refused:
+            if not self._is_last(item, refused):
+                raise
+            await self._rest(item, refused, 0)
+            failure = self._failure(item, refused, is_final=True)
+        except PageChangedError as error:
+            log.warning("page_changed", url=video.related_url, error=error.message)
+            self._committer.count_changed(error)
+            changed = RefusedAnswerError(Refusal("page_changed", is_final=True), status=None)
+            changed.url = video.related_url
+            failure = self._failure(item, changed, is_final=True)
+        await asyncio.to_thread(self._run.ledger.record_failure, failure)
+        return ()
+
+    async def _fetch_list(self, url: str) -> tuple[VideoLink, ...]:
+        while (wait_s := await asyncio.to_thread(self._frontier.take, host_of(url))) > 0:  # noqa: ASYNC110 - a clock in Redis
+            await asyncio.sleep(wait_s)
+        sent_ms = now_ms() + self._clock_ms
+        try:
+            try:
+                response = await self._engine.download_async(Request(url, dont_filter=True))
+            except Exception as error:
+                raise refused_by(error) from error
+            check_answer(response)
+        except RefusedAnswerError as refused:
+            refused.url, refused.sent_ms = url, sent_ms
+            raise
+        links = self._platform.parse_related(Page(url, response.body))
+        await self._calm(url)
+        return links
 
     # --- answers ---
 
     async def parse(self, response: Response, item: FrontierItem, sent_ms: int) -> None:
         """Read one answer; whatever happens, the pump learns that the item is off the network."""
         try:
-            check_answer(response)
-            if item.payload["page"] == "video":
-                check_tags(response)
-            await self._read(item, Page(item.url, response.body))
-            await self._calm(item)
-        except RefusedAnswerError as refused:
-            await self._refused(item, refused, sent_ms)
-        except PageChangedError as error:
-            self._page_changed(item, error)
-        except Exception as error:  # noqa: BLE001 - unread, the item would come back for ever
+            await self._take_in(response, item, sent_ms)
+        except Exception as error:  # noqa: BLE001 - handed to the pump, which raises it
             self._pump.stop(error)
         finally:
             self._pump.finished(item.name)
@@ -165,15 +211,38 @@ class VideoSpider(Spider):
         told = failure.request.cb_kwargs  # type: ignore[attr-defined] # Scrapy puts it there
         try:
             await self._refused(told["item"], refused_by(failure.value or RuntimeError()), told["sent_ms"])
+        except Exception as error:  # noqa: BLE001 - handed to the pump, which raises it
+            self._pump.stop(error)
         finally:
             self._pump.finished(told["item"].name)
+
+    async def _take_in(self, response: Response, item: FrontierItem, sent_ms: int) -> None:
+        try:
+            check_answer(response)
+            if item.payload["page"] == "video":
+                check_tags(response)
+            await self._read(item, Page(item.url, response.body))
+            await self._calm(item.url)
+        except RefusedAnswerError as refused:
+            await self._refused(item, refused, sent_ms)
+        except PageChangedError as error:
+            self._page_changed(item, error)
+        except STOPPING:
+            raise
+        except Exception:
+            if item.payload["page"] == "home":
+                raise
+            # A bug of ours or of an adapter that this page brings out: it must not end every crawl that meets it.
+            log.exception("crawler_error", url=item.url)
+            bug = RefusedAnswerError(Refusal("crawler_error", is_final=False), status=response.status)
+            await self._refused(item, bug, sent_ms)
 
     async def _read(self, item: FrontierItem, page: Page) -> None:
         if item.payload["page"] == "home":
             self._committer.add_home(item.name, home_row(item, self._platform.parse_home(page)))
             return
-        video = self._platform.parse_video(page)
-        row = page_row(item, video, await self._related_links(video), self._run.recipe)
+        video = fitted(self._platform.parse_video(page))
+        row = page_row(item, video, await self._related_links(item, video), self._run.recipe)
         record = video_record(self._platform.name, video, self._run.pseudonyms)
         self._committer.add_page(item.name, row, record)
 
@@ -188,14 +257,8 @@ class VideoSpider(Spider):
             self._pump.stop(too_many)
 
     async def _refused(self, item: FrontierItem, refused: RefusedAnswerError, sent_ms: int) -> None:
-        refusal = refused.refusal
-        if refusal.is_backoff:
-            host = host_of(item.url)
-            self._resting.add(host)
-            wait = refused.retry_after_s
-            rest_s = await asyncio.to_thread(self._frontier.backoff, host, sent_ms=sent_ms, retry_after_s=wait)
-            log.warning("host_rests", host=host, seconds=round(rest_s, 1), reason=refusal.reason)
-        is_last = refusal.is_final or item.attempt + 1 >= self._run.recipe.politeness.max_attempts
+        await self._rest(item, refused, sent_ms)
+        is_last = self._is_last(item, refused)
         await asyncio.to_thread(self._run.ledger.record_failure, self._failure(item, refused, is_final=is_last))
         if not is_last:
             await asyncio.to_thread(self._frontier.retry, item)
@@ -207,10 +270,23 @@ class VideoSpider(Spider):
                 )
             )
         else:
-            self._committer.add_page(item.name, PageRow(item.name, item.url, failure=refusal.reason))
+            self._committer.add_page(item.name, PageRow(item.name, item.url, failure=refused.refusal.reason))
 
-    async def _calm(self, item: FrontierItem) -> None:
-        host = host_of(item.url)
+    def _is_last(self, item: FrontierItem, refused: RefusedAnswerError) -> bool:
+        return refused.refusal.is_final or item.attempt + 1 >= self._run.recipe.politeness.max_attempts
+
+    async def _rest(self, item: FrontierItem, refused: RefusedAnswerError, sent_ms: int) -> None:
+        """Let the host that asked for it rest."""
+        if not refused.refusal.is_backoff:
+            return
+        host, wait = host_of(refused.url or item.url), refused.retry_after_s
+        sent_ms = refused.sent_ms or sent_ms
+        self._resting.add(host)
+        rest_s = await asyncio.to_thread(self._frontier.backoff, host, sent_ms=sent_ms, retry_after_s=wait)
+        log.warning("host_rests", host=host, seconds=round(rest_s, 1), reason=refused.refusal.reason)
+
+    async def _calm(self, url: str) -> None:
+        host = host_of(url)
         if host in self._resting:
             self._resting.discard(host)
             await asyncio.to_thread(self._frontier.calm, host)
@@ -221,7 +297,7 @@ class VideoSpider(Spider):
             name=item.name,
             platform=self._platform.name,
             video_id=item.payload.get("video_id", ""),
-            url=item.url,
+            url=refused.url or item.url,
             reason=refused.refusal.reason,
             http_status=refused.status,
             attempt=item.attempt + 1,

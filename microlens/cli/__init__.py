@@ -7,7 +7,21 @@ from typing import NoReturn
 
 import typer
 
-from microlens.cli import benchmark, crawl, demo, doctor, integrate, plan, platform, recover, run, status, subset, work
+from microlens.cli import (
+    benchmark,
+    crawl,
+    demo,
+    doctor,
+    integrate,
+    plan,
+    platform,
+    recover,
+    retry,
+    run,
+    status,
+    subset,
+    work,
+)
 from microlens.errors import MicrolensError
 
 BUG_EXIT_CODE = 70
@@ -22,7 +36,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (demo, run, plan, crawl, work, integrate, subset, benchmark, status, recover, doctor):
+for command in (demo, run, plan, crawl, work, integrate, subset, benchmark, status, retry, recover, doctor):
     app.command(command.NAME)(command.command)
 app.add_typer(platform.app, name=platform.NAME)
 

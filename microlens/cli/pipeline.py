@@ -14,18 +14,22 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from microlens import __version__
 from microlens.children import start_child, stop_child
 from microlens.cli.output import crawl_facts, work_facts
 from microlens.embedded import redis_server
-from microlens.errors import MicrolensError, NotReadyError, SiteUnreachableError
+from microlens.errors import MicrolensError, NotReadyError, RecipeError, SiteUnreachableError
+from microlens.frontier import Frontier
 from microlens.logs import configure_logs
 from microlens.manifest import MANIFEST_NAME, read_manifest
+from microlens.outcomes import PASSING
 from microlens.recipe import Recipe
+from microlens.retries import reopen
 from microlens.runs import find_run, mark_used, open_or_create
 from microlens.store import sha256_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from microlens.cli.output import Reporter
     from microlens.ledger import PageRow
@@ -93,6 +97,9 @@ def _collect(run: Run, settings: Settings, *, processes: int, reporter: Reporter
     if is_crawled and next(iter(outstanding(run, platform)), None) is None:
         return False
     with redis_server(settings.redis_url, lock=run.folder / "redis.lock") as redis_url:
+        # The run goes on where it stopped, perhaps for a cause that has passed.
+        reopen(run, Frontier.connect(redis_url, run.shared_name, run.recipe.politeness))
+        is_crawled = run.ledger.is_stage_finished("crawl")
         crawl = None if is_crawled else _start_crawl(run, redis_url)
         try:
             work(
@@ -144,6 +151,7 @@ def _rank(run: Run, name: str, release: Path, reporter: Reporter) -> tuple[list[
         "preset": plan.preset,
         "seed": plan.seed,
         "manifest": sha256_of(release / MANIFEST_NAME),
+        "code": __version__,
     }
     if known is not None and same == known[0]:
         return known[1], False
@@ -160,6 +168,7 @@ def _known_board(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]] | No
     board = json.loads(path.read_text(encoding="utf-8"))
     asked = {name: board["settings"][name] for name in ("preset", "seed")}
     models = sorted(row["model"] for row in board["rows"])
+    asked["code"] = board["code_version"]
     return {"models": models, "manifest": board["manifest_sha256"], **asked}, board["rows"]
 
 
@@ -177,18 +186,29 @@ def crawl_alone(
         run, _ = open_or_create(recipe, settings)
         mark_used(run)
         redis_url = stack.enter_context(redis_server(settings.redis_url, lock=run.folder / "redis.lock"))
-        crawl(run, redis_url, limit=limit)
+        crawl(run, redis_url, limit=limit, on_tick=lambda: reporter.tick("crawl", lambda: crawl_facts(run)))
         reporter.done("crawl", crawl_facts(run))
         if not run.ledger.is_stage_finished("crawl"):
             reporter.note("the crawl is not finished: run the same command again to go on")
         return run.ledger.pages() if is_dry_run else []
 
 
+def retry(run: Run, settings: Settings, reasons: Collection[str]) -> int:
+    """Open final failures again; gives how many. They are tried when the run goes on."""
+    unknown = sorted(set(reasons) - PASSING)
+    if unknown:
+        raise RecipeError(
+            f"failures of {', '.join(unknown)} cannot be tried again", hint=f"choose of {', '.join(sorted(PASSING))}"
+        )
+    with redis_server(settings.redis_url) as redis_url:
+        frontier = Frontier.connect(redis_url, run.shared_name, run.recipe.politeness)
+        return reopen(run, frontier, reasons or PASSING)
+
+
 def recover(run: Run, settings: Settings) -> dict[str, int]:
     """Forget the run's frontier and push whatever the ledger still wants; gives how much that is."""
     from crawler.run import restore_frontier
     from download_nodes.backlog import outstanding
-    from microlens.frontier import Frontier
     from microlens.platforms import load_platform
 
     if settings.redis_url is None:

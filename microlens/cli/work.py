@@ -26,7 +26,9 @@ def command(
     from download_nodes.supervise import work
     from microlens.cli.output import Reporter, work_facts
     from microlens.embedded import redis_server
+    from microlens.frontier import Frontier
     from microlens.logs import configure_logs
+    from microlens.retries import reopen
     from microlens.runs import find_run, mark_used
     from microlens.settings import Settings
 
@@ -35,6 +37,7 @@ def command(
     run = find_run(run_name, settings)
     mark_used(run)
     with redis_server(settings.redis_url, lock=run.folder / "redis.lock") as redis_url:
+        reopen(run, Frontier.connect(redis_url, run.shared_name, run.recipe.politeness))
         work(
             run,
             redis_url,

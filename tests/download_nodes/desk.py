@@ -102,9 +102,12 @@ class Desk:
         return asyncio.run(work())
 
     def comments(self):
-        """All committed comments, from the parts that the ledger lists."""
+        """All committed comments, from the parts that the ledger lists, by the site's own ids where it knows them."""
         parts = self.run.ledger.parts("comments")
-        return [row for part in parts for row in pq.read_table(self.run.folder / part.path).to_pylist()]
+        rows = [row for part in parts for row in pq.read_table(self.run.folder / part.path).to_pylist()]
+        raw_ids = (comment["id"] for comments in self.site.comments.values() for comment in comments)
+        raw_of = {self.run.pseudonyms.comment_key("sandbox", raw).hex(): raw for raw in raw_ids}
+        return [{**row, "comment_id": raw_of.get(row["comment_id"], row["comment_id"])} for row in rows]
 
     def reasons(self, work="media"):
         return {row["name"]: row["reason"] for row in self.run.ledger.final_failures(work)}

@@ -237,3 +237,24 @@ def test_a_time_beyond_all_bounds_costs_its_video_alone(desk, at_ms):
 
 def _row(comment_id):
     return (comment_id, "00" * 16, None, None, 1)
+
+
+def test_a_comments_own_id_does_not_reach_the_disk(video):
+    """Some sites spell the author's name in a comment's address: a key takes its place."""
+    desk = video()
+    desk.site.comments["v"] = [{**comment(1, "u"), "id": "https://social.example/users/alice/statuses/1"}]
+    desk.drain()
+
+    assert {"v": 1} == desk.run.ledger.collected()
+    assert [] == desk.files_that_hold("users/alice")
+
+
+def test_a_cursor_that_goes_round_ends(video):
+    """Pages that lead to one another for ever are asked for once each."""
+    desk = video()
+    back = json.dumps({"comments": [], "next": "2"}).encode()
+    desk.site.script(page(2), *[Reply(body=back)] * 9)
+    desk.drain()
+
+    assert 1 == desk.site.count()[page(2)]
+    assert {"v": 2} == desk.run.ledger.collected()

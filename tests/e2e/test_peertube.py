@@ -15,7 +15,7 @@ import yaml
 from aiohttp import web
 
 from tests.e2e.harness import read_back
-from tests.peertube_expected import expected
+from tests.peertube_expected import expected, replayed
 
 ROOT = Path(__file__).parents[2]
 RECORDING = ROOT.parent / "shared" / "real-platform" / "peertube"
@@ -107,12 +107,14 @@ def test_the_recording_goes_through_the_shipped_recipe(crawled, truth):
 
 def check_comments(run, truth, kept):
     """The collected comments of kept videos are the recording's live ones, each once; tombstones are none of them."""
+    port = urlsplit(run.recipe.instances[0]).port
     found = {}
     for part in run.ledger.parts("comments"):
         for row in pq.read_table(run.folder / part.path).to_pylist():
-            found.setdefault(row["video_id"], []).append(urlsplit(row["comment_id"]).path)
+            found.setdefault(row["video_id"], []).append(row["comment_id"])
     for uuid in kept:
-        live = sorted(urlsplit(comment.url).path for comment in truth.videos[uuid].comments)
+        urls = [replayed(comment.url, port) for comment in truth.videos[uuid].comments]
+        live = sorted(run.pseudonyms.comment_key("peertube", url).hex() for url in urls)
         assert live == sorted(found.get(uuid, [])), uuid
         assert len(live) == truth.videos[uuid].announced_comments
 
