@@ -58,7 +58,7 @@ def host_of(url: str) -> str:
 
 
 class Frontier:
-    """One run's frontier. Every method is one round trip and atomic."""
+    """One run's frontier. Every method but `push` (of many items) and `clear` is one round trip, and atomic."""
 
     def __init__(self, client: redis.Redis, run_id: str, politeness: Politeness) -> None:
         self._redis = client

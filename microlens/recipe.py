@@ -46,6 +46,8 @@ class Expansion(_Section):
 
 
 class Comments(_Section):
+    """Which comments are collected, and what is kept of them."""
+
     when: Literal["after_checks", "always"] = Field(
         default="after_checks",
         description="after_checks: only once a video's title, cover and size pass, as the paper filters first.",
@@ -58,6 +60,8 @@ class Comments(_Section):
 
 
 class Media(_Section):
+    """Which files are fetched."""
+
     max_height: int = Field(default=480, ge=1, description="Tallest video rendition fetched, pixels.")
     max_bytes: int = Field(default=500_000_000, ge=1, description="A longer file is given up.")
     audio: bool = Field(default=True, description="Fetch the separate audio track where the site has one.")
@@ -72,6 +76,8 @@ class Filters(_Section):
 
 
 class Release(_Section):
+    """What is published; a list, each with a name of its own."""
+
     name: str = Field(default="dataset", pattern=NAME_PATTERN)
     users: int | None = Field(default=None, ge=1, description="Users drawn; all eligible ones if absent.")
     min_user: int = Field(default=5, ge=1, description="Fewest interactions of an eligible user.")
@@ -88,22 +94,26 @@ class Politeness(_Section):
 
 
 class Network(_Section):
+    """Addresses beyond the public ones."""
+
     allow: tuple[str, ...] = Field(
         default=(), description="Networks in CIDR form that may be reached although they are not public."
     )
 
 
 class BenchmarkPlan(_Section):
-    models: tuple[str, ...] = ("popularity", "sasrec")
-    preset: str = "default"
-    seed: int = 0
+    """What `run` ranks on every release."""
+
+    models: tuple[str, ...] = Field(default=("popularity", "sasrec"), description="Names; none ranks nothing.")
+    preset: str = Field(default="default", description="Settings: default or paper.")
+    seed: int = Field(default=0, description="Draws the models' first weights and the batches.")
 
 
 class Recipe(_Section):
     """The whole recipe; every key has a default but the first four."""
 
     name: str = Field(pattern=NAME_PATTERN, description="Names the run.")
-    platform: str
+    platform: str = Field(description="Name of the adapter: sandbox, peertube, selectors, or one of your own.")
     platform_file: str | None = Field(
         default=None, description="Describes the site to the platform `selectors`; beside the recipe, or absolute."
     )

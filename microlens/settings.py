@@ -22,7 +22,7 @@ class Settings(BaseSettings):
     )
     node_id: str = Field(default_factory=socket.gethostname, description="Name of this machine in the ledger.")
     memory_limit: str = Field(default="2GB", pattern=r"^\d+(\.\d+)?\s*[KMGT]i?B$", description="What DuckDB may take.")
-    threads: int = Field(default=2, ge=1, description="Threads of DuckDB and torch.")
+    threads: int = Field(default=2, ge=1, description="Threads of DuckDB.")
 
     def __init__(self, **given: Any) -> None:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any, cast
 
 import structlog
@@ -61,8 +62,8 @@ class VideoSpider(Spider):
         self._committer = committer
         self._pump = Pump(frontier, committer, self, limit=limit, on_tick=on_tick)
         self._resting: set[str] = set()
-        self._asking: dict[str, asyncio.Task[None]] = {}
-        """Fetches of a robots.txt in flight, by host."""
+        self._asking: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        """By host: held while its robots.txt is fetched."""
         self._clock_ms = 0
         """Redis's clock less ours."""
         self.error: Exception | None = None
@@ -105,21 +106,19 @@ class VideoSpider(Spider):
         self._engine.crawl(request)
 
     async def learn_robots(self, host: str) -> None:
-        """Have a host's robots.txt fetched until it is known or given up (`fetch_robots`)."""
-        while not await asyncio.to_thread(self.robots.is_known, host):
-            await self.fetch_robots(RobotsRequest(host, f"{host}/robots.txt"))
-            if not await asyncio.to_thread(self.robots.is_known, host):
-                await asyncio.sleep(RETRY_S)
+        """Have a host's robots.txt fetched until it is known or given up; one fetch serves all who wait for it."""
+        async with self._asking[host]:
+            while not await asyncio.to_thread(self.robots.is_known, host):
+                await self._fetch_robots(RobotsRequest(host, f"{host}/robots.txt"))
+                if not await asyncio.to_thread(self.robots.is_known, host):
+                    await asyncio.sleep(RETRY_S)
 
     async def fetch_robots(self, request: RobotsRequest) -> None:
-        """Fetch a host's robots.txt; after too many failures an instance is unreachable, any other host is given up.
-
-        Whoever comes while it is fetched waits for the same fetch.
-        """
-        if request.host not in self._asking:
-            self._asking[request.host] = asyncio.create_task(self._fetch_robots(request))
-            self._asking[request.host].add_done_callback(lambda _: self._asking.pop(request.host))
-        await self._asking[request.host]
+        """Fetch a host's robots.txt; after too many failures an instance is unreachable, any other host is given up."""
+        is_asked_for = self._asking[request.host].locked()
+        async with self._asking[request.host]:
+            if not is_asked_for:
+                await self._fetch_robots(request)
 
     async def _fetch_robots(self, request: RobotsRequest) -> None:
         is_instance = request.host in map(host_of, self._run.recipe.instances)

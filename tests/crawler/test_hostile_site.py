@@ -133,7 +133,7 @@ def test_a_dead_host_costs_its_own_page_alone(crawled):
     """A link to a host that does not answer is given up; the crawl of the instances goes on."""
     _, _, found = crawled
 
-    assert "robots" == found.pages["dead"]
+    assert "robots_unreachable" == found.pages["dead"]
     assert found.is_finished
 
 

@@ -3,13 +3,16 @@
 import hashlib
 import random
 import signal
+import socket
 import subprocess
 import time
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.harness import Cli
+from sandbox.process import SandboxSite
+from sandbox.truth import collect_frozen, expected_release
+from tests.e2e.harness import Cli, read_back
 
 KILLS = 10
 
@@ -118,3 +121,29 @@ def test_the_same_recipe_again_does_nothing(cli, frozen_site):
     assert {k: v for k, v in seen.items() if k != "/admin/log"} == {
         k: v for k, v in frozen_site.log().items() if k != "/admin/log"
     }
+
+
+def test_an_outage_of_the_site_costs_nothing(tmp_path, media_dir):
+    """A site that goes away in the midst of a run, for longer than all tries, is missed no more once it is back."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    cli = Cli(tmp_path)
+    site = SandboxSite(videos=100, users=300, seed=5, frozen=True, media_dir=media_dir, port=port)
+    with site:
+        politeness = {"requests_per_second": 100, "concurrency": 16, "max_attempts": 2}
+        path = cli.recipe(site.url, politeness=politeness)
+        process = cli.start("run", path, stderr=subprocess.PIPE, text=True)
+        while not [key for key in site.log() if key.startswith("/media/")]:
+            time.sleep(0.05)
+    _, told = process.communicate(timeout=120)
+    with site:
+        cli("run", path)
+
+    truth = collect_frozen(site.world, run_seed=11, target=40, stale_refreshes=4)
+    expected = expected_release(site.world, truth.ids)
+    published = read_back(cli.open(), "all", site.world.user_ids)
+    assert process.returncode != 0, told
+    assert "nothing is lost" in told
+    assert expected.interactions == published.interactions
+    assert expected.observed == published.kept

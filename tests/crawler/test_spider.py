@@ -1,0 +1,236 @@
+"""What the spider makes of single answers: errors of our own, and the lists of related videos."""
+
+import asyncio
+import time
+from types import SimpleNamespace
+
+import pyarrow as pa
+import pytest
+from scrapy.exceptions import DownloadCancelledError, DownloadTimeoutError
+from scrapy.http import Response
+
+from crawler.answers import refused_by
+from crawler.middlewares.robots import ForbiddenByRobotsError
+from crawler.pump import Pump
+from crawler.spiders.videos import VideoSpider
+from crawler.visits import fitted, video_record
+from microlens.errors import PageChangedError, RedisUnreachableError
+from microlens.platforms.base import ParsedVideo, VideoLink
+from microlens.privacy import Pseudonymiser
+from microlens.recipe import Recipe
+from microlens.records import FrontierItem, MediaLink
+from microlens.tables import CRAWLED_VIDEOS
+
+SITE, LIST = "http://one.test", "http://lists.test/of/v"
+RECIPE = Recipe.model_validate(
+    {
+        "name": "r",
+        "platform": "sandbox",
+        "instances": [SITE],
+        "contact": "owner@example.org",
+        "politeness": {"max_attempts": 2},
+    }
+)
+VIDEO = ParsedVideo("v", f"{SITE}/v", "t", related_url=LIST)
+LINK = VideoLink("w", f"{SITE}/w")
+REDIS_AHEAD_MS = 3_600_000
+
+
+class Desk:
+    """A spider among stand-ins that note what it asks of them; `answer` is the list's."""
+
+    def __init__(self, *, answer=None, parse_video=lambda _: VIDEO, parse_related=lambda _: (LINK,)):
+        self.pages, self.failures, self.retried, self.rested, self.asked = [], [], [], [], []
+        self.answer = answer
+        self.changed = []
+        run = SimpleNamespace(
+            recipe=RECIPE,
+            pseudonyms=Pseudonymiser(b"k" * 32),
+            ledger=SimpleNamespace(record_failure=self.failures.append),
+        )
+        frontier = SimpleNamespace(
+            retry=self.retried.append,
+            take=lambda _: 0.0,
+            calm=lambda _: None,
+            backoff=lambda host, *, sent_ms, retry_after_s: self.rested.append((host, sent_ms, retry_after_s)) or 1.0,
+        )
+        committer = SimpleNamespace(
+            plan=SimpleNamespace(needs_related=lambda _: True),
+            add_page=lambda _, row, record=None: self.pages.append((row, record)),
+            count_changed=self.changed.append,
+        )
+        platform = SimpleNamespace(name="sandbox", parse_video=parse_video, parse_related=parse_related)
+        self.spider = VideoSpider(run=run, platform=platform, frontier=frontier, robots=None, committer=committer)
+        engine = SimpleNamespace(download_async=self._download, crawl=lambda _: None)
+        self.spider.crawler = SimpleNamespace(engine=engine)
+
+    async def _download(self, request):
+        self.asked.append(request.url)
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+    @property
+    def error(self):
+        return self.spider._pump._error
+
+    def parse(self, attempt=0):
+        """Have a video's page read that answers with 200."""
+        item = FrontierItem("page", "v", f"{SITE}/v", {"page": "video", "video_id": "v"}, attempt=attempt)
+        sent_ms = time.time_ns() // 1_000_000 + REDIS_AHEAD_MS
+        self.spider.start_item(item, sent_ms)
+        asyncio.run(self.spider.parse(Response(item.url, body=b"x"), item, sent_ms))
+        return self
+
+    @property
+    def reasons(self):
+        return [(failure.url, failure.reason, failure.is_final) for failure in self.failures]
+
+
+def answer(status, **headers):
+    return Response(LIST, status=status, body=b"x", headers=headers)
+
+
+def raising(error):
+    def parse(_):
+        raise error
+
+    return parse
+
+
+# --- lists of related videos ---
+
+
+def test_a_list_that_answers_gives_the_links():
+    """The row holds what the list shows."""
+    desk = Desk(answer=answer(200)).parse()
+
+    assert (LINK,) == desk.pages[0][0].related
+    assert [] == desk.failures
+
+
+@pytest.mark.parametrize(
+    ("told", "reason"),
+    [
+        (answer(401), "private"),
+        (answer(403), "private"),
+        (answer(404), "gone"),
+        (ForbiddenByRobotsError(LIST, "robots"), "robots"),
+        (ForbiddenByRobotsError(LIST, "robots_unreachable"), "robots_unreachable"),
+    ],
+)
+def test_a_list_that_is_refused_for_good_costs_its_links_alone(told, reason):
+    """The video is committed without links, and the list's URL is in the ledger with its reason."""
+    desk = Desk(answer=told).parse()
+    [(row, record)] = desk.pages
+
+    assert ((), None, "v") == (row.related, row.failure, record.video_id)
+    assert [(LIST, reason, True)] == desk.reasons
+    assert [] == desk.retried
+
+
+def test_a_list_whose_shape_changed_costs_its_links_alone():
+    """It is counted among the changed pages, and its video is kept."""
+    error = PageChangedError("no links", hint="mend it")
+    desk = Desk(answer=answer(200), parse_related=raising(error)).parse()
+
+    assert "v" == desk.pages[0][1].video_id
+    assert [(LIST, "page_changed", True)] == desk.reasons
+    assert [error] == desk.changed
+
+
+def test_a_list_that_is_busy_rests_its_own_host_and_the_page_comes_again():
+    """The rest counts from the time when the list was asked for, on Redis's clock."""
+    before_ms = time.time_ns() // 1_000_000 + REDIS_AHEAD_MS
+    desk = Desk(answer=answer(429, **{"Retry-After": "7"})).parse()
+    [(host, sent_ms, wait_s)] = desk.rested
+
+    assert ("http://lists.test", 7.0) == (host, wait_s)
+    assert before_ms - 1 <= sent_ms <= before_ms + 5_000
+    assert [(LIST, "rate_limited", False)] == desk.reasons
+    assert (1, []) == (len(desk.retried), desk.pages)
+
+
+def test_a_list_that_stays_busy_costs_its_links_alone():
+    """With the page's last try its video is committed all the same."""
+    desk = Desk(answer=DownloadTimeoutError()).parse(attempt=1)
+
+    assert "v" == desk.pages[0][1].video_id
+    assert [(LIST, "timeout", True)] == desk.reasons
+
+
+# --- errors ---
+
+
+def test_a_bug_costs_the_page_that_brings_it_out():
+    """It is tried again, then given up with a reason; the crawl goes on."""
+    first = Desk(parse_video=raising(ZeroDivisionError())).parse()
+    last = Desk(parse_video=raising(ZeroDivisionError())).parse(attempt=1)
+
+    assert ([(f"{SITE}/v", "crawler_error", False)], 1, []) == (first.reasons, len(first.retried), first.pages)
+    assert ([(f"{SITE}/v", "crawler_error", True)], []) == (last.reasons, last.retried)
+    assert "crawler_error" == last.pages[0][0].failure
+    assert (None, None) == (first.error, last.error)
+
+
+def test_a_lost_redis_stops_the_crawl():
+    """It is no page's fault, wherever it shows."""
+    error = RedisUnreachableError("gone", hint="start it")
+
+    assert error is Desk(parse_video=raising(error)).parse().error
+    assert error is Desk(answer=error).parse().error
+
+
+def test_an_answer_that_is_too_large_is_not_asked_for_again():
+    """It would be as large the next time."""
+    refusal = refused_by(DownloadCancelledError()).refusal
+
+    assert ("too_large", True) == (refusal.reason, refusal.is_final)
+
+
+# --- numbers ---
+
+
+def test_numbers_that_no_column_holds_are_left_out():
+    """The record can be written; what fits stays."""
+    media = (MediaLink("video", "u", 1 << 31, 1 << 63), MediaLink("video", "u", 720, 5))
+    video = ParsedVideo("v", "u", "t", like_count=10**30, view_count=7, comment_count=-(10**30), media=media)
+    record = video_record("sandbox", fitted(video), Pseudonymiser(b"k" * 32))
+    [row] = pa.Table.from_pylist([record.to_row()], schema=CRAWLED_VIDEOS).to_pylist()
+
+    assert (None, 7, None) == (row["like_count"], row["view_count"], row["comment_count"])
+    assert [(None, None), (720, 5)] == [(link["height"], link["size_bytes"]) for link in row["media"]]
+
+
+# --- the pump ---
+
+
+def test_leases_are_renewed_and_progress_shown_while_a_commit_lasts(monkeypatch):
+    """A slow disk loses no lease of the batch being committed, and the display does not stand still."""
+    monkeypatch.setattr("crawler.pump._RENEW_S", 0.05)
+    monkeypatch.setattr("crawler.pump._TICK_S", 0.05)
+    renewed, ticks, during = [], [], []
+
+    def commit(_):
+        time.sleep(0.5)
+        during.append((len(renewed), len(ticks)))
+
+    committer = SimpleNamespace(
+        restore=lambda: None,
+        follow=lambda: None,
+        is_due=lambda: True,
+        take=lambda: None,
+        commit=commit,
+        pending=0,
+        held=["read"],
+        plan=SimpleNamespace(is_finished=True),
+    )
+    frontier = SimpleNamespace(
+        claim=lambda *_: SimpleNamespace(robots=(), items=(), wait_s=0.0, at_ms=0),
+        fetched=lambda *_: None,
+        renew=lambda _, names: renewed.append(names),
+    )
+    asyncio.run(Pump(frontier, committer, None, on_tick=lambda: ticks.append(1)).run())
+
+    assert min(during[0]) >= 3
+    assert ["read"] == renewed[-1]
