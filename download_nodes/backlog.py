@@ -13,16 +13,7 @@ if TYPE_CHECKING:
 
     from microlens.ledger import PageRow
     from microlens.platforms.base import Platform
-    from microlens.recipe import Filters
     from microlens.runs import Run
-
-
-def thresholds_of(filters: Filters) -> Thresholds:
-    return Thresholds(
-        min_title_characters=filters.min_title_characters,
-        max_cover_share=filters.max_cover_share,
-        min_video_bytes=filters.min_video_bytes,
-    )
 
 
 def is_worth_comments(run: Run, page: PageRow, assets: Iterable[dict[str, Any]]) -> bool:
@@ -38,7 +29,7 @@ def is_worth_comments(run: Run, page: PageRow, assets: Iterable[dict[str, Any]])
         cover.get("dominant_share"),
         cover.get("is_decodable"),
         video.get("size_bytes"),
-        thresholds_of(run.recipe.filters),
+        Thresholds.of(run.recipe.filters),
     )
 
 

@@ -15,6 +15,8 @@ from microlens.records import Verdict
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from microlens.recipe import Filters
+
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
@@ -25,6 +27,11 @@ class Thresholds:
     max_cover_share: float = 0.75
     """Share of the cover that has its commonest colour, 0 to 1."""
     min_video_bytes: int = 100_000
+
+    @classmethod
+    def of(cls, filters: Filters) -> Thresholds:
+        """Those of a recipe: for the node's early check and for the verdict alike."""
+        return cls(filters.min_title_characters, filters.max_cover_share, filters.min_video_bytes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -242,14 +242,8 @@ def _add_inputs(engine: DuckEngine, inputs: Inputs) -> None:
 
 
 def _decide(measured: pa.Table, recipe: Recipe) -> pa.Table:
-    filters = recipe.filters
-    thresholds = Thresholds(
-        min_title_characters=filters.min_title_characters,
-        max_cover_share=filters.max_cover_share,
-        min_video_bytes=filters.min_video_bytes,
-    )
     rows = (Measured(**row) for row in measured.to_pylist())
-    verdicts = decide(rows, thresholds, min_likes=recipe.seeds.min_likes)
+    verdicts = decide(rows, Thresholds.of(recipe.filters), min_likes=recipe.seeds.min_likes)
     return pa.Table.from_pylist([asdict(verdict) for verdict in verdicts], schema=VERDICTS)
 
 

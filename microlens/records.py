@@ -56,21 +56,6 @@ class VideoRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class CommentRecord:
-    """One public comment, its author a keyed pseudonym."""
-
-    platform: str
-    video_id: str
-    comment_id: str
-    user_key: bytes
-    """16 bytes: HMAC-SHA256 truncated to 128 bits."""
-    text: str | None
-    """Scrubbed, raw or absent, as the recipe says."""
-    gender: str | None
-    commented_at_ms: int
-
-
-@dataclass(frozen=True, slots=True)
 class FrontierItem:
     """One piece of work: a page to crawl, an asset to fetch, a video's comments to collect."""
 

@@ -186,6 +186,8 @@ def crawl_alone(
         run, _ = open_or_create(recipe, settings)
         mark_used(run)
         redis_url = stack.enter_context(redis_server(settings.redis_url, lock=run.folder / "redis.lock"))
+        if not run.ledger.is_stage_finished("crawl"):
+            reopen(run, Frontier.connect(redis_url, run.shared_name, run.recipe.politeness))
         crawl(run, redis_url, limit=limit, on_tick=lambda: reporter.tick("crawl", lambda: crawl_facts(run)))
         reporter.done("crawl", crawl_facts(run))
         if not run.ledger.is_stage_finished("crawl"):
