@@ -70,13 +70,6 @@ class CrawlPlan:
     def is_finished(self) -> bool:
         return self._seeds_done and not self._wanted
 
-    @property
-    def seed_count(self) -> int:
-        return self._seed_count
-
-    def is_home_done(self) -> bool:
-        return self._seeds_done
-
     def add_home(self, home: Home) -> None:
         self._homes[home.refresh, home.instance] = home
 

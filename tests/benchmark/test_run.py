@@ -152,5 +152,5 @@ def test_an_unusable_device_is_named_with_a_way_out(small_release, device):
 
 def test_a_folder_that_is_no_release_is_not_ready(tmp_path):
     """The path and the command to run stand in the message."""
-    with pytest.raises(NotReadyError, match="microlens-build release"):
+    with pytest.raises(NotReadyError, match="microlens-build subset"):
         run_benchmark(tmp_path / "nowhere")
