@@ -58,6 +58,7 @@ class Pump:
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
         self._over = asyncio.Event()
+        self._ask_at = 0.0
         self._error: BaseException | None = None
 
     def finished(self, name: str) -> None:
@@ -86,35 +87,41 @@ class Pump:
         await asyncio.to_thread(self._committer.restore)
         followed = time.monotonic()
         while not self._stopping:
-            wait_s = await self._claim()
-            if self._committer.is_due() or not self._leased:
+            if time.monotonic() >= self._ask_at:
+                await self._claim()
+            if self._committer.pending and (self._committer.is_due() or not self._leased):
                 await asyncio.to_thread(self._committer.commit, self._committer.take())
-            fetched, self._fetched = self._fetched, []
-            await asyncio.to_thread(self._frontier.fetched, "page", fetched)
+                self._ask_at = 0.0
+            if self._fetched:
+                fetched, self._fetched = self._fetched, []
+                await asyncio.to_thread(self._frontier.fetched, "page", fetched)
+                self._ask_at = 0.0
             if time.monotonic() - followed > _FOLLOW_S:
                 await asyncio.to_thread(self._committer.follow)
                 followed = time.monotonic()
             is_over = self._limit is not None and self._finished >= self._limit
             if (is_over or self._committer.plan.is_finished) and not self._leased and not self._committer.pending:
                 break
-            await asyncio.sleep(min(wait_s, _POLL_S))
+            await asyncio.sleep(_POLL_S)
         await asyncio.to_thread(self._committer.commit, self._committer.take())
         if isinstance(self._error, PageChangedError):
             await asyncio.to_thread(self._committer.forget_changed)
 
-    async def _claim(self) -> float:
+    async def _claim(self) -> None:
+        """Lease what is due and there is room for; where nothing is, ask again only when something may be."""
         room = IN_FLIGHT - len(self._leased)
         if self._limit is not None:
             room = min(room, self._limit - self._finished - len(self._leased))
         if room <= 0:
-            return _POLL_S
+            return
         claim = await asyncio.to_thread(self._frontier.claim, "page", room)
         for request in claim.robots:
             self._spawn(self._fetcher.fetch_robots(request))
         for item in claim.items:
             self._leased.add(item.name)
             self._fetcher.start_item(item, claim.at_ms)
-        return claim.wait_s
+        if not claim.items:
+            self._ask_at = time.monotonic() + min(claim.wait_s, _FOLLOW_S)
 
     def _renew(self) -> None:
         self._frontier.renew("page", [*self._leased, *self._committer.held])

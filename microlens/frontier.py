@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
@@ -19,7 +19,7 @@ import orjson
 import redis
 
 from microlens.errors import RedisUnreachableError
-from microlens.records import FrontierItem, WorkKind
+from microlens.records import FrontierItem, WorkKind, fields_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -75,7 +75,7 @@ class Frontier:
         arguments: list[bytes] = []
         added = 0
         for item in items:
-            arguments += [orjson.dumps({**asdict(item), "host": host_of(item.url)}), _digest(item)]
+            arguments += [orjson.dumps({**fields_of(item), "host": host_of(item.url)}), _digest(item)]
             if len(arguments) >= 2 * _PUSH_BATCH:
                 added += self._run("push", *arguments)
                 arguments = []

@@ -16,18 +16,18 @@ between any two of them and another may repeat its work.
 
 from __future__ import annotations
 
-import json
 import time
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+import orjson
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
 from microlens.errors import CorruptDataError, MicrolensError
 from microlens.platforms.base import VideoLink
-from microlens.records import AssetRecord, Failure, FrontierItem, MediaLink, Stage, WorkKind
+from microlens.records import AssetRecord, Failure, FrontierItem, MediaLink, Stage, WorkKind, fields_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -265,29 +265,14 @@ class Ledger:
         part: Part | None = None,
     ) -> None:
         """Commit visits, and the part that holds their records, at once; what was committed before stays as it was."""
-        home_rows = [
-            {**_plain(home), "links": json.dumps([_plain(link) for link in home.links], ensure_ascii=False)}
-            for home in homes
-        ]
+        home_rows = [{**fields_of(home), "links": orjson.dumps(home.links).decode()} for home in homes]
         page_rows = [_page_to_sql(page, part) for page in pages]
+        chosen = [fields_of(selected) for selected in selections]
         with self._write() as connection:
             _insert(connection, home_table, home_rows)
             _insert(connection, page_table, page_rows)
-            for selected in selections:
-                row = insert(selection_table).values(asdict(selected))
-                # A video seen again nearer to a seed takes the nearer place.
-                nearer = row.excluded.depth < selection_table.c.depth
-                connection.execute(
-                    row.on_conflict_do_update(
-                        index_elements=["video_id"],
-                        set_={
-                            "stage": row.excluded.stage,
-                            "found_from": row.excluded.found_from,
-                            "depth": row.excluded.depth,
-                        },
-                        where=nearer,
-                    )
-                )
+            if chosen:
+                connection.execute(_nearer_selection(), chosen)
             if part is not None:
                 _insert(connection, part_table, [{**asdict(part), "node_id": self.node_id}])
 
@@ -473,20 +458,25 @@ def _configure_sqlite(connection: Any, _record: Any) -> None:
     cursor.close()
 
 
-def _plain(record: Home | VideoLink) -> dict[str, Any]:
-    return {name: getattr(record, name) for name in record.__slots__}
-
-
 def _page_to_sql(page: PageRow, part: Part | None) -> dict[str, Any]:
-    row = asdict(page)
-    row["media"] = json.dumps(row["media"])
-    row["related"] = json.dumps(row["related"], ensure_ascii=False)
+    row = fields_of(page)
+    row["media"] = orjson.dumps(page.media).decode()
+    row["related"] = orjson.dumps(page.related).decode()
     row["part_id"] = part.part_id if part and page.failure is None else None
     return row
 
 
+def _nearer_selection() -> Any:
+    """Insert a selected video; one that is known already takes the place that is nearer to a seed."""
+    row = insert(selection_table)
+    nearer = {name: row.excluded[name] for name in ("stage", "found_from", "depth")}
+    return row.on_conflict_do_update(
+        index_elements=["video_id"], set_=nearer, where=row.excluded.depth < selection_table.c.depth
+    )
+
+
 def _home_from_sql(row: sa.RowMapping) -> Home:
-    links = tuple(VideoLink(**link) for link in json.loads(row["links"]))
+    links = tuple(VideoLink(**link) for link in orjson.loads(row["links"]))
     return Home(row["instance"], row["refresh"], links, row["is_last"])
 
 
@@ -494,6 +484,6 @@ def _page_from_sql(row: dict[str, Any]) -> PageRow:
     values = {name: row[name] for name in ("video_id", "url", "failure", "title", "like_count", "refusal")}
     return PageRow(
         **values,
-        media=tuple(MediaLink(**link) for link in json.loads(row["media"])),
-        related=tuple(VideoLink(**link) for link in json.loads(row["related"])),
+        media=tuple(MediaLink(**link) for link in orjson.loads(row["media"])),
+        related=tuple(VideoLink(**link) for link in orjson.loads(row["related"])),
     )

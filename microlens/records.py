@@ -6,7 +6,7 @@ are turned into these by the process that parsed, with microlens.privacy.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 Stage = Literal["seed", "related"]
@@ -14,6 +14,11 @@ AssetKind = Literal["cover", "audio", "video"]
 WorkKind = Literal["page", "media", "comments"]
 
 ASSET_KINDS: tuple[AssetKind, ...] = ("cover", "audio", "video")
+
+
+def fields_of(record: Any) -> dict[str, Any]:
+    """A record's fields by name, as they are: `dataclasses.asdict` would copy everything below them as well."""
+    return {name: getattr(record, name) for name in record.__slots__}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +57,7 @@ class VideoRecord:
 
     def to_row(self) -> dict[str, Any]:
         """A row of microlens.tables.CRAWLED_VIDEOS."""
-        return asdict(self)
+        return {**fields_of(self), "media": [fields_of(link) for link in self.media]}
 
 
 @dataclass(frozen=True, slots=True)
