@@ -1,14 +1,4 @@
-"""The ledger: what has been committed, in SQL (SQLite). It is the truth; Redis is not.
-
-    run         one row: platform, recipe, seed, key fingerprint
-    home        a committed refresh of the home page and the links it showed
-    page        a committed visit of a video's page, and the related links drawn from it
-    selection   a video that belongs to the crawl, with its stage: seed or related
-    asset       a stored file and its measurements
-    collected   a video whose comments are complete
-    stage       a stage that has nothing left to do (`crawl`)
-    part        a finished Parquet file; integration reads no other
-    failure     every attempt that did not succeed (append only)
+"""The ledger: what has been committed, in SQL (SQLite). It is the truth; Redis is not. Tables: microlens.ledger_tables.
 
 Every write is one transaction, and a second write of the same fact changes nothing, so that a process may die
 between any two of them and another may repeat its work.
@@ -26,6 +16,18 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
 from microlens.errors import CorruptDataError, MicrolensError
+from microlens.ledger_tables import (
+    asset_table,
+    collected_table,
+    failure_table,
+    home_table,
+    metadata,
+    page_table,
+    part_table,
+    run_table,
+    selection_table,
+    stage_table,
+)
 from microlens.platforms.base import VideoLink
 from microlens.records import AssetRecord, Failure, FrontierItem, MediaLink, Stage, WorkKind, fields_of
 
@@ -35,112 +37,6 @@ if TYPE_CHECKING:
 
 _BUSY_TIMEOUT_S = 60
 _IN_BATCH = 500
-
-_metadata = sa.MetaData()
-
-run_table = sa.Table(
-    "run",
-    _metadata,
-    sa.Column("run_id", sa.String, primary_key=True),
-    sa.Column("platform", sa.String, nullable=False),
-    sa.Column("recipe", sa.Text, nullable=False),
-    sa.Column("recipe_sha256", sa.String, nullable=False),
-    sa.Column("key_fingerprint", sa.String, nullable=False),
-    sa.Column("created_at_ms", sa.BigInteger, nullable=False),
-)
-home_table = sa.Table(
-    "home",
-    _metadata,
-    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=True),
-    sa.Column("instance", sa.String, nullable=False),
-    sa.Column("refresh", sa.Integer, nullable=False),
-    sa.Column("links", sa.Text, nullable=False),
-    sa.Column("is_last", sa.Boolean, nullable=False),
-    sa.UniqueConstraint("instance", "refresh"),
-    sqlite_autoincrement=True,
-)
-page_table = sa.Table(
-    "page",
-    _metadata,
-    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=True),
-    sa.Column("video_id", sa.String, nullable=False, unique=True),
-    sa.Column("url", sa.String, nullable=False),
-    sa.Column("failure", sa.String),
-    sa.Column("title", sa.Text),
-    sa.Column("like_count", sa.BigInteger),
-    sa.Column("refusal", sa.String),
-    sa.Column("media", sa.Text, nullable=False),
-    sa.Column("related", sa.Text, nullable=False),
-    sa.Column("part_id", sa.String),
-    sqlite_autoincrement=True,
-)
-selection_table = sa.Table(
-    "selection",
-    _metadata,
-    sa.Column("video_id", sa.String, primary_key=True),
-    sa.Column("stage", sa.String, nullable=False),
-    sa.Column("found_from", sa.String),
-    sa.Column("depth", sa.Integer, nullable=False),
-)
-asset_table = sa.Table(
-    "asset",
-    _metadata,
-    sa.Column("video_id", sa.String, primary_key=True),
-    sa.Column("kind", sa.String, primary_key=True),
-    sa.Column("sha256", sa.String, nullable=False),
-    sa.Column("size_bytes", sa.BigInteger, nullable=False),
-    sa.Column("mime", sa.String, nullable=False),
-    sa.Column("width", sa.Integer),
-    sa.Column("height", sa.Integer),
-    sa.Column("duration_s", sa.Float),
-    sa.Column("fps", sa.Float),
-    sa.Column("codecs", sa.String),
-    sa.Column("phash", sa.String),
-    sa.Column("dominant_share", sa.Float),
-    sa.Column("is_decodable", sa.Boolean),
-    sa.Column("node_id", sa.String, nullable=False),
-    sa.Column("fetched_at_ms", sa.BigInteger, nullable=False),
-)
-collected_table = sa.Table(
-    "collected",
-    _metadata,
-    sa.Column("video_id", sa.String, primary_key=True),
-    sa.Column("comments", sa.Integer, nullable=False),
-    sa.Column("part_id", sa.String),
-)
-stage_table = sa.Table(
-    "stage",
-    _metadata,
-    sa.Column("name", sa.String, primary_key=True),
-    sa.Column("finished_at_ms", sa.BigInteger, nullable=False),
-)
-part_table = sa.Table(
-    "part",
-    _metadata,
-    sa.Column("part_id", sa.String, primary_key=True),
-    sa.Column("kind", sa.String, nullable=False),
-    sa.Column("path", sa.String, nullable=False),
-    sa.Column("rows", sa.BigInteger, nullable=False),
-    sa.Column("sha256", sa.String, nullable=False),
-    sa.Column("node_id", sa.String, nullable=False),
-)
-failure_table = sa.Table(
-    "failure",
-    _metadata,
-    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
-    sa.Column("work", sa.String, nullable=False),
-    sa.Column("name", sa.String, nullable=False, index=True),
-    sa.Column("platform", sa.String, nullable=False),
-    sa.Column("video_id", sa.String, nullable=False),
-    sa.Column("url", sa.String, nullable=False),
-    sa.Column("reason", sa.String, nullable=False),
-    sa.Column("http_status", sa.Integer),
-    sa.Column("attempt", sa.Integer, nullable=False),
-    sa.Column("is_final", sa.Boolean, nullable=False),
-    sa.Column("detail", sa.Text, nullable=False),
-    sa.Column("node_id", sa.String, nullable=False),
-    sa.Column("failed_at_ms", sa.BigInteger, nullable=False),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +103,7 @@ class Ledger:
         sa.event.listen(self._engine, "connect", _configure_sqlite)
         try:
             with self._write() as connection:  # several processes may open a new ledger at once
-                _metadata.create_all(connection)
+                metadata.create_all(connection)
         except sa.exc.DatabaseError as error:
             raise CorruptDataError(
                 f"the ledger {path} cannot be opened: {error.orig}", hint="restore it from a backup, or free the disk"

@@ -1,0 +1,122 @@
+"""The ledger's SQL tables.
+
+run         one row: platform, recipe, seed, key fingerprint
+home        a committed refresh of the home page and the links it showed
+page        a committed visit of a video's page, and the related links drawn from it
+selection   a video that belongs to the crawl, with its stage: seed or related
+asset       a stored file and its measurements
+collected   a video whose comments are complete
+stage       a stage that has nothing left to do (`crawl`)
+part        a finished Parquet file; integration reads no other
+failure     every attempt that did not succeed (append only)
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData()
+
+run_table = sa.Table(
+    "run",
+    metadata,
+    sa.Column("run_id", sa.String, primary_key=True),
+    sa.Column("platform", sa.String, nullable=False),
+    sa.Column("recipe", sa.Text, nullable=False),
+    sa.Column("recipe_sha256", sa.String, nullable=False),
+    sa.Column("key_fingerprint", sa.String, nullable=False),
+    sa.Column("created_at_ms", sa.BigInteger, nullable=False),
+)
+home_table = sa.Table(
+    "home",
+    metadata,
+    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("instance", sa.String, nullable=False),
+    sa.Column("refresh", sa.Integer, nullable=False),
+    sa.Column("links", sa.Text, nullable=False),
+    sa.Column("is_last", sa.Boolean, nullable=False),
+    sa.UniqueConstraint("instance", "refresh"),
+    sqlite_autoincrement=True,
+)
+page_table = sa.Table(
+    "page",
+    metadata,
+    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("video_id", sa.String, nullable=False, unique=True),
+    sa.Column("url", sa.String, nullable=False),
+    sa.Column("failure", sa.String),
+    sa.Column("title", sa.Text),
+    sa.Column("like_count", sa.BigInteger),
+    sa.Column("refusal", sa.String),
+    sa.Column("media", sa.Text, nullable=False),
+    sa.Column("related", sa.Text, nullable=False),
+    sa.Column("part_id", sa.String),
+    sqlite_autoincrement=True,
+)
+selection_table = sa.Table(
+    "selection",
+    metadata,
+    sa.Column("video_id", sa.String, primary_key=True),
+    sa.Column("stage", sa.String, nullable=False),
+    sa.Column("found_from", sa.String),
+    sa.Column("depth", sa.Integer, nullable=False),
+)
+asset_table = sa.Table(
+    "asset",
+    metadata,
+    sa.Column("video_id", sa.String, primary_key=True),
+    sa.Column("kind", sa.String, primary_key=True),
+    sa.Column("sha256", sa.String, nullable=False),
+    sa.Column("size_bytes", sa.BigInteger, nullable=False),
+    sa.Column("mime", sa.String, nullable=False),
+    sa.Column("width", sa.Integer),
+    sa.Column("height", sa.Integer),
+    sa.Column("duration_s", sa.Float),
+    sa.Column("fps", sa.Float),
+    sa.Column("codecs", sa.String),
+    sa.Column("phash", sa.String),
+    sa.Column("dominant_share", sa.Float),
+    sa.Column("is_decodable", sa.Boolean),
+    sa.Column("node_id", sa.String, nullable=False),
+    sa.Column("fetched_at_ms", sa.BigInteger, nullable=False),
+)
+collected_table = sa.Table(
+    "collected",
+    metadata,
+    sa.Column("video_id", sa.String, primary_key=True),
+    sa.Column("comments", sa.Integer, nullable=False),
+    sa.Column("part_id", sa.String),
+)
+stage_table = sa.Table(
+    "stage",
+    metadata,
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("finished_at_ms", sa.BigInteger, nullable=False),
+)
+part_table = sa.Table(
+    "part",
+    metadata,
+    sa.Column("part_id", sa.String, primary_key=True),
+    sa.Column("kind", sa.String, nullable=False),
+    sa.Column("path", sa.String, nullable=False),
+    sa.Column("rows", sa.BigInteger, nullable=False),
+    sa.Column("sha256", sa.String, nullable=False),
+    sa.Column("node_id", sa.String, nullable=False),
+)
+failure_table = sa.Table(
+    "failure",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("work", sa.String, nullable=False),
+    sa.Column("name", sa.String, nullable=False, index=True),
+    sa.Column("platform", sa.String, nullable=False),
+    sa.Column("video_id", sa.String, nullable=False),
+    sa.Column("url", sa.String, nullable=False),
+    sa.Column("reason", sa.String, nullable=False),
+    sa.Column("http_status", sa.Integer),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("is_final", sa.Boolean, nullable=False),
+    sa.Column("detail", sa.Text, nullable=False),
+    sa.Column("node_id", sa.String, nullable=False),
+    sa.Column("failed_at_ms", sa.BigInteger, nullable=False),
+)
