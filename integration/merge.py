@@ -81,7 +81,7 @@ def integrate(
     folder.mkdir(parents=True, exist_ok=True)
     (folder / MANIFEST_NAME).unlink(missing_ok=True)
     rows: dict[str, int] = {}
-    with DuckEngine(settings, run.folder / "tmp") as engine:
+    with run.lock_tables(), DuckEngine(settings, run.folder / "tmp") as engine:
         _add_inputs(engine, inputs)
         for step in ("videos", "measured"):
             on_step(step)

@@ -59,7 +59,7 @@ def subset(run: Run, settings: Settings, draw: Draw, on_step: Callable[[str], No
             hint="use letters, digits, '.', '_' and '-', at most 64, the first a letter or digit",
         )
     integrated = read_integrated(run)
-    with DuckEngine(settings, run.folder / "tmp") as engine:
+    with run.lock_tables(), DuckEngine(settings, run.folder / "tmp") as engine:
         for name in ("videos", "verdicts", "items", "interactions", "users"):
             engine.add_files(name, [run.integrated / f"{name}.parquet"], CRAWLED_COMMENTS)
         parts = [run.folder / part.path for part in run.ledger.parts("comments")]

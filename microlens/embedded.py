@@ -7,7 +7,6 @@ the ledger is the truth, and the frontier is rebuilt from it whenever a run goes
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import shutil
 import subprocess
 import tempfile
@@ -19,6 +18,7 @@ import redis
 
 from microlens.children import start_child, stop_child
 from microlens.errors import RedisUnreachableError
+from microlens.locks import exclusive
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,21 +37,15 @@ def redis_server(url: str | None, *, lock: Path | None = None) -> Iterator[str]:
         check_redis(url)
         yield url
         return
-    with _exclusive(lock) if lock is not None else contextlib.nullcontext(), _started() as started:
+    with exclusive(lock, _busy(lock)) if lock is not None else contextlib.nullcontext(), _started() as started:
         yield started
 
 
-@contextlib.contextmanager
-def _exclusive(lock: Path) -> Iterator[None]:
-    with lock.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise RedisUnreachableError(
-                f"another process works on the run in {lock.parent} with an embedded Redis of its own",
-                hint="wait until it ends, or start a Redis and set MICROLENS_REDIS_URL for both",
-            ) from error
-        yield
+def _busy(lock: Path) -> RedisUnreachableError:
+    return RedisUnreachableError(
+        f"another process works on the run in {lock.parent} with an embedded Redis of its own",
+        hint="wait until it ends, or start a Redis and set MICROLENS_REDIS_URL for both",
+    )
 
 
 @contextlib.contextmanager

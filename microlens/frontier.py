@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import re
 from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING, Any, cast
@@ -31,6 +32,9 @@ LEASE_S = 12.0
 _BACKOFF_BASE_S = 1.0
 _RETRY_BASE_S = 0.5
 _PUSH_BATCH = 500
+_REFUSED = (redis.exceptions.OutOfMemoryError, redis.exceptions.ReadOnlyError, redis.exceptions.NoPermissionError)
+_REFUSALS = re.compile(r"\b(OOM|READONLY|NOPERM|NOAUTH|MISCONF|LOADING|CLUSTERDOWN)\b")
+"""How a Redis says that it cannot serve at present, inside a script's error too; any other error is a bug of ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +179,13 @@ class Frontier:
             raise RedisUnreachableError(
                 f"Redis stopped answering: {error}",
                 hint="nothing is lost: start it, then run the same command; the frontier is rebuilt from the ledger",
+            ) from error
+        except redis.ResponseError as error:
+            if not isinstance(error, _REFUSED) and not _REFUSALS.search(str(error)):
+                raise
+            raise RedisUnreachableError(
+                f"Redis refuses: {error}",
+                hint="nothing is lost: give it memory, rights or its primary role, then run the same command",
             ) from error
 
 

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 
 from microlens.errors import NotReadyError, RecipeError
 from microlens.ledger import Ledger, now_ms
+from microlens.locks import exclusive
 from microlens.manifest import write_atomically
 from microlens.platforms import load_platform
 from microlens.privacy import Pseudonymiser, create_key, open_key
@@ -31,6 +32,8 @@ from microlens.recipe import Recipe, parse_recipe
 from microlens.store import Store
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from microlens.settings import Settings
 
 _CRAWL_SECTIONS = ("platform", "platform_options", "instances", "seed", "seeds", "expansion", "comments", "media")
@@ -53,6 +56,14 @@ class Run:
     def shared_name(self) -> str:
         """Names the run in a Redis that others use as well, and that may remember an earlier run of the same name."""
         return f"{self.run_id}-{self.pseudonyms.fingerprint}-{self.created_at_ms}"
+
+    def lock_tables(self) -> AbstractContextManager[None]:
+        """Only one process at a time writes integrated tables and releases; NotReadyError for a second."""
+        taken = NotReadyError(
+            f"another process integrates or publishes the run {self.run_id!r}",
+            hint="wait until it ends, then try again",
+        )
+        return exclusive(self.folder / "tables.lock", taken)
 
     @property
     def spool(self) -> Path:

@@ -385,3 +385,13 @@ def test_the_loader_reads_what_was_built(small):
     assert release_table(built, "interactions") == dataset.pairs.to_pylist()
     assert len(dataset.videos) == built.counts["videos"]
     assert all(path.exists() for path in dataset.videos.values())
+
+
+def test_two_processes_do_not_publish_at_once(small):
+    """Whoever comes second is told to wait, and writes nothing."""
+    small.fill(world(9))
+
+    with small.run.lock_tables(), pytest.raises(NotReadyError, match="another process"):
+        small.integrate()
+
+    assert not (small.run.integrated / "_manifest.json").exists()

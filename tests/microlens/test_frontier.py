@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
+from microlens.embedded import redis_server
 from microlens.errors import RedisUnreachableError
 from microlens.frontier import Frontier, RobotsRequest, host_of
 from microlens.recipe import Politeness
@@ -751,3 +752,15 @@ def test_a_name_is_new_once_a_kind(redis_url, pushed):
             assert len(set(pushed)) == added == frontier.open_count(KINDS)
         finally:
             frontier.clear()
+
+
+def test_a_redis_without_memory_is_told_in_plain_words(items):
+    """A server that refuses to take more is no bug: the error says so, and that nothing is lost."""
+    with redis_server(None) as url, redis.Redis.from_url(url) as client:
+        full = Frontier(client, "full", Politeness())
+        client.config_set("maxmemory", "1kb")
+
+        with pytest.raises(RedisUnreachableError, match="Redis refuses") as caught:
+            full.push(items(5))
+
+    assert "nothing is lost" in caught.value.hint
