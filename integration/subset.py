@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-_ALL = 2**62
-
 
 @dataclass(frozen=True, slots=True)
 class Draw:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from microlens.errors import PageChangedError, RecipeError
 from microlens.platforms import load_platform
-from microlens.platforms.base import Page, ParsedComment, VideoLink
+from microlens.platforms.base import CommentPage, HomePage, Page, ParsedComment, ParsedVideo, VideoLink
 from microlens.platforms.sandbox import SandboxPlatform
 from microlens.platforms.selectors import SelectorsPlatform
 from microlens.platforms.site_file import check_site, read_site
@@ -355,7 +355,9 @@ def test_any_query_may_follow_any_rows(rows, query):
     links = {"rows": rows, "url": query}
     page = Page(f"{SITE}/", b'<a href="/v/1">/v/2<!--/v/3--><b>/v/4</b></a>')
 
-    outcomes(SelectorsPlatform({**LEAST, "home": {"url": "{instance}/", "links": links}}), page)
+    read = outcomes(SelectorsPlatform({**LEAST, "home": {"url": "{instance}/", "links": links}}), page)
+
+    assert set(read) <= set(READERS)
 
 
 # --- the file itself ---
@@ -445,14 +447,17 @@ JSON_VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
     max_leaves=6,
 )
-READERS = ("parse_home", "parse_video", "parse_related", "parse_comments")
+READERS = {"parse_home": HomePage, "parse_video": ParsedVideo, "parse_related": tuple, "parse_comments": CommentPage}
 
 
 def outcomes(platform, page):
-    """Reads a page in all four ways; only a changed page may be raised."""
-    for reader in READERS:
+    """Reads a page in all four ways; only a changed page may be raised, and what is read is of its reader's kind."""
+    read = {}
+    for reader, kind in READERS.items():
         with contextlib.suppress(PageChangedError):
-            getattr(platform, reader)(page)
+            read[reader] = getattr(platform, reader)(page)
+            assert isinstance(read[reader], kind)
+    return read
 
 
 @given(key=st.sampled_from(sorted(json.loads((PAGES / "api.json").read_bytes())["clip"])), value=JSON_VALUES)
@@ -470,5 +475,9 @@ def test_an_optional_field_of_an_api_may_be_anything(api, key, value):
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
 def test_any_bytes_are_read_or_are_a_changed_page(api, classes, body):
     """No answer makes the adapter fail in another way than `page_changed`."""
-    outcomes(api, Page(f"{API}/v1/clips/7/replies?skip=x", body))
-    outcomes(classes, Page(f"{SITE}/shipin/7/pinglun?p=x", body))
+    read = [
+        outcomes(api, Page(f"{API}/v1/clips/7/replies?skip=x", body)),
+        outcomes(classes, Page(f"{SITE}/shipin/7/pinglun?p=x", body)),
+    ]
+
+    assert all(set(each) <= set(READERS) for each in read)
