@@ -1,4 +1,8 @@
-"""`python -m benchmarks.pages_floor FILE`: read every URL of a file with plain Scrapy, and keep nothing."""
+"""`python -m benchmarks.pages_floor URLS FOLDER`: the same spider on Scrapy's own queue, in memory.
+
+It reads every URL of a file as ours does and writes the same records to the same kind of Parquet parts. There is no
+Redis, no lease, no ledger and no plan: killed, it has lost everything that was not read yet.
+"""
 
 from __future__ import annotations
 
@@ -10,19 +14,22 @@ from scrapy import Request, Spider
 from scrapy.crawler import AsyncCrawlerProcess
 
 from crawler.answers import check_tags
-from crawler.visits import page_row, video_record
+from crawler.commits import FLUSH_ROWS
+from crawler.run import FETCHING
+from crawler.visits import page_row, video_record, video_table
+from microlens.parts import write_part
 from microlens.platforms.base import Page
 from microlens.platforms.sandbox import SandboxPlatform
 from microlens.privacy import Pseudonymiser
 from microlens.recipe import Recipe
-from microlens.records import FrontierItem
+from microlens.records import FrontierItem, VideoRecord
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from scrapy.http import Response
 
-URLS = Path(sys.argv[1]).read_text().splitlines()
+URLS, FOLDER = Path(sys.argv[1]).read_text().splitlines(), Path(sys.argv[2])
 PLATFORM = SandboxPlatform()
 PSEUDONYMS = Pseudonymiser(bytes(32))
 RECIPE = Recipe(name="floor", platform="sandbox", instances=("http://127.0.0.1",), contact="bench@example.org")
@@ -30,6 +37,10 @@ RECIPE = Recipe(name="floor", platform="sandbox", instances=("http://127.0.0.1",
 
 class PlainSpider(Spider):
     name = "plain"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._records: list[VideoRecord] = []
 
     async def start(self) -> AsyncIterator[Any]:
         for url in URLS:
@@ -40,24 +51,20 @@ class PlainSpider(Spider):
         check_tags(response)
         video = PLATFORM.parse_video(Page(item.url, response.body))
         page_row(item, video, video.related, RECIPE)
-        video_record("sandbox", video, PSEUDONYMS)
+        self._records.append(video_record("sandbox", video, PSEUDONYMS))
+        if len(self._records) >= FLUSH_ROWS:
+            self._flush()
+
+    def closed(self, _reason: str) -> None:
+        self._flush()
+
+    def _flush(self) -> None:
+        if self._records:
+            write_part(FOLDER, "videos", video_table(self._records))
+            self._records = []
 
 
 if __name__ == "__main__":
-    process = AsyncCrawlerProcess(
-        {
-            "CONCURRENT_ITEMS": 1,
-            "CONCURRENT_REQUESTS": 64,
-            "CONCURRENT_REQUESTS_PER_DOMAIN": 64,
-            "DOWNLOAD_DELAY": 0,
-            "ROBOTSTXT_OBEY": False,
-            "RETRY_ENABLED": False,
-            "COOKIES_ENABLED": False,
-            "REFERER_ENABLED": False,
-            "TELNETCONSOLE_ENABLED": False,
-            "LOG_ENABLED": False,
-            "LOG_INSTALL_ROOT_HANDLER": False,
-        }
-    )
+    process = AsyncCrawlerProcess({**FETCHING, "ROBOTSTXT_OBEY": False})
     process.crawl(PlainSpider)
     process.start()

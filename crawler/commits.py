@@ -7,150 +7,143 @@ pushes to the frontier whatever it lacks.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+import uuid
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-
+from crawler.visits import video_table
 from microlens.backlog import comments_item, media_items
-from microlens.errors import PageChangedError
-from microlens.ledger import Home, Mark, PageRow
+from microlens.ledger import Mark
 from microlens.parts import write_part
 from microlens.records import FrontierItem
-from microlens.tables import CRAWLED_VIDEOS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from crawler.plan import CrawlPlan, Step
     from microlens.frontier import Frontier
+    from microlens.ledger import Home, PageRow
     from microlens.platforms.base import Platform
-    from microlens.records import VideoRecord
+    from microlens.records import Failure, VideoRecord
     from microlens.runs import Run
 
-FLUSH_ROWS = 200
+FLUSH_ROWS = 500
 FLUSH_AFTER_S = 1.0
+"""Answers wait no longer than this where the crawl waits for them."""
 
-_CHANGED_PAGES = 3
-_CHANGED_SHARE = 0.1
+_FLUSH_SHARE = 0.02
+_FLUSH_AT_LATEST_S = 60.0
+"""Else they may wait for a share of the time that the crawl has taken so far: a year's crawl at one page a second
+makes parts of sixty rows and not of one."""
 
 
-@dataclass(slots=True)
-class Batch:
-    """Answers that are read but not yet committed."""
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a leased item: one of `home`, `page` and `is_again`."""
 
-    homes: list[Home] = field(default_factory=list)
-    pages: list[PageRow] = field(default_factory=list)
-    records: list[VideoRecord] = field(default_factory=list)
-    names: list[str] = field(default_factory=list)
-    """Of the frontier items to ack."""
-    since: float = field(default_factory=time.monotonic)
-
-    def __len__(self) -> int:
-        return len(self.names)
+    item: FrontierItem
+    home: Home | None = None
+    page: PageRow | None = None
+    record: VideoRecord | None = None
+    failures: tuple[Failure, ...] = ()
+    """Attempts that did not succeed; an item can be finished in spite of one."""
+    is_again: bool = False
+    """It is to be tried once more, later."""
 
 
 class Committer:
-    """Owns the plan and the open batch of one collection node."""
+    """Owns the plan and the open batch of one collection node; used by one thread, but for `held`."""
 
     def __init__(self, run: Run, plan: CrawlPlan, frontier: Frontier, platform: Platform) -> None:
         self.plan = plan
         self._run = run
         self._frontier = frontier
         self._platform = platform
-        self._batch = Batch()
-        self._closed = Batch()
-        self._changed: list[PageChangedError] = []
-        self._read = 0
+        self._name = uuid.uuid4().hex
+        self._batch: list[Outcome] = []
+        self._batch_since = self._began = time.monotonic()
         self._mark = Mark()
 
     def restore(self) -> None:
         """Build the plan from the ledger and push to the frontier whatever it still wants."""
-        self.follow()
+        self._read_ledger(but_mine=False)
         self._apply(self.plan.advance())
 
     def follow(self) -> None:
-        """Take in what any collection node has committed since the last call, this one included."""
-        homes, pages, self._mark = self._run.ledger.crawled_since(self._mark)
-        for home in homes:
-            self.plan.add_home(home)
-        for page in pages:
-            self.plan.add_page(page)
-        if homes or pages:
+        """Take in what other collection nodes have committed since the last call."""
+        if self._read_ledger(but_mine=True):
             self._apply(self.plan.advance())
 
-    def add_home(self, name: str, home: Home) -> None:
-        self._open().homes.append(home)
-        self._batch.names.append(name)
-
-    def add_page(self, name: str, page: PageRow, record: VideoRecord | None = None) -> None:
-        self._open().pages.append(page)
-        self._batch.names.append(name)
-        self._read += 1
-        if record is not None:
-            self._batch.records.append(record)
-
-    def add_changed(self, name: str, url: str, error: PageChangedError) -> None:
-        """A page that its adapter cannot read: few are dropped with that reason, many stop the crawl.
-
-        Where it stops, they are forgotten (`forget_changed`), so that a mended adapter reads them again.
-        """
-        self.count_changed(error)
-        self.add_page(name, PageRow(name, url, failure="page_changed"))
-
-    def count_changed(self, error: PageChangedError) -> None:
-        """One more answer, a page's or a list's, that cannot be read; raises PageChangedError where they are many."""
-        self._changed.append(error)
-        if len(self._changed) > _CHANGED_PAGES and len(self._changed) > _CHANGED_SHARE * (self._read + 1):
-            raise PageChangedError(
-                f"{len(self._changed)} of the last {self._read + len(self._changed)} pages cannot be read, "
-                f"so the crawl was stopped; the last one: {error.message}",
-                hint=error.hint + "; then run the same command: nothing that was collected is lost",
-            )
-
-    def is_due(self) -> bool:
-        """True when the open batch is large or old enough to be committed."""
-        return len(self._batch) >= FLUSH_ROWS or (
-            len(self._batch) > 0 and time.monotonic() - self._batch.since > FLUSH_AFTER_S
-        )
+    def add(self, outcome: Outcome) -> None:
+        if not self._batch:
+            self._batch_since = time.monotonic()
+        self._batch.append(outcome)
 
     @property
     def pending(self) -> int:
+        """How many outcomes are not yet committed."""
         return len(self._batch)
 
     @property
     def held(self) -> list[str]:
         """Names of items that are read and not yet acked: their leases must last until they are."""
-        return [*self._batch.names, *self._closed.names]
+        return [outcome.item.name for outcome in tuple(self._batch)]
 
-    def take(self) -> Batch:
-        """Close the open batch. Called where answers are added, so that none falls between two batches."""
-        self._closed, self._batch = self._batch, Batch()
-        return self._closed
+    def is_due(self, *, is_starving: bool) -> bool:
+        """True when the open batch is large or old enough to be committed."""
+        if not self._batch:
+            return False
+        now = time.monotonic()
+        patience_s = min(_FLUSH_SHARE * (now - self._began), _FLUSH_AT_LATEST_S)
+        age_s = now - self._batch_since
+        return len(self._batch) >= FLUSH_ROWS or age_s > (0.0 if is_starving else max(FLUSH_AFTER_S, patience_s))
 
-    def commit(self, batch: Batch) -> None:
-        """Write a closed batch down and push what it makes due; may run in a thread, one batch at a time."""
-        if not len(batch):
+    def commit(self) -> None:
+        """Write the open batch down and push what it makes due."""
+        if not self._batch:
             return
-        part = None
-        if batch.records:
-            table = pa.Table.from_pylist([record.to_row() for record in batch.records], schema=CRAWLED_VIDEOS)
-            part = write_part(self._run.folder, "videos", table)
-        self._run.ledger.commit_crawl(homes=batch.homes, pages=batch.pages, part=part)
-        self.follow()
-        self._frontier.ack("page", batch.names)
+        batch = tuple(self._batch)
+        homes = [outcome.home for outcome in batch if outcome.home is not None]
+        pages = [outcome.page for outcome in batch if outcome.page is not None]
+        records = [outcome.record for outcome in batch if outcome.record is not None]
+        is_new = self._run.ledger.commit_crawl(
+            homes=homes,
+            pages=pages,
+            failures=[failure for outcome in batch for failure in outcome.failures],
+            part=write_part(self._run.folder, "videos", video_table(records)) if records else None,
+            committer=self._name,
+        )
+        if is_new:
+            self._feed(homes, pages)
+        else:  # another node was first with some of it, and what it wrote holds
+            self._read_ledger(but_mine=False)
+        self._apply(self.plan.advance())
+        self._frontier.ack("page", [outcome.item.name for outcome in batch if not outcome.is_again])
+        for outcome in batch:
+            if outcome.is_again:
+                self._frontier.retry(outcome.item)
+        self._batch = self._batch[len(batch) :]
 
     def forget_changed(self) -> None:
         """The crawl stops for its pages have changed: whatever was dropped for that is read again next time."""
         pages = self._run.ledger.forget_changed_pages()
         self._frontier.forget(FrontierItem("page", page.video_id, page.url, {}) for page in pages)
 
-    def _open(self) -> Batch:
-        if not len(self._batch):
-            self._batch = Batch()
-        return self._batch
+    def _read_ledger(self, *, but_mine: bool) -> bool:
+        """Feed the plan what the ledger has got since the last time; tells whether that was anything."""
+        homes, pages, self._mark = self._run.ledger.crawled_since(self._mark, but_by=self._name if but_mine else None)
+        self._feed(homes, pages)
+        return bool(homes or pages)
+
+    def _feed(self, homes: Iterable[Home], pages: Iterable[PageRow]) -> None:
+        for home in homes:
+            self.plan.add_home(home)
+        for page in pages:
+            self.plan.add_page(page)
 
     def _apply(self, step: Step) -> None:
         while step.refused or step.selected:
-            self._run.ledger.commit_crawl(pages=step.refused, selections=step.selected)
+            self._run.ledger.commit_crawl(pages=step.refused, selections=step.selected, committer=self._name)
             self._push(step)
             step = self.plan.advance()
         self._push(step)

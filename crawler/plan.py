@@ -1,13 +1,15 @@
 """What a crawl still needs, as a pure function of what was committed: seeds from the home page, then related videos.
 
 Nothing here depends on the order in which answers arrive, so a crawl that was killed and started again ends in the
-same place. One round is one refresh of every instance's home page; the next is asked for once all videos of the
-last are known. Seeds are taken in the order of the rounds, then of the links, until the target is reached.
+same place. One round is one refresh of every instance's home page. Its unseen videos are candidates; seeds are taken
+from the candidates in their order, each once its page is known, until the target is reached. The next round is asked
+for while even a seed from every candidate before it would not reach the target: so it is needed for certain.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 
     from microlens.platforms.base import Platform, VideoLink
     from microlens.recipe import Recipe
+
+_UNKNOWN_CANDIDATES = 256
+"""With so many pages still to be read, the next refresh can wait."""
 
 
 def draw_related(run_seed: int, video_id: str, links: Iterable[VideoLink], count: int) -> tuple[VideoLink, ...]:
@@ -56,12 +61,17 @@ class CrawlPlan:
         self._homes: dict[tuple[int, str], Home] = {}
         self._pages: dict[str, PageRow] = {}
         self._wanted: set[str] = set()
-        self._seen_at_home: set[str] = set()
         self._round = 0
-        self._round_order: list[VideoLink] | None = None
+        """The next to be opened, that is, to have its links become candidates."""
+        self._asked_round = -1
         self._stale = 0
+        self._seen_at_home: set[str] = set()
+        self._candidates: deque[str] = deque()
+        """In order, from the first whose page is not known."""
+        self._unknown: set[str] = set()
+        """Candidates whose pages are not known."""
         self._seed_count = 0
-        self._seeds_done = False
+        self._is_home_done = False
         self._selected: dict[str, Selected] = {}
         self._handed_over: set[str] = set()
         self._step = Step()
@@ -70,14 +80,25 @@ class CrawlPlan:
     def is_finished(self) -> bool:
         return self._seeds_done and not self._wanted
 
+    @property
+    def wanted(self) -> int:
+        """Video pages that are asked for and not known."""
+        return len(self._wanted)
+
+    @property
+    def _seeds_done(self) -> bool:
+        return self._seed_count >= self._recipe.seeds.target or (self._is_home_done and not self._candidates)
+
     def add_home(self, home: Home) -> None:
-        self._homes[home.refresh, home.instance] = home
+        if home.refresh >= self._round:
+            self._homes[home.refresh, home.instance] = home
 
     def add_page(self, page: PageRow) -> None:
         if page.video_id in self._pages:
             return
         self._pages[page.video_id] = page
         self._wanted.discard(page.video_id)
+        self._unknown.discard(page.video_id)
         if page.video_id in self._selected:
             self._follow(self._selected[page.video_id], page)
 
@@ -88,51 +109,60 @@ class CrawlPlan:
 
     def advance(self) -> Step:
         """Go as far as the committed pages allow."""
-        while not self._seeds_done and self._finish_round():
-            pass
+        self._choose_seeds()
+        while self._may_refresh() and self._open_round():
+            self._choose_seeds()
         step, self._step = self._step, Step()
         return step
 
-    def _finish_round(self) -> bool:
-        """Complete the present round if its pages are known; else ask for what it lacks and give False."""
+    def _choose_seeds(self) -> None:
+        while self._candidates and self._candidates[0] in self._pages:
+            page = self._pages[self._candidates.popleft()]
+            if self._seed_count < self._recipe.seeds.target and self._is_seed(page):
+                self._seed_count += 1
+                self._select(Selected(page.video_id, "seed", None, 0))
+
+    def _is_seed(self, page: PageRow) -> bool:
+        return page.failure is None and page.refusal is None and self._is_popular(page.like_count)
+
+    def _may_refresh(self) -> bool:
+        return (
+            not self._is_home_done
+            and self._seed_count + len(self._candidates) < self._recipe.seeds.target
+            and len(self._unknown) < _UNKNOWN_CANDIDATES
+        )
+
+    def _open_round(self) -> bool:
+        """Make candidates of the next round's unseen videos; if its home pages are not known, ask for them: False."""
         instances = [name for name in self._recipe.instances if not self._is_exhausted(name)]
         missing = [name for name in instances if (self._round, name) not in self._homes]
         if missing:
-            self._step.items += [self._home_item(name) for name in missing]
+            if self._asked_round < self._round:
+                self._asked_round = self._round
+                self._step.items += [self._home_item(name) for name in missing]
             return False
-        if self._round_order is None:
-            self._round_order = self._open_round(instances)
-        if any(link.video_id not in self._pages for link in self._round_order):
-            return False
-        self._choose_seeds(self._round_order)
-        self._stale = 0 if self._round_order else self._stale + 1
-        seeds = self._recipe.seeds
-        self._seeds_done = self._seed_count >= seeds.target or self._stale >= seeds.max_stale_refreshes or not instances
+        count = len(self._seen_at_home)
+        for link in (link for name in instances for link in self._homes[self._round, name].links):
+            self._add_candidate(link)
+        self._stale = 0 if len(self._seen_at_home) > count else self._stale + 1
+        self._is_home_done = self._stale >= self._recipe.seeds.max_stale_refreshes or not instances
+        for name in self._recipe.instances:
+            self._homes.pop((self._round - 1, name), None)
         self._round += 1
-        self._round_order = None
         return True
 
     def _is_exhausted(self, instance: str) -> bool:
         before = self._homes.get((self._round - 1, instance))
         return self._round > 0 and (before is None or before.is_last)
 
-    def _open_round(self, instances: list[str]) -> list[VideoLink]:
-        unseen = []
-        for link in (link for name in instances for link in self._homes[self._round, name].links):
-            if link.video_id not in self._seen_at_home:
-                self._seen_at_home.add(link.video_id)
-                unseen.append(link)
-                self._want(link)
-        return unseen
-
-    def _choose_seeds(self, order: list[VideoLink]) -> None:
-        for link in order:
-            page = self._pages[link.video_id]
-            if self._seed_count == self._recipe.seeds.target:
-                return
-            if page.failure is None and page.refusal is None and self._is_popular(page.like_count):
-                self._seed_count += 1
-                self._select(Selected(link.video_id, "seed", None, 0))
+    def _add_candidate(self, link: VideoLink) -> None:
+        if link.video_id in self._seen_at_home:
+            return
+        self._seen_at_home.add(link.video_id)
+        self._candidates.append(link.video_id)
+        self._want(link)
+        if link.video_id not in self._pages:
+            self._unknown.add(link.video_id)
 
     def _is_popular(self, like_count: int | None) -> bool:
         return (like_count or 0) > self._recipe.seeds.min_likes

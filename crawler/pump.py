@@ -1,40 +1,46 @@
-"""Moves leased items from the frontier to Scrapy's engine, and commits what comes back.
+"""Moves leased items from the frontier to Scrapy's engine, and what became of them to the committer.
 
-Redis and SQL are spoken to in a thread, so that the event loop never waits for them.
+The pump works in a thread of its own, the only one that waits for Redis and SQL: the event loop never does. The loop
+hands over what became of an item with `finished`; the pump gathers such outcomes for a moment and then deals with all
+of them at once, since a round trip and a change of threads cost more than an item.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
+import threading
 import time
+from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
 from microlens.errors import PageChangedError
 from microlens.frontier import LEASE_S
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
-    from crawler.commits import Committer
-    from microlens.frontier import Frontier, RobotsRequest
+    from crawler.commits import Committer, Outcome
+    from microlens.frontier import Claim, Frontier
     from microlens.records import FrontierItem
 
 IN_FLIGHT = 64
 """Items leased at once by one collection node; a host's own limits are the frontier's."""
 
-_POLL_S = 0.02
+_WORTH_ASKING = IN_FLIGHT // 4
+"""Free places for which Redis is asked at once."""
+_GATHER_S = 0.03
+_LONGEST_WAIT_S = 0.25
 _TICK_S = 0.25
 _RENEW_S = LEASE_S / 3
 _FOLLOW_S = 0.5
 """How soon one collection node learns what another has committed."""
+_LAST_ANSWERS_S = 5.0
+"""How long a node that was stopped waits for what is in flight."""
 
 
 class Fetcher(Protocol):
-    """What the spider does for the pump."""
+    """What the spider does for the pump; called in the pump's thread."""
 
-    def start_item(self, item: FrontierItem, sent_ms: int) -> None: ...
-    async def fetch_robots(self, request: RobotsRequest) -> None: ...
+    def take_over(self, claim: Claim) -> None: ...
 
 
 class Pump:
@@ -52,95 +58,122 @@ class Pump:
         self._fetcher = fetcher
         self._limit = limit
         self._on_tick = on_tick
+        self._outcomes: deque[Outcome] = deque()
+        self._wake = threading.Event()
+        self._leased: dict[str, FrontierItem] = {}
         self._finished = 0
-        self._leased: set[str] = set()
-        self._fetched: list[str] = []
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._stopping = False
-        self._over = asyncio.Event()
         self._ask_at = 0.0
+        self._stopped_at: float | None = None
         self._error: BaseException | None = None
 
-    def finished(self, name: str) -> None:
-        """The spider is done with an item: read, failed or given back. Its host's place is free."""
-        self._leased.discard(name)
-        self._fetched.append(name)
-        self._finished += 1
+    # --- called from any thread ---
+
+    def finished(self, outcome: Outcome) -> None:
+        """The spider is done with an item: its host's place is free."""
+        self._outcomes.append(outcome)
+        self._wake.set()
 
     def stop(self, error: BaseException | None = None) -> None:
-        """Claim nothing more; commit what is read, then end (and raise `error`)."""
-        self._stopping = True
+        """Claim nothing more; take in what is in flight, commit, then end (and raise `error`)."""
         self._error = self._error or error
+        self._stopped_at = self._stopped_at or time.monotonic()
+        self._wake.set()
 
-    async def run(self) -> None:
+    # --- the pump's own thread ---
+
+    def run(self) -> None:
         """Pump until the plan is finished or somebody stops it."""
-        beats = [self._spawn(self._every(_RENEW_S, self._renew)), self._spawn(self._every(_TICK_S, self._on_tick))]
+        over = threading.Event()
+        beats = [
+            threading.Thread(target=self._every, args=(_RENEW_S, self._renew, over), daemon=True),
+            threading.Thread(target=self._every, args=(_TICK_S, self._on_tick, over), daemon=True),
+        ]
+        for beat in beats:
+            beat.start()
         try:
-            await self._move()
+            self._move()
         finally:
-            self._over.set()
-            await asyncio.gather(*beats)
+            over.set()
+            for beat in beats:
+                beat.join()
         if self._error is not None:
             raise self._error
 
-    async def _move(self) -> None:
-        await asyncio.to_thread(self._committer.restore)
+    def _move(self) -> None:
+        self._committer.restore()
         followed = time.monotonic()
-        while not self._stopping:
-            if time.monotonic() >= self._ask_at:
-                await self._claim()
-            if self._committer.pending and (self._committer.is_due() or not self._leased):
-                await asyncio.to_thread(self._committer.commit, self._committer.take())
+        while True:
+            self._take_in()
+            if self._committer.is_due(is_starving=self._is_starving()):
+                self._committer.commit()
                 self._ask_at = 0.0
-            if self._fetched:
-                fetched, self._fetched = self._fetched, []
-                await asyncio.to_thread(self._frontier.fetched, "page", fetched)
-                self._ask_at = 0.0
-            if time.monotonic() - followed > _FOLLOW_S:
-                await asyncio.to_thread(self._committer.follow)
-                followed = time.monotonic()
-            is_over = self._limit is not None and self._finished >= self._limit
-            if (is_over or self._committer.plan.is_finished) and not self._leased and not self._committer.pending:
+            if self._is_over():
                 break
-            await asyncio.sleep(_POLL_S)
-        await asyncio.to_thread(self._committer.commit, self._committer.take())
+            if time.monotonic() - followed > _FOLLOW_S:
+                self._committer.follow()
+                followed = time.monotonic()
+            self._claim()
+            self._wait()
+        self._committer.commit()
+        for item in self._leased.values():
+            self._frontier.give_back(item)
         if isinstance(self._error, PageChangedError):
-            await asyncio.to_thread(self._committer.forget_changed)
+            self._committer.forget_changed()
 
-    async def _claim(self) -> None:
+    def _take_in(self) -> None:
+        names = []
+        while self._outcomes:
+            outcome = self._outcomes.popleft()
+            names.append(outcome.item.name)
+            self._committer.add(outcome)  # before it is no longer leased: `_renew` looks in both places
+            self._leased.pop(outcome.item.name, None)
+        if names:
+            self._finished += len(names)
+            self._frontier.fetched("page", names)
+            self._ask_at = 0.0
+
+    def _is_starving(self) -> bool:
+        """Whether nothing is left to be fetched but what waits for the open batch to be committed."""
+        return self._committer.plan.wanted <= len(self._leased) + self._committer.pending
+
+    def _is_over(self) -> bool:
+        if self._stopped_at is not None:
+            is_patient = self._error is None and time.monotonic() - self._stopped_at < _LAST_ANSWERS_S
+            return not (self._leased and is_patient)
+        is_done = self._committer.plan.is_finished or (self._limit is not None and self._finished >= self._limit)
+        return is_done and not self._leased and not self._committer.pending
+
+    def _claim(self) -> None:
         """Lease what is due and there is room for; where nothing is, ask again only when something may be."""
         room = IN_FLIGHT - len(self._leased)
         if self._limit is not None:
             room = min(room, self._limit - self._finished - len(self._leased))
-        if room <= 0:
+        if self._stopped_at is not None or room <= 0 or time.monotonic() < self._ask_at:
             return
-        claim = await asyncio.to_thread(self._frontier.claim, "page", room)
-        for request in claim.robots:
-            self._spawn(self._fetcher.fetch_robots(request))
-        for item in claim.items:
-            self._leased.add(item.name)
-            self._fetcher.start_item(item, claim.at_ms)
-        if not claim.items:
+        if room < _WORTH_ASKING and self._limit is None:
+            return
+        claim = self._frontier.claim("page", room)
+        self._leased |= {item.name: item for item in claim.items}
+        if claim.items or claim.robots:
+            self._fetcher.take_over(claim)
+        if len(claim.items) < room:
             self._ask_at = time.monotonic() + min(claim.wait_s, _FOLLOW_S)
 
+    def _wait(self) -> None:
+        """Until an item is finished or one may be due; then a moment more, for others to be finished as well."""
+        wait_s = min(_LONGEST_WAIT_S, self._ask_at - time.monotonic()) if self._ask_at else _LONGEST_WAIT_S
+        if wait_s > 0 and self._wake.wait(wait_s):
+            time.sleep(_GATHER_S)
+        self._wake.clear()
+
     def _renew(self) -> None:
-        self._frontier.renew("page", [*self._leased, *self._committer.held])
+        self._frontier.renew("page", list(dict.fromkeys([*self._leased, *self._committer.held])))
 
-    async def _every(self, seconds: float, function: Callable[[], None]) -> None:
-        """Call a function again and again in a thread, whatever the pump waits for meanwhile."""
-        while not self._over.is_set():
-            await asyncio.to_thread(function)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._over.wait(), seconds)
-
-    def _spawn(self, work: Awaitable[None]) -> asyncio.Task[None]:
-        async def guarded() -> None:
+    def _every(self, seconds: float, function: Callable[[], None], over: threading.Event) -> None:
+        """Call a function again and again, whatever the pump waits for meanwhile."""
+        while not over.wait(seconds):
             try:
-                await work
+                function()
             except Exception as error:  # noqa: BLE001 - handed to `run`, which raises it
                 self.stop(error)
-
-        task = asyncio.get_running_loop().create_task(guarded())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
+                return

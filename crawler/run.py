@@ -23,38 +23,56 @@ if TYPE_CHECKING:
 
 MAX_PAGE_BYTES = 16 << 20
 
+_UNUSED = (
+    "scrapy.downloadermiddlewares.offsite.OffsiteMiddleware",
+    "scrapy.downloadermiddlewares.httpauth.HttpAuthMiddleware",
+    "scrapy.downloadermiddlewares.redirect.MetaRefreshMiddleware",
+)
+_UNUSED_AROUND_SPIDERS = (
+    "scrapy.spidermiddlewares.start.StartSpiderMiddleware",
+    "scrapy.spidermiddlewares.httperror.HttpErrorMiddleware",
+    "scrapy.spidermiddlewares.referer.RefererMiddleware",
+    "scrapy.spidermiddlewares.urllength.UrlLengthMiddleware",
+    "scrapy.spidermiddlewares.depth.DepthMiddleware",
+)
+
+FETCHING: dict[str, Any] = {
+    # The spider yields nothing, and Scrapy would start so many tasks after every answer to see to it.
+    "CONCURRENT_ITEMS": 1,
+    "CONCURRENT_REQUESTS": 64,
+    "CONCURRENT_REQUESTS_PER_DOMAIN": 64,
+    "DOWNLOAD_DELAY": 0,
+    "DOWNLOAD_MAXSIZE": MAX_PAGE_BYTES,
+    "DOWNLOAD_FAIL_ON_DATALOSS": True,
+    # Scrapy's own default takes any certificate.
+    "DOWNLOAD_VERIFY_CERTIFICATES": True,
+    "REDIRECT_MAX_TIMES": 5,
+    "RETRY_ENABLED": False,
+    "HTTPERROR_ALLOW_ALL": True,
+    # A proxy would resolve names where nobody checks them.
+    "HTTPPROXY_ENABLED": False,
+    "COOKIES_ENABLED": False,
+    "REFERER_ENABLED": False,
+    "TELNETCONSOLE_ENABLED": False,
+    "LOG_ENABLED": False,
+    "LOG_INSTALL_ROOT_HANDLER": False,
+    "DOWNLOADER_MIDDLEWARES": dict.fromkeys(_UNUSED),
+    "SPIDER_MIDDLEWARES": dict.fromkeys(_UNUSED_AROUND_SPIDERS),
+}
+"""Scrapy as a fetcher only: order, politeness, retries and robots.txt are the frontier's, for all machines."""
+
 
 def scrapy_settings(run: Run) -> dict[str, Any]:
-    """Scrapy as a fetcher only: order, politeness, retries and robots.txt are the frontier's, for all machines."""
-    polite = run.recipe.politeness
+    guards = {"crawler.middlewares.network.NetworkGuard": 850, "crawler.middlewares.robots.RobotsGuard": 860}
     return {
+        **FETCHING,
         "SCHEDULER": "crawler.scheduler.FrontierScheduler",
         "USER_AGENT": run.recipe.user_agent,
-        # The spider yields nothing, and Scrapy would start so many tasks after every answer to see to it.
-        "CONCURRENT_ITEMS": 1,
-        "CONCURRENT_REQUESTS": 64,
-        "CONCURRENT_REQUESTS_PER_DOMAIN": 64,
-        "DOWNLOAD_DELAY": 0,
-        "DOWNLOAD_TIMEOUT": polite.timeout_s,
-        "DOWNLOAD_MAXSIZE": MAX_PAGE_BYTES,
-        "DOWNLOAD_FAIL_ON_DATALOSS": True,
-        "REDIRECT_MAX_TIMES": 5,
-        "RETRY_ENABLED": False,
+        "DOWNLOAD_TIMEOUT": run.recipe.politeness.timeout_s,
         # crawler/middlewares/robots.py obeys microlens.robots instead, which every node of the run shares.
         "ROBOTSTXT_OBEY": False,
-        "HTTPERROR_ALLOW_ALL": True,
         "TWISTED_DNS_RESOLVER": "crawler.resolver.GuardedResolver",
-        # A proxy would resolve names where nobody checks them.
-        "HTTPPROXY_ENABLED": False,
-        "COOKIES_ENABLED": False,
-        "REFERER_ENABLED": False,
-        "TELNETCONSOLE_ENABLED": False,
-        "LOG_ENABLED": False,
-        "LOG_INSTALL_ROOT_HANDLER": False,
-        "DOWNLOADER_MIDDLEWARES": {
-            "crawler.middlewares.network.NetworkGuard": 850,
-            "crawler.middlewares.robots.RobotsGuard": 860,
-        },
+        "DOWNLOADER_MIDDLEWARES": FETCHING["DOWNLOADER_MIDDLEWARES"] | guards,
         "MICROLENS_NETWORK_ALLOW": list(run.recipe.network.allow),
     }
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+
 from crawler.plan import draw_related
 from microlens.errors import PageChangedError
 from microlens.ledger import Home, PageRow, now_ms
-from microlens.records import FrontierItem, VideoRecord
+from microlens.records import FrontierItem, VideoRecord, fields_of
+from microlens.tables import CRAWLED_VIDEOS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from microlens.platforms.base import HomePage, ParsedVideo, VideoLink
     from microlens.privacy import Pseudonymiser
@@ -78,3 +81,10 @@ def video_record(platform: str, video: ParsedVideo, pseudonyms: Pseudonymiser) -
         refusal=video.refusal,
         crawled_at_ms=now_ms(),
     )
+
+
+def video_table(records: Sequence[VideoRecord]) -> pa.Table:
+    """The records as a table, built column by column: row by row takes Arrow three times as long."""
+    columns = {name: [getattr(record, name) for record in records] for name in CRAWLED_VIDEOS.names}
+    columns["media"] = [[fields_of(link) for link in links] for links in columns["media"]]
+    return pa.table([pa.array(columns[field.name], field.type) for field in CRAWLED_VIDEOS], schema=CRAWLED_VIDEOS)

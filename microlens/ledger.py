@@ -158,19 +158,27 @@ class Ledger:
         homes: Iterable[Home] = (),
         pages: Iterable[PageRow] = (),
         selections: Iterable[Selected] = (),
+        failures: Iterable[Failure] = (),
         part: Part | None = None,
-    ) -> None:
-        """Commit visits, and the part that holds their records, at once; what was committed before stays as it was."""
-        home_rows = [{**fields_of(home), "links": orjson.dumps(home.links).decode()} for home in homes]
-        page_rows = [_page_to_sql(page, part) for page in pages]
+        committer: str = "",
+    ) -> bool:
+        """Commit visits, and the part that holds their records, at once; what was committed before stays as it was.
+
+        Tells whether every visit was new. `committer` names who commits, for `crawled_since`.
+        """
+        by = {"committer": committer}
+        home_rows = [{**fields_of(home), "links": orjson.dumps(home.links).decode(), **by} for home in homes]
+        page_rows = [_page_to_sql(page, part) | by for page in pages]
+        failure_rows = [self._failure_to_sql(failure) for failure in failures]
         chosen = [fields_of(selected) for selected in selections]
         with self._write() as connection:
-            _insert(connection, home_table, home_rows)
-            _insert(connection, page_table, page_rows)
+            new = _insert(connection, home_table, home_rows) + _insert(connection, page_table, page_rows)
+            _insert(connection, failure_table, failure_rows)
             if chosen:
                 connection.execute(_nearer_selection(), chosen)
             if part is not None:
                 _insert(connection, part_table, [{**asdict(part), "node_id": self.node_id}])
+        return new == len(home_rows) + len(page_rows)
 
     def homes(self) -> list[Home]:
         query = sa.select(home_table).order_by(home_table.c.refresh, home_table.c.instance)
@@ -189,21 +197,13 @@ class Ledger:
         """Committed pages: all, or those of the videos named."""
         return [_page_from_sql(row) for row in self._rows_of(page_table, video_ids)]
 
-    def crawled_since(self, mark: Mark) -> tuple[list[Home], list[PageRow], Mark]:
-        """What any collection node has committed after a mark, and the mark to ask from next."""
+    def crawled_since(self, mark: Mark, *, but_by: str | None = None) -> tuple[list[Home], list[PageRow], Mark]:
+        """What any collection node (but one) has committed after a mark, and the mark to ask from next."""
         with self._engine.connect() as connection:
-            homes = (
-                connection.execute(sa.select(home_table).where(home_table.c.seq > mark.home).order_by(home_table.c.seq))
-                .mappings()
-                .all()
-            )
-            pages = (
-                connection.execute(sa.select(page_table).where(page_table.c.seq > mark.page).order_by(page_table.c.seq))
-                .mappings()
-                .all()
-            )
-        reached = Mark(homes[-1]["seq"] if homes else mark.home, pages[-1]["seq"] if pages else mark.page)
-        return [_home_from_sql(row) for row in homes], [_page_from_sql(dict(row)) for row in pages], reached
+            homes, home_mark = _rows_after(connection, home_table, mark.home, but_by)
+            pages, page_mark = _rows_after(connection, page_table, mark.page, but_by)
+        rows = [_page_from_sql(dict(row)) for row in pages]
+        return [_home_from_sql(row) for row in homes], rows, Mark(home_mark, page_mark)
 
     def selections(self, video_ids: Sequence[str] | None = None) -> list[Selected]:
         return [Selected(**row) for row in self._rows_of(selection_table, video_ids)]
@@ -258,9 +258,7 @@ class Ledger:
 
     def record_failure(self, failure: Failure) -> None:
         with self._write() as connection:
-            connection.execute(
-                failure_table.insert().values(**asdict(failure), node_id=self.node_id, failed_at_ms=now_ms())
-            )
+            connection.execute(failure_table.insert().values(self._failure_to_sql(failure)))
 
     def final_failures(self, work: WorkKind) -> list[dict[str, Any]]:
         """Every final failure of a kind, oldest first: name, video_id, reason, http_status."""
@@ -306,6 +304,9 @@ class Ledger:
         with self._engine.connect() as connection:
             return {name: int(connection.execute(query).scalar_one()) for name, query in counted.items()}
 
+    def _failure_to_sql(self, failure: Failure) -> dict[str, Any]:
+        return {**fields_of(failure), "node_id": self.node_id, "failed_at_ms": now_ms()}
+
     @contextmanager
     def _write(self) -> Iterator[sa.Connection]:
         with self._engine.connect() as connection:
@@ -340,9 +341,23 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def _insert(connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]]) -> None:
-    if rows:
-        connection.execute(insert(table).on_conflict_do_nothing(), rows)
+def _insert(connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]]) -> int:
+    """Insert what is not there yet; gives how many rows that were."""
+    if not rows:
+        return 0
+    statement = insert(table).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
+    return connection.execute(statement, rows).rowcount
+
+
+def _rows_after(
+    connection: sa.Connection, table: sa.Table, seq: int, but_by: str | None
+) -> tuple[Sequence[sa.RowMapping], int]:
+    """The rows that were committed after one, in order, and the last one's number."""
+    last = connection.execute(sa.select(sa.func.max(table.c.seq))).scalar() or seq
+    wanted = sa.select(table).where(table.c.seq > seq, table.c.seq <= last).order_by(table.c.seq)
+    if but_by is not None:
+        wanted = wanted.where(table.c.committer != but_by)
+    return connection.execute(wanted).mappings().all() if last > seq else [], last
 
 
 def _configure_sqlite(connection: Any, _record: Any) -> None:

@@ -35,6 +35,7 @@ home_table = sa.Table(
     sa.Column("refresh", sa.Integer, nullable=False),
     sa.Column("links", sa.Text, nullable=False),
     sa.Column("is_last", sa.Boolean, nullable=False),
+    sa.Column("committer", sa.String, nullable=False),
     sa.UniqueConstraint("instance", "refresh"),
     sqlite_autoincrement=True,
 )
@@ -51,6 +52,7 @@ page_table = sa.Table(
     sa.Column("media", sa.Text, nullable=False),
     sa.Column("related", sa.Text, nullable=False),
     sa.Column("part_id", sa.String),
+    sa.Column("committer", sa.String, nullable=False),
     sqlite_autoincrement=True,
 )
 selection_table = sa.Table(

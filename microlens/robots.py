@@ -38,11 +38,15 @@ class Robots:
         """Whether a host's rules are known; the frontier claims nothing of a host before they are."""
         return host in self._rules or self._frontier.robots(host) is not None
 
+    def is_at_hand(self, host: str) -> bool:
+        """Whether `why_not` answers for this host without asking Redis."""
+        return host in self._rules and time.monotonic() - self._rules[host][0] <= _REREAD_S
+
     def why_not(self, url: str) -> str | None:
         """None if a URL may be fetched; `robots` where rules forbid it, `robots_unreachable` where there are none."""
         host = host_of(url)
         # Another process may have fetched it anew since: what it got holds for all.
-        if host not in self._rules or time.monotonic() - self._rules[host][0] > _REREAD_S:
+        if not self.is_at_hand(host):
             known = self._frontier.robots(host)
             if known is None:
                 self._rules.pop(host, None)

@@ -43,7 +43,10 @@ class RobotsGuard:
         if request.meta.get(ROBOTS_TXT):
             return
         spider = cast("VideoSpider", self._crawler.spider)
-        reason = await asyncio.to_thread(spider.robots.why_not, request.url)
+        if spider.robots.is_at_hand(host_of(request.url)):
+            reason = spider.robots.why_not(request.url)
+        else:
+            reason = await asyncio.to_thread(spider.robots.why_not, request.url)
         if reason == "robots_unreachable":
             # A host that a redirect or a list leads to: the frontier has not had its robots.txt fetched.
             await spider.learn_robots(host_of(request.url))

@@ -10,6 +10,8 @@ import structlog
 from scrapy import Request, Spider
 
 from crawler.answers import STOPPING, RefusedAnswerError, check_answer, check_tags, refused_by
+from crawler.changed import ChangedPages
+from crawler.commits import Outcome
 from crawler.middlewares.network import ForbiddenAddressError
 from crawler.middlewares.robots import ROBOTS_TXT
 from crawler.pump import Pump
@@ -23,7 +25,7 @@ from microlens.records import Failure
 from microlens.robots import RETRY_S, is_unreachable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Coroutine
 
     from scrapy.core.engine import ExecutionEngine
     from scrapy.http import Response
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 
     from crawler.commits import Committer
     from crawler.scheduler import FrontierScheduler
-    from microlens.frontier import Frontier
+    from microlens.frontier import Claim, Frontier
     from microlens.platforms.base import ParsedVideo, Platform, VideoLink
     from microlens.records import FrontierItem
     from microlens.robots import Robots
@@ -61,6 +63,8 @@ class VideoSpider(Spider):
         self.robots = robots
         self._committer = committer
         self._pump = Pump(frontier, committer, self, limit=limit, on_tick=on_tick)
+        self._changed = ChangedPages()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._resting: set[str] = set()
         self._asking: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         """By host: held while its robots.txt is fetched."""
@@ -71,7 +75,8 @@ class VideoSpider(Spider):
 
     async def start(self) -> AsyncIterator[Any]:
         """Scrapy's entry: everything comes from the frontier, so nothing is yielded here."""
-        self._pumping = asyncio.get_running_loop().create_task(self._work())
+        self._loop = asyncio.get_running_loop()
+        self._spawn(self._work())
         return
         yield
 
@@ -88,7 +93,7 @@ class VideoSpider(Spider):
 
     async def _work(self) -> None:
         try:
-            await self._pump.run()
+            await asyncio.to_thread(self._pump.run)
         except Exception as error:  # noqa: BLE001 - the caller raises it, whatever it is
             self.error = error
         finally:
@@ -96,14 +101,31 @@ class VideoSpider(Spider):
             # Left to itself, Scrapy looks whether it is idle only every five seconds.
             await self._engine.close_spider_async(reason="finished")
 
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        async def guarded() -> None:
+            try:
+                await work
+            except Exception as error:  # noqa: BLE001 - handed to the pump, which raises it
+                self._pump.stop(error)
+
+        task = self._loop.create_task(guarded())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
     # --- requests ---
 
-    def start_item(self, item: FrontierItem, sent_ms: int) -> None:
-        """Hand a leased item to the engine."""
-        self._clock_ms = sent_ms - now_ms()
-        told = {"item": item, "sent_ms": sent_ms}
-        request = Request(item.url, callback=self.parse, errback=self.failed, cb_kwargs=told, dont_filter=True)
-        self._engine.crawl(request)
+    def take_over(self, claim: Claim) -> None:
+        """Hand leased items to the engine; called in the pump's thread."""
+        self._loop.call_soon_threadsafe(self._begin, claim)
+
+    def _begin(self, claim: Claim) -> None:
+        self._clock_ms = claim.at_ms - now_ms()
+        for asked in claim.robots:
+            self._spawn(self.fetch_robots(asked))
+        for item in claim.items:
+            told = {"item": item, "sent_ms": claim.at_ms}
+            request = Request(item.url, callback=self.parse, errback=self.failed, cb_kwargs=told, dont_filter=True)
+            self._engine.crawl(request)
 
     async def learn_robots(self, host: str) -> None:
         """Have a host's robots.txt fetched until it is known or given up; one fetch serves all who wait for it."""
@@ -154,28 +176,28 @@ class VideoSpider(Spider):
                 hint="check the recipe's `instances` and the network, then run the same command: nothing is lost",
             )
 
-    async def _related_links(self, item: FrontierItem, video: ParsedVideo) -> tuple[VideoLink, ...]:
+    async def _related_links(
+        self, item: FrontierItem, video: ParsedVideo
+    ) -> tuple[tuple[VideoLink, ...], Failure | None]:
         """The page's own related links, or those of the list that it has elsewhere; none if that is refused for good.
 
         A refusal that may pass is raised, so that the page is tried again, as long as it has tries left.
         """
         if not self._committer.plan.needs_related(video.like_count) or video.related_url is None:
-            return video.related
+            return video.related, None
         try:
-            return await self._fetch_list(video.related_url)
+            return await self._fetch_list(video.related_url), None
         except RefusedAnswerError as refused:
             if not self._is_last(item, refused):
                 raise
             await self._rest(item, refused, 0)
-            failure = self._failure(item, refused, is_final=True)
+            return (), self._failure(item, refused, is_final=True)
         except PageChangedError as error:
             log.warning("page_changed", url=video.related_url, error=error.message)
-            self._committer.count_changed(error)
+            self._changed.count_changed(error)
             changed = RefusedAnswerError(Refusal("page_changed", is_final=True), status=None)
             changed.url = video.related_url
-            failure = self._failure(item, changed, is_final=True)
-        await asyncio.to_thread(self._run.ledger.record_failure, failure)
-        return ()
+            return (), self._failure(item, changed, is_final=True)
 
     async def _fetch_list(self, url: str) -> tuple[VideoLink, ...]:
         while (wait_s := await asyncio.to_thread(self._frontier.take, host_of(url))) > 0:  # noqa: ASYNC110 - a clock in Redis
@@ -197,35 +219,32 @@ class VideoSpider(Spider):
     # --- answers ---
 
     async def parse(self, response: Response, item: FrontierItem, sent_ms: int) -> None:
-        """Read one answer; whatever happens, the pump learns that the item is off the network."""
+        """Read one answer; the pump learns what became of the item, or why the crawl must stop."""
         try:
-            await self._take_in(response, item, sent_ms)
+            self._pump.finished(await self._outcome(response, item, sent_ms))
         except Exception as error:  # noqa: BLE001 - handed to the pump, which raises it
             self._pump.stop(error)
-        finally:
-            self._pump.finished(item.name)
 
     async def failed(self, failure: TwistedFailure) -> None:
         """Take what never became an answer."""
         told = failure.request.cb_kwargs  # type: ignore[attr-defined] # Scrapy puts it there
         try:
-            await self._refused(told["item"], refused_by(failure.value or RuntimeError()), told["sent_ms"])
+            refused = refused_by(failure.value or RuntimeError())
+            self._pump.finished(await self._refused(told["item"], refused, told["sent_ms"]))
         except Exception as error:  # noqa: BLE001 - handed to the pump, which raises it
             self._pump.stop(error)
-        finally:
-            self._pump.finished(told["item"].name)
 
-    async def _take_in(self, response: Response, item: FrontierItem, sent_ms: int) -> None:
+    async def _outcome(self, response: Response, item: FrontierItem, sent_ms: int) -> Outcome:
         try:
             check_answer(response)
             if item.payload["page"] == "video":
                 check_tags(response)
-            await self._read(item, Page(item.url, response.body))
             await self._calm(item.url)
+            return await self._read(item, Page(item.url, response.body))
         except RefusedAnswerError as refused:
-            await self._refused(item, refused, sent_ms)
+            return await self._refused(item, refused, sent_ms)
         except PageChangedError as error:
-            self._page_changed(item, error)
+            return self._page_changed(item, error)
         except STOPPING:
             raise
         except Exception:
@@ -234,42 +253,44 @@ class VideoSpider(Spider):
             # A bug of ours or of an adapter that this page brings out: it must not end every crawl that meets it.
             log.exception("crawler_error", url=item.url)
             bug = RefusedAnswerError(Refusal("crawler_error", is_final=False), status=response.status)
-            await self._refused(item, bug, sent_ms)
+            return await self._refused(item, bug, sent_ms)
 
-    async def _read(self, item: FrontierItem, page: Page) -> None:
+    async def _read(self, item: FrontierItem, page: Page) -> Outcome:
         if item.payload["page"] == "home":
-            self._committer.add_home(item.name, home_row(item, self._platform.parse_home(page)))
-            return
+            return Outcome(item, home=home_row(item, self._platform.parse_home(page)))
         video = fitted(self._platform.parse_video(page))
-        row = page_row(item, video, await self._related_links(item, video), self._run.recipe)
+        links, failure = await self._related_links(item, video)
+        row = page_row(item, video, links, self._run.recipe)
         record = video_record(self._platform.name, video, self._run.pseudonyms)
-        self._committer.add_page(item.name, row, record)
+        self._changed.count_read()
+        return Outcome(item, page=row, record=record, failures=(failure,) if failure else ())
 
-    def _page_changed(self, item: FrontierItem, error: PageChangedError) -> None:
+    def _page_changed(self, item: FrontierItem, error: PageChangedError) -> Outcome:
+        """A page that its adapter cannot read; where they are many, the pump forgets them for a mended adapter."""
         log.warning("page_changed", url=item.url, error=error.message)
         if item.payload["page"] == "home":
-            self._pump.stop(error)
-            return
+            raise error
         try:
-            self._committer.add_changed(item.name, item.url, error)
+            self._changed.count_changed(error)
         except PageChangedError as too_many:
             self._pump.stop(too_many)
+        return Outcome(item, page=PageRow(item.name, item.url, failure="page_changed"))
 
-    async def _refused(self, item: FrontierItem, refused: RefusedAnswerError, sent_ms: int) -> None:
+    async def _refused(self, item: FrontierItem, refused: RefusedAnswerError, sent_ms: int) -> Outcome:
         await self._rest(item, refused, sent_ms)
         is_last = self._is_last(item, refused)
-        await asyncio.to_thread(self._run.ledger.record_failure, self._failure(item, refused, is_final=is_last))
+        failure = self._failure(item, refused, is_final=is_last)
         if not is_last:
-            await asyncio.to_thread(self._frontier.retry, item)
-        elif item.payload["page"] == "home":
+            return Outcome(item, failures=(failure,), is_again=True)
+        if item.payload["page"] == "home":
             self._pump.stop(
                 SiteUnreachableError(
                     f"the home page {item.url} was refused {item.attempt + 1} times, the last time: {refused}",
                     hint="check the recipe's `instances` and the network, then run the same command: nothing is lost",
                 )
             )
-        else:
-            self._committer.add_page(item.name, PageRow(item.name, item.url, failure=refused.refusal.reason))
+            return Outcome(item, failures=(failure,), is_again=True)
+        return Outcome(item, page=PageRow(item.name, item.url, failure=refused.refusal.reason), failures=(failure,))
 
     def _is_last(self, item: FrontierItem, refused: RefusedAnswerError) -> bool:
         return refused.refusal.is_final or item.attempt + 1 >= self._run.recipe.politeness.max_attempts

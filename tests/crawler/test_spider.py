@@ -15,6 +15,7 @@ from crawler.pump import Pump
 from crawler.spiders.videos import VideoSpider
 from crawler.visits import fitted, video_record
 from microlens.errors import PageChangedError, RedisUnreachableError
+from microlens.frontier import Claim
 from microlens.platforms.base import ParsedVideo, VideoLink
 from microlens.privacy import Pseudonymiser
 from microlens.recipe import Recipe
@@ -40,27 +41,20 @@ class Desk:
     """A spider among stand-ins that note what it asks of them; `answer` is the list's."""
 
     def __init__(self, *, answer=None, parse_video=lambda _: VIDEO, parse_related=lambda _: (LINK,)):
-        self.pages, self.failures, self.retried, self.rested, self.asked = [], [], [], [], []
+        self.outcomes, self.rested, self.asked = [], [], []
         self.answer = answer
         self.changed = []
-        run = SimpleNamespace(
-            recipe=RECIPE,
-            pseudonyms=Pseudonymiser(b"k" * 32),
-            ledger=SimpleNamespace(record_failure=self.failures.append),
-        )
+        run = SimpleNamespace(recipe=RECIPE, pseudonyms=Pseudonymiser(b"k" * 32))
         frontier = SimpleNamespace(
-            retry=self.retried.append,
             take=lambda _: 0.0,
             calm=lambda _: None,
             backoff=lambda host, *, sent_ms, retry_after_s: self.rested.append((host, sent_ms, retry_after_s)) or 1.0,
         )
-        committer = SimpleNamespace(
-            plan=SimpleNamespace(needs_related=lambda _: True),
-            add_page=lambda _, row, record=None: self.pages.append((row, record)),
-            count_changed=self.changed.append,
-        )
+        committer = SimpleNamespace(plan=SimpleNamespace(needs_related=lambda _: True))
         platform = SimpleNamespace(name="sandbox", parse_video=parse_video, parse_related=parse_related)
         self.spider = VideoSpider(run=run, platform=platform, frontier=frontier, robots=None, committer=committer)
+        self.spider._changed = SimpleNamespace(count_read=lambda: None, count_changed=self.changed.append)
+        self.spider._pump.finished = self.outcomes.append
         engine = SimpleNamespace(download_async=self._download, crawl=lambda _: None)
         self.spider.crawler = SimpleNamespace(engine=engine)
 
@@ -78,13 +72,22 @@ class Desk:
         """Have a video's page read that answers with 200."""
         item = FrontierItem("page", "v", f"{SITE}/v", {"page": "video", "video_id": "v"}, attempt=attempt)
         sent_ms = time.time_ns() // 1_000_000 + REDIS_AHEAD_MS
-        self.spider.start_item(item, sent_ms)
+        self.spider._begin(Claim(items=(item,), robots=(), wait_s=0.0, at_ms=sent_ms))
         asyncio.run(self.spider.parse(Response(item.url, body=b"x"), item, sent_ms))
         return self
 
     @property
+    def pages(self):
+        return [(outcome.page, outcome.record) for outcome in self.outcomes if outcome.page]
+
+    @property
+    def retried(self):
+        return [outcome.item for outcome in self.outcomes if outcome.is_again]
+
+    @property
     def reasons(self):
-        return [(failure.url, failure.reason, failure.is_final) for failure in self.failures]
+        failures = [failure for outcome in self.outcomes for failure in outcome.failures]
+        return [(failure.url, failure.reason, failure.is_final) for failure in failures]
 
 
 def answer(status, **headers):
@@ -106,7 +109,7 @@ def test_a_list_that_answers_gives_the_links():
     desk = Desk(answer=answer(200)).parse()
 
     assert (LINK,) == desk.pages[0][0].related
-    assert [] == desk.failures
+    assert [] == desk.reasons
 
 
 @pytest.mark.parametrize(
@@ -211,26 +214,21 @@ def test_leases_are_renewed_and_progress_shown_while_a_commit_lasts(monkeypatch)
     monkeypatch.setattr("crawler.pump._TICK_S", 0.05)
     renewed, ticks, during = [], [], []
 
-    def commit(_):
+    def commit():
         time.sleep(0.5)
         during.append((len(renewed), len(ticks)))
 
     committer = SimpleNamespace(
         restore=lambda: None,
         follow=lambda: None,
-        is_due=lambda: True,
-        take=lambda: None,
+        is_due=lambda *, is_starving: True,
         commit=commit,
         pending=0,
         held=["read"],
-        plan=SimpleNamespace(is_finished=True),
+        plan=SimpleNamespace(is_finished=True, wanted=0),
     )
-    frontier = SimpleNamespace(
-        claim=lambda *_: SimpleNamespace(robots=(), items=(), wait_s=0.0, at_ms=0),
-        fetched=lambda *_: None,
-        renew=lambda _, names: renewed.append(names),
-    )
-    asyncio.run(Pump(frontier, committer, None, on_tick=lambda: ticks.append(1)).run())
+    frontier = SimpleNamespace(renew=lambda _, names: renewed.append(names))
+    Pump(frontier, committer, None, on_tick=lambda: ticks.append(1)).run()
 
     assert min(during[0]) >= 3
     assert ["read"] == renewed[-1]
