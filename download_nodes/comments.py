@@ -2,28 +2,28 @@
 
 One video's pages stand in one spool file, a JSON line each. A node that died goes on at the page where it stopped;
 a torn last line is dropped. Complete videos are gathered into one Parquet part, which the ledger lists in the same
-transaction that marks them complete.
+transaction that marks them complete. All of it goes by columns: a crawl makes a billion comments, and an object for
+each would cost more than to fetch it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable  # noqa: TC003 - an annotation outside of functions
+from collections.abc import Callable, Sequence  # noqa: TC003 - an annotation outside of functions
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 import orjson
 import pyarrow as pa
 
 from microlens.parts import write_part
 from microlens.platforms.base import Page
-from microlens.privacy import scrub
+from microlens.privacy import USER_KEY_BYTES, scrub_all
 from microlens.tables import CRAWLED_COMMENTS
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterable
+    from collections.abc import Awaitable
     from pathlib import Path
 
     from microlens.ledger import Part
@@ -38,8 +38,54 @@ MAX_TEXT_CHARACTERS = 10_000
 _KNOWN_USERS = 200_000
 
 
-Row = tuple[str, str, str | None, str | None, int]
-"""Of one comment: keys of it and of its user in hexadecimal, text, gender, moment in milliseconds."""
+@dataclass(slots=True)
+class Comments:
+    """Comments by column, all of one length; raw ids are in none of them."""
+
+    keys: list[str] = field(default_factory=list)
+    """Of the comments, 32 hexadecimal digits each."""
+    users: list[bytes] = field(default_factory=list)
+    """Pseudonyms, 16 bytes each."""
+    texts: list[str | None] = field(default_factory=list)
+    genders: list[str | None] = field(default_factory=list)
+    moments: list[int] = field(default_factory=list)
+    """Milliseconds since 1970."""
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def extend(self, more: Comments) -> None:
+        self.keys += more.keys
+        self.users += more.users
+        self.texts += more.texts
+        self.genders += more.genders
+        self.moments += more.moments
+
+    def at(self, places: Sequence[int]) -> Comments:
+        return Comments(
+            keys=[self.keys[place] for place in places],
+            users=[self.users[place] for place in places],
+            texts=[self.texts[place] for place in places],
+            genders=[self.genders[place] for place in places],
+            moments=[self.moments[place] for place in places],
+        )
+
+    def first(self, count: int) -> Comments:
+        return self if count >= len(self) else self.at(range(count))
+
+    def to_json(self, pending: list[str]) -> bytes:
+        """One line of a spool; a column of nothing is null."""
+        texts, genders = (column if any(column) else None for column in (self.texts, self.genders))
+        users = b"".join(self.users).hex()
+        return orjson.dumps((pending, self.keys, users, texts, genders, self.moments)) + b"\n"
+
+    @classmethod
+    def from_json(cls, line: bytes) -> tuple[list[str], Comments]:
+        pending, keys, users, texts, genders, moments = orjson.loads(line)
+        nothing: list[str | None] = [None] * len(moments)
+        whole = bytes.fromhex(users)
+        cut = [whole[at : at + USER_KEY_BYTES] for at in range(0, len(whole), USER_KEY_BYTES)]
+        return pending, cls(keys, cut, texts or nothing, genders or nothing, moments)
 
 
 @dataclass(slots=True)
@@ -47,10 +93,11 @@ class Spool:
     """One video's comments so far."""
 
     path: Path
-    rows: dict[str, Row] = field(default_factory=dict)
-    """By comment id: one that moved from one page to the next while they were read is one comment."""
+    comments: Comments = field(default_factory=Comments)
     pending: list[str] | None = None
     """URLs still to be asked for; None before the first page."""
+    _known: set[str] = field(default_factory=set)
+    _file: BinaryIO | None = None
 
     @classmethod
     def open(cls, folder: Path, video_id: str) -> Spool:
@@ -61,23 +108,42 @@ class Spool:
             spool._read()
         return spool
 
-    def append(self, rows: list[Row], pending: list[str]) -> None:
-        with self.path.open("ab") as file:
-            file.write(orjson.dumps((pending, rows)) + b"\n")
-        self._add(rows, pending)
+    def add(self, comments: Comments, pending: list[str]) -> None:
+        """Keep a page. The last one is not written: what follows is the part, and most videos have a single page."""
+        if pending:
+            if self._file is None:
+                self._file = self.path.open("ab", buffering=0)
+            self._file.write(comments.to_json(pending))
+        self._take_in(comments, pending)
 
-    def _add(self, rows: Iterable[Row], pending: list[str]) -> None:
-        for row in rows:
-            self.rows.setdefault(row[0], row)
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _take_in(self, comments: Comments, pending: list[str]) -> None:
+        before = len(self._known)
+        new = self._known.isdisjoint(comments.keys)
+        self._known.update(comments.keys)
+        if new and len(self._known) == before + len(comments):
+            self.comments.extend(comments)
+        else:
+            self._add_unseen(comments)
         self.pending = pending
+
+    def _add_unseen(self, comments: Comments) -> None:
+        """One that moved from one page to the next while they were read is one comment."""
+        seen = set(self.comments.keys)
+        first = {key: place for place, key in reversed(list(enumerate(comments.keys))) if key not in seen}
+        self.comments.extend(comments.at(sorted(first.values())))
 
     def _read(self) -> None:
         whole = 0
         for line in self.path.read_bytes().splitlines(keepends=True):
             if not line.endswith(b"\n"):
                 break
-            pending, rows = orjson.loads(line)
-            self._add(map(tuple, rows), pending)
+            pending, comments = Comments.from_json(line)
+            self._take_in(comments, pending)
             whole += len(line)
         with self.path.open("r+b") as file:
             file.truncate(whole)
@@ -96,19 +162,25 @@ class CommentCollector:
         self._run = run
         self._platform = platform
         self._get = get
-        # Who comments at all comments again: a key met lately is not computed anew.
-        self._user_key = lru_cache(_KNOWN_USERS)(partial(_user_key_hex, run.pseudonyms, platform.name))
+        self._users = _KnownUsers(run.pseudonyms, platform.name)
         self._clean = _CLEANERS[run.recipe.comments.text]
         self._has_gender = run.recipe.comments.gender
 
     async def collect(self, item: FrontierItem) -> Spool:
         """Fetch what is missing; raises FetchError, with everything before kept, if the site refuses."""
-        limit = self._run.recipe.comments.max_per_video
         spool = Spool.open(self._run.spool, item.payload["video_id"])
+        try:
+            await self._fill(spool, item)
+        finally:
+            spool.close()
+        return spool
+
+    async def _fill(self, spool: Spool, item: FrontierItem) -> None:
+        limit = self._run.recipe.comments.max_per_video
         pending = [item.url] if spool.pending is None else spool.pending
         is_paid = True  # the claim took one request from its host's budget
         asked: set[str] = set()
-        while pending and len(spool.rows) < limit:
+        while pending and len(spool.comments) < limit:
             url, *later = pending
             if url in asked or len(asked) > limit:
                 break  # a cursor that goes round, or pages without comments and without end
@@ -116,29 +188,49 @@ class CommentCollector:
             page = self._platform.parse_comments(Page(url, await self._get(url, is_paid=is_paid)))
             is_paid = False
             pending = [*page.next_urls, *later]
-            spool.append([self._row(comment) for comment in page.comments], pending)
-        return spool
+            spool.add(self._without_names(page.comments), pending)
 
-    def _row(self, comment: ParsedComment) -> Row:
-        """A spool row; the raw user id ends here."""
-        return (
-            self._run.pseudonyms.comment_key(self._platform.name, comment.comment_id).hex(),
-            self._user_key(comment.user_id),
-            self._clean(comment.text[:MAX_TEXT_CHARACTERS]),
-            comment.gender if self._has_gender else None,
-            comment.commented_at_ms,
+    def _without_names(self, comments: Sequence[ParsedComment]) -> Comments:
+        """The raw user ids end here."""
+        if not comments:
+            return Comments()
+        ids, users, texts, moments, genders = zip(*comments, strict=True)
+        return Comments(
+            keys=self._run.pseudonyms.comment_keys(self._platform.name, ids),
+            users=self._users.keys_of(users),
+            texts=self._clean(texts if max(map(len, texts)) <= MAX_TEXT_CHARACTERS else _shortened(texts)),
+            genders=list(genders) if self._has_gender else [None] * len(ids),
+            moments=list(moments),
         )
 
 
-def _user_key_hex(pseudonyms: Pseudonymiser, platform: str, raw_user_id: str) -> str:
-    return pseudonyms.user_key(platform, raw_user_id).hex()
+def _shortened(texts: Sequence[str]) -> list[str]:
+    return [text[:MAX_TEXT_CHARACTERS] for text in texts]
 
 
-def _drop(_text: str) -> None:
-    return None
+class _KnownUsers(dict[str, bytes]):
+    """Pseudonyms by raw id, in memory alone: who comments at all comments again."""
+
+    def __init__(self, pseudonyms: Pseudonymiser, platform: str) -> None:
+        super().__init__()
+        self._pseudonyms = pseudonyms
+        self._platform = platform
+
+    def keys_of(self, raw_user_ids: Sequence[str]) -> list[bytes]:
+        if len(self) > _KNOWN_USERS:
+            self.clear()
+        return [self[raw] for raw in raw_user_ids]
+
+    def __missing__(self, raw_user_id: str) -> bytes:
+        key = self[raw_user_id] = self._pseudonyms.user_key(self._platform, raw_user_id)
+        return key
 
 
-_CLEANERS: dict[str, Callable[[str], str | None]] = {"scrubbed": scrub, "raw": str, "none": _drop}
+_CLEANERS: dict[str, Callable[[Sequence[str]], list[str | None]]] = {
+    "scrubbed": lambda texts: list(scrub_all(texts)),
+    "raw": list,
+    "none": lambda texts: [None] * len(texts),
+}
 
 
 class CommentParts:
@@ -160,7 +252,7 @@ class CommentParts:
         return list(self._spools)
 
     def is_due(self) -> bool:
-        rows = sum(len(spool.rows) for spool in self._spools.values())
+        rows = sum(len(spool.comments) for spool in self._spools.values())
         return bool(self._spools) and (rows >= PART_ROWS or time.monotonic() - self._since > PART_AFTER_S)
 
     def take(self) -> dict[str, Spool]:
@@ -183,25 +275,25 @@ class CommentParts:
             spool.path.unlink(missing_ok=True)
 
     def _table(self, spools: dict[str, Spool]) -> pa.Table:
-        """Build the rows of complete videos column by column, far quicker than row by row."""
         taken = {name: self._taken(spool) for name, spool in spools.items()}
-        rows = [row for rows in taken.values() for row in rows]
-        columns = tuple(zip(*rows, strict=True)) or ((),) * 5
-        names = [name for name, rows in taken.items() for _ in rows]
+        names, whole = [], Comments()
+        for name, comments in taken.items():
+            names += [name] * len(comments)
+            whole.extend(comments)
         arrays = {
-            "platform": pa.array([self._run.recipe.platform] * len(rows), pa.string()),
+            "platform": pa.array([self._run.recipe.platform] * len(names), pa.string()),
             "video_id": pa.array(names, pa.string()),
-            "comment_id": pa.array(columns[0], pa.string()),
-            "user_key": pa.array([bytes.fromhex(key) for key in columns[1]], pa.binary(16)),
-            "text": pa.array(columns[2], pa.string()),
-            "gender": pa.array(columns[3], pa.string()),
-            "commented_at_ms": pa.array(columns[4], pa.int64()),
+            "comment_id": pa.array(whole.keys, pa.string()),
+            "user_key": pa.array(whole.users, pa.binary(USER_KEY_BYTES)),
+            "text": pa.array(whole.texts, pa.string()),
+            "gender": pa.array(whole.genders, pa.string()),
+            "commented_at_ms": pa.array(whole.moments, pa.int64()),
         }
         return pa.table(arrays, schema=CRAWLED_COMMENTS)
 
-    def _taken(self, spool: Spool) -> list[Row]:
+    def _taken(self, spool: Spool) -> Comments:
         """What is kept of a video: its last page may hold more than the recipe takes."""
-        return list(spool.rows.values())[: self._run.recipe.comments.max_per_video]
+        return spool.comments.first(self._run.recipe.comments.max_per_video)
 
     def _discard(self, part: Part | None) -> None:
         if part is not None:

@@ -8,6 +8,7 @@ import ssl
 import time
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 MAX_PAGE_BYTES = 16 << 20
 MAX_REDIRECTS = 5
+
+_HOSTS = 10_000
 
 _CHUNK_BYTES = 256 << 10
 _CONNECT_S = 15.0
@@ -79,7 +82,7 @@ class Fetcher:
     """Connections, names and TLS of one node process, kept for its life."""
 
     def __init__(self, recipe: Recipe, policy: NetworkPolicy, why_not: Callable[[str], Awaitable[str | None]]) -> None:
-        self._policy = policy
+        self._permits = lru_cache(_HOSTS)(policy.permits)
         self._why_not = why_not
         self._page_limits = aiohttp.ClientTimeout(
             total=recipe.politeness.timeout_s, sock_connect=_CONNECT_S, sock_read=_IDLE_S
@@ -152,7 +155,7 @@ class Fetcher:
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise FetchError(Refusal("forbidden_address", is_final=True))
         # aiohttp does not resolve an address that is a number already, so the resolver never sees it.
-        if _is_literal(parts.hostname) and not self._policy.permits(parts.hostname):
+        if _is_literal(parts.hostname) and not self._permits(parts.hostname):
             raise FetchError(Refusal("forbidden_address", is_final=True))
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from download_nodes.backlog import comments_after
+from download_nodes.budget import Budget
 from download_nodes.comments import CommentCollector, CommentParts
 from download_nodes.fetch import Fetcher, FetchError
 from download_nodes.measure import NotMediaError, measure
@@ -66,9 +67,12 @@ class Node:
         self._fetcher = Fetcher(run.recipe, NetworkPolicy(run.recipe.network.allow), self._why_not)
         self._collector = CommentCollector(run, self._platform, self._get_within_budget)
         self._parts = CommentParts(run)
+        self._budget = Budget(self._frontier, run.recipe.politeness.requests_per_second, most=WIDTH)
         self._in_work: dict[asyncio.Task[None], FrontierItem | None] = {}
         self._resting: set[str] = set()
         self._committing: list[str] = []
+        self._fetched: list[str] = []
+        """Videos whose comments are read; told to the frontier with the next claim."""
         self._changed = self._read = 0
         self._clock_ms = 0
         """Redis's clock less ours."""
@@ -110,6 +114,9 @@ class Node:
     def _claim(self) -> float:
         """Take as much due work as there is room for; seconds until more may be due."""
         wait_s = _RENEW_S
+        if self._fetched:
+            fetched, self._fetched = self._fetched, []
+            self._frontier.fetched("comments", fetched)
         for kind in _KINDS:
             claim = self._frontier.claim(kind, WIDTH - len(self._in_work)) if len(self._in_work) < WIDTH else None
             if claim is None:
@@ -222,13 +229,13 @@ class Node:
     async def _fetch_comments(self, item: FrontierItem) -> None:
         spool = await self._collector.collect(item)
         self._read += 1
-        self._frontier.fetched("comments", [item.name])
+        self._fetched.append(item.name)
         self._parts.add(item.payload["video_id"], spool)
-        self.counts["comment_rows"] += len(spool.rows)
+        self.counts["comment_rows"] += len(spool.comments)
 
     async def _get_within_budget(self, url: str, *, is_paid: bool) -> bytes:
         """A page of an item already claimed: its host's budget is asked again for every page but the first."""
-        while not is_paid and (wait_s := self._frontier.take(host_of(url))) > 0:
+        while not is_paid and (wait_s := await self._budget.ask(host_of(url))) > 0:
             if wait_s > _PATIENCE_S or self._stopping:
                 raise HostRestsError
             await asyncio.sleep(wait_s)
@@ -272,7 +279,7 @@ class Node:
     async def _why_not(self, url: str) -> str | None:
         """Ask robots.txt, fetching it first for a host that a redirect led to."""
         host = host_of(url)
-        if self._frontier.robots(host) is None:
+        if not self._robots.is_at_hand(host) and self._frontier.robots(host) is None:
             status, body = await self._fetcher.robots(f"{host}/robots.txt")
             if is_unreachable(status):
                 return "robots_unreachable"

@@ -144,8 +144,13 @@ end
 answer[1] = math.max(1, math.ceil(soonest - now))
 return answer
 
---- take  ARGV: host, rate  -> milliseconds to wait; 0: go
-return take(ARGV[1], now_ms(), tonumber(ARGV[2]))
+--- take  ARGV: host, rate, wanted  -> {how many may go, milliseconds until the next may; 0: all go}
+local now, rate, wanted = now_ms(), tonumber(ARGV[2]), tonumber(ARGV[3])
+for granted = 0, wanted - 1 do
+  local wait = take(ARGV[1], now, rate)
+  if wait > 0 then return {granted, wait} end
+end
+return {wanted, 0}
 
 --- fetched  ARGV: kind, name...  -> the network is done with; the lease goes on, the host's place is free
 for i = 2, #ARGV do free_place(ARGV[i], ARGV[1]) end

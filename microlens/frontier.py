@@ -103,7 +103,12 @@ class Frontier:
 
     def take(self, host: str) -> float:
         """Ask for one more request to a claimed item's host: 0.0 to go, else seconds to wait before asking again."""
-        return int(self._run("take", host, self._politeness.requests_per_second)) / 1000
+        return self.take_many(host, 1)[1]
+
+    def take_many(self, host: str, wanted: int) -> tuple[int, float]:
+        """Ask for several requests to a host at once: how many may go now, and seconds until the next may (or 0.0)."""
+        granted, wait_ms = self._run("take", host, self._politeness.requests_per_second, wanted)
+        return int(granted), int(wait_ms) / 1000
 
     def fetched(self, kind: WorkKind, names: Sequence[str]) -> None:
         """The network is done with: free the host's places, keep the leases."""

@@ -6,6 +6,7 @@ Whoever holds the key can recompute it, so pseudonymised data is still personal 
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import os
 import re
@@ -15,10 +16,12 @@ from typing import TYPE_CHECKING
 from microlens.errors import CorruptDataError, KeyMismatchError, NotReadyError, RecipeError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
 KEY_BYTES = 32
 USER_KEY_BYTES = 16
+COMMENT_KEY_BYTES = 16
 
 # Every repetition is bounded: a hostile text must not cost more than its length.
 _EMAIL = re.compile(r"[\w.+-]{1,64}[@\uff20][\w-]{1,63}(?:\.[\w-]{1,63}){1,8}")
@@ -32,6 +35,9 @@ _PHONE = re.compile(
 )
 # Every match of the patterns above holds one of these; most comments hold none, and are left at once.
 _SUSPECT = re.compile(r"[@\uff20]|://|www\.|\d[^A-Za-z]{6}", re.IGNORECASE)
+# An at sign or a digit: \d as a table, which is far quicker to look up (above the BMP as ranges that hold all digits).
+_DIGITS = "".join(chr(code) for code in range(0x10000) if chr(code).isdecimal())
+_HINT = re.compile(f"[@\uff20{_DIGITS}\U000104a0-\U0001e959\U0001fbf0-\U0001fbf9]")
 
 
 class Pseudonymiser:
@@ -56,10 +62,20 @@ class Pseudonymiser:
         message = prefix + len(raw).to_bytes(4, "big") + raw
         return hmac.digest(self._key, message, "sha256")[:USER_KEY_BYTES]
 
-    def comment_key(self, platform: str, comment_id: str) -> bytes:
-        """16 bytes for a comment's own id: some sites spell its author's name in it."""
-        message = _framed(b"comment", platform.encode(), comment_id.encode())
-        return hmac.digest(self._key, message, "sha256")[:USER_KEY_BYTES]
+    def comment_keys(self, platform: str, comment_ids: Iterable[str]) -> list[str]:
+        """32 hexadecimal digits for each comment's own id: some sites spell its author's name in it.
+
+        Keyed BLAKE2b (RFC 7693) under a key derived for the platform: half the time of an HMAC, and a crawl makes a
+        billion of them.
+        """
+        key = hmac.digest(self._key, _framed(b"comment", platform.encode()), "sha256")
+        keyed = hashlib.blake2b(key=key, digest_size=COMMENT_KEY_BYTES)
+        keys = []
+        for comment_id in comment_ids:
+            one = keyed.copy()
+            one.update(comment_id.encode())
+            keys.append(one.hexdigest())
+        return keys
 
     def order_key(self, domain: str, name: bytes | str) -> bytes:
         """A keyed position in a public order, so that dense ids tell nothing of the crawl."""
@@ -108,11 +124,21 @@ def open_key(path: Path, *, fingerprint: str, given: str | None = None) -> Pseud
 
 def scrub(text: str) -> str:
     """Remove what names a person or a place on the net: e-mail addresses, URLs, @mentions, phone numbers."""
-    if not _SUSPECT.search(text):
+    if _is_clean(text) or not _SUSPECT.search(text):
         return text
     for pattern, mark in ((_URL, "[url]"), (_EMAIL, "[email]"), (_MENTION, "[mention]"), (_PHONE, "[phone]")):
         text = pattern.sub(mark, text)
     return text
+
+
+def scrub_all(texts: Sequence[str]) -> list[str]:
+    """`scrub` for a page of texts; where none holds anything suspicious, one look at the whole is enough."""
+    return list(texts) if _is_clean("\n".join(texts)) else [scrub(text) for text in texts]
+
+
+def _is_clean(text: str) -> bool:
+    """A quick look that tells of nearly every text that there is nothing to scrub."""
+    return not _HINT.search(text) and "://" not in text and "www." not in text.lower()
 
 
 def _given_key(text: str) -> bytes:

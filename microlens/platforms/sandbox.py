@@ -70,10 +70,11 @@ class SandboxPlatform:
 
     def parse_comments(self, page: Page) -> CommentPage:
         answer = fields.json_answer(page)
-        rows = fields.json_objects(page, answer, "comments")
         cursor = answer.get("next")
         bare = urlsplit(page.url)._replace(query="", fragment="").geturl()
-        comments = tuple(_comment(page, row) for row in rows)
+        comments = _plain_comments(answer.get("comments")) or tuple(
+            _careful_comment(page, row) for row in fields.json_objects(page, answer, "comments")
+        )
         if cursor is None:
             return CommentPage(comments)
         return CommentPage(comments, (f"{bare}?limit={COMMENTS_PER_PAGE}&cursor={quote(str(cursor), safe='')}",))
@@ -99,20 +100,23 @@ def _video_object(page: Page, document: Selector) -> Json:
     raise page_changed(page, "JSON-LD block of type VideoObject")
 
 
-def _comment(page: Page, row: Json) -> ParsedComment:
+def _plain_comments(rows: Any) -> tuple[ParsedComment, ...] | None:
+    """A page's comments column by column, if each is as it should be; nearly every page is."""
     try:
-        user = row["user"]
-        known = ParsedComment(row["id"], user["id"], row["text"], row["created_at_ms"], user.get("gender"))
+        users = [row["user"] for row in rows]
+        ids, raw = [row["id"] for row in rows], [user["id"] for user in users]
+        texts, moments = [row["text"] for row in rows], [row["created_at_ms"] for row in rows]
+        genders = [user.get("gender") for user in users]
     except (KeyError, TypeError, AttributeError):
-        return _careful_comment(page, row)
-    # Nearly every comment is as it should be; only the others are looked at field by field.
+        return None
     is_plain = (
-        type(known.comment_id) is type(known.user_id) is type(known.text) is str
-        and type(known.commented_at_ms) is int
-        and abs(known.commented_at_ms) < fields.INT64
-        and (known.gender is None or (type(known.gender) is str and known.gender != ""))
+        {str} == {*map(type, ids), *map(type, raw), *map(type, texts)}
+        and {int} == set(map(type, moments))
+        and -fields.INT64 < min(moments) <= max(moments) < fields.INT64
+        and {*map(type, genders)} <= {str, type(None)}
+        and "" not in genders
     )
-    return known if is_plain else _careful_comment(page, row)
+    return tuple(map(ParsedComment._make, zip(ids, raw, texts, moments, genders, strict=True))) if is_plain else None
 
 
 def _careful_comment(page: Page, row: Json) -> ParsedComment:

@@ -105,8 +105,8 @@ class Desk:
         """All committed comments, from the parts that the ledger lists, by the site's own ids where it knows them."""
         parts = self.run.ledger.parts("comments")
         rows = [row for part in parts for row in pq.read_table(self.run.folder / part.path).to_pylist()]
-        raw_ids = (comment["id"] for comments in self.site.comments.values() for comment in comments)
-        raw_of = {self.run.pseudonyms.comment_key("sandbox", raw).hex(): raw for raw in raw_ids}
+        raw_ids = [comment["id"] for comments in self.site.comments.values() for comment in comments]
+        raw_of = dict(zip(self.run.pseudonyms.comment_keys("sandbox", raw_ids), raw_ids, strict=True))
         return [{**row, "comment_id": raw_of.get(row["comment_id"], row["comment_id"])} for row in rows]
 
     def reasons(self, work="media"):

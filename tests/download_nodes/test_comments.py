@@ -7,7 +7,7 @@ from dataclasses import replace
 import pyarrow.parquet as pq
 import pytest
 
-from download_nodes.comments import CommentParts, Spool
+from download_nodes.comments import CommentParts, Comments, Spool
 from tests.crawler.site import Reply, comment
 
 FIRST = "/api/videos/v/comments?limit=100"
@@ -178,7 +178,7 @@ def test_two_nodes_that_finish_one_video_commit_it_once(video):
     for part, own in zip(parts, ("a", "b"), strict=True):
         for name in ("shared", own):
             spool = Spool.open(desk.folder / f"spool-{own}", name)
-            spool.append([_row(f"{name}-{number}") for number in range(3)], [])
+            spool.add(_comments(*[f"{name}-{number}" for number in range(3)]), [])
             part.add(name, spool)
     for part in parts:
         part.commit(part.take())
@@ -195,7 +195,7 @@ def test_nothing_is_written_where_all_is_taken(video):
     desk = video()
     for _ in range(2):
         parts, spool = CommentParts(desk.run), Spool.open(desk.folder / "spool", "v")
-        spool.append([_row("c1")], [])
+        spool.add(_comments("c1"), [])
         parts.add("v", spool)
         parts.commit(parts.take())
 
@@ -206,10 +206,12 @@ def test_nothing_is_written_where_all_is_taken(video):
 def test_a_video_id_is_no_file_name(desk):
     """An id with slashes and dots stays inside the spool's folder."""
     spool = Spool.open(desk.folder / "spool", "../../../etc/passwd")
-    spool.append([], [])
+    spool.add(_comments("c1"), ["http://one.test/2"])
+    spool.close()
+    again = Spool.open(desk.folder / "spool", "../../../etc/passwd")
 
     assert desk.folder / "spool" == spool.path.parent
-    assert [[], []] == json.loads(spool.path.read_text())
+    assert (["http://one.test/2"], spool.comments) == (again.pending, again.comments)
 
 
 def test_a_part_says_what_it_holds(video):
@@ -235,8 +237,9 @@ def test_a_time_beyond_all_bounds_costs_its_video_alone(desk, at_ms):
     assert {"v": "page_changed"} == desk.reasons("comments")
 
 
-def _row(comment_id):
-    return (comment_id, "00" * 16, None, None, 1)
+def _comments(*keys):
+    count = len(keys)
+    return Comments(list(keys), [bytes(16)] * count, [None] * count, [None] * count, [1] * count)
 
 
 def test_a_comments_own_id_does_not_reach_the_disk(video):
