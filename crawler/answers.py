@@ -17,7 +17,7 @@ from scrapy.exceptions import (
 from crawler.middlewares.network import ForbiddenAddressError
 from crawler.middlewares.robots import ForbiddenByRobotsError
 from microlens.errors import MicrolensError
-from microlens.outcomes import Refusal, refusal_of, retry_after_s
+from microlens.outcomes import Refusal, RefusedError, refusal_of, retry_after_s
 from microlens.robot_tags import forbidding_word, meta_tags
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ _REFUSALS: tuple[tuple[type[BaseException], Refusal], ...] = (
 _LOST = Refusal("connection_lost", is_final=False)
 
 
-class RefusedAnswerError(Exception):
+class RefusedAnswerError(RefusedError):
     """An answer that cannot be used; never leaves the crawler."""
 
     def __init__(self, refusal: Refusal, *, status: int | None, retry_after_s: float | None = None) -> None:

@@ -9,14 +9,17 @@ import time
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
 import aiohttp
 
 from download_nodes.resolver import ForbiddenAddressError, GuardedResolver
+from microlens.frontier import host_of
 from microlens.ledger import now_ms
-from microlens.outcomes import HOST_REASONS, Refusal, refusal_of, retry_after_s
+from microlens.outcomes import HOST_REASONS, Refusal, RefusedError, refusal_of, retry_after_s
+from microlens.platforms.base import Answer, Question
 from microlens.robot_tags import forbidding_word
 
 if TYPE_CHECKING:
@@ -39,6 +42,8 @@ _FILE_DEADLINE_S = 3600.0
 _SLOW_AFTER_S = 30.0
 _LEAST_BYTES_PER_S = 8_000
 """A file may take its time, but not trickle: after half a minute it must have come at this rate."""
+_FRAMING = frozenset({"content-encoding", "content-length", "set-cookie", "transfer-encoding"})
+"""Headers of an answer that say nothing once its body is read, or that are not for keeping."""
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 # The first that fits: aiohttp's classes are each other's children, and some are OSErrors or TimeoutErrors too.
@@ -55,13 +60,15 @@ _REASONS: tuple[tuple[type[Exception], str], ...] = (
 )
 
 
-class FetchError(Exception):
+class FetchError(RefusedError):
     """A fetch that brought nothing usable; never leaves the node."""
 
     def __init__(
         self, refusal: Refusal, *, status: int | None = None, retry_after_s: float | None = None, sent_ms: int = 0
     ) -> None:
         super().__init__(f"{refusal.reason} ({status})" if status else refusal.reason)
+        self.url: str | None = None
+        """What was asked for, where it was not the item's own address."""
         self.sent_ms = sent_ms
         """When the refused request was sent, on this machine's clock."""
         self.refusal = refusal
@@ -109,6 +116,15 @@ class Fetcher:
             async with self._get(url) as response:
                 return await _read(response)
 
+    async def exchange(self, question: Question) -> tuple[Answer, FetchError | None]:
+        """A small answer, whatever its status, and why it is of no use if it is not; FetchError if there is none."""
+        sent_ms = now_ms()
+        with _explained():
+            async with self._open(question.url, self._check_target, question=question) as response:
+                body = await _read(response)
+        headers = tuple((name, value) for name, value in response.headers.items() if name.lower() not in _FRAMING)
+        return Answer(str(response.url), response.status, headers, body), _refused(response, sent_ms)
+
     async def file(self, url: str, path: Path, *, max_bytes: int) -> Fetched:
         """Stream an answer to `path`; the file is removed again if anything is wrong with it."""
         try:
@@ -132,16 +148,30 @@ class Fetcher:
 
     @asynccontextmanager
     async def _open(
-        self, url: str, check: Callable[[str], Awaitable[None]], *, limits: aiohttp.ClientTimeout | None = None
+        self,
+        url: str,
+        check: Callable[[str], Awaitable[None]],
+        *,
+        limits: aiohttp.ClientTimeout | None = None,
+        question: Question | None = None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Any answer; redirects are followed by hand, since each target must be allowed anew."""
+        asked = question or Question(url)
         for _ in range(MAX_REDIRECTS + 1):
-            await check(url)
-            async with self._session.get(url, allow_redirects=False, timeout=limits or self._page_limits) as response:
+            await check(asked.url)
+            async with self._session.request(
+                asked.method,
+                asked.url,
+                headers=asked.headers,
+                data=asked.body,
+                allow_redirects=False,
+                timeout=limits or self._page_limits,
+            ) as response:
                 if response.status not in _REDIRECTS:
                     yield response
                     return
-                url = urljoin(url, response.headers.get("Location", ""))
+                target = urljoin(asked.url, response.headers.get("Location", ""))
+                asked = _redirected(asked, target, response.status)
         raise FetchError(Refusal("too_many_redirects", is_final=True))
 
     async def _check_target(self, url: str) -> None:
@@ -163,11 +193,30 @@ def _is_literal(host: str) -> bool:
     return ":" in host or host.replace(".", "").isdigit()
 
 
+def _redirected(asked: Question, url: str, status: int) -> Question:
+    """The request that a redirect asks for (RFC 9110, section 15.4); what is meant for one host is not told another."""
+    to_get = (status == HTTPStatus.SEE_OTHER and asked.method != "HEAD") or (
+        status in {HTTPStatus.MOVED_PERMANENTLY, HTTPStatus.FOUND} and asked.method == "POST"
+    )
+    dropped = {"content-type"} if to_get else set()
+    if host_of(url) != host_of(asked.url):
+        dropped.add("authorization")
+    headers = tuple(pair for pair in asked.headers if pair[0].lower() not in dropped)
+    return Question(url, "GET" if to_get else asked.method, headers, None if to_get else asked.body)
+
+
 def _check(response: aiohttp.ClientResponse, sent_ms: int) -> None:
+    refused = _refused(response, sent_ms)
+    if refused is not None:
+        raise refused
+
+
+def _refused(response: aiohttp.ClientResponse, sent_ms: int) -> FetchError | None:
     refusal = refusal_of(response.status)
-    if refusal is not None:
-        wait_s = retry_after_s(response.headers.get("Retry-After"))
-        raise FetchError(refusal, status=response.status, retry_after_s=wait_s, sent_ms=sent_ms)
+    if refusal is None:
+        return None
+    wait_s = retry_after_s(response.headers.get("Retry-After"))
+    return FetchError(refusal, status=response.status, retry_after_s=wait_s, sent_ms=sent_ms)
 
 
 def _check_tags(response: aiohttp.ClientResponse) -> None:

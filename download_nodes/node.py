@@ -10,17 +10,20 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from download_nodes.asking import AskingCollector, Desk
 from download_nodes.backlog import comments_after
 from download_nodes.budget import Budget
 from download_nodes.comments import CommentCollector, CommentParts
 from download_nodes.fetch import Fetcher, FetchError
 from download_nodes.measure import NotMediaError, measure
+from microlens.conversations import ConversationOverError, Conversations
 from microlens.errors import MicrolensError, PageChangedError
 from microlens.frontier import LEASE_S, Frontier, host_of
 from microlens.ledger import now_ms
 from microlens.network import NetworkPolicy
 from microlens.outcomes import Refusal
 from microlens.platforms import load_platform
+from microlens.platforms.base import is_asking
 from microlens.records import Failure, FrontierItem, WorkKind
 from microlens.robots import RETRY_S, Robots, is_unreachable
 
@@ -65,9 +68,10 @@ class Node:
         self._frontier = Frontier.connect(redis_url, run.shared_name, run.recipe.politeness)
         self._robots = Robots(self._frontier, run.recipe.user_agent)
         self._fetcher = Fetcher(run.recipe, NetworkPolicy(run.recipe.network.allow), self._why_not)
-        self._collector = CommentCollector(run, self._platform, self._get_within_budget)
-        self._parts = CommentParts(run)
+        self._conversations = Conversations()
         self._budget = Budget(self._frontier, run.recipe.politeness.requests_per_second, most=WIDTH)
+        self._collector = self._make_collector()
+        self._parts = CommentParts(run)
         self._in_work: dict[asyncio.Task[None], FrontierItem | None] = {}
         self._resting: set[str] = set()
         self._committing: list[str] = []
@@ -82,9 +86,18 @@ class Node:
     def stop(self) -> None:
         """Claim nothing more; finish what is in work, commit, return."""
         self._stopping = True
+        self._conversations.stop()
 
     async def close(self) -> None:
+        await self._conversations.close()
         await self._fetcher.close()
+
+    def _make_collector(self) -> CommentCollector:
+        if not is_asking(self._platform):
+            return CommentCollector(self._run, self._platform, self._get_within_budget)
+        talks, fetcher, budget = self._conversations, self._fetcher, self._budget
+        desk = Desk(talks, fetcher, budget, self._why_not, self._rest_host, self._calm_host)
+        return AskingCollector(self._run, self._platform, self._get_within_budget, desk)
 
     async def drain(self, seconds: float) -> dict[str, int]:
         """Work for up to `seconds`, or until nothing is left to do; gives what was done, by kind."""
@@ -176,14 +189,16 @@ class Node:
                 ) from error
             if error.refusal.is_backoff:
                 self._rest(item, error)
-            await self._failed(item, error.refusal, status=error.status, detail=str(error.__cause__ or ""))
-        except HostRestsError:
+            await self._failed(
+                item, error.refusal, status=error.status, url=error.url, detail=str(error.__cause__ or "")
+            )
+        except (HostRestsError, ConversationOverError):
             self._frontier.give_back(item)
         except NotMediaError as error:
             await self._failed(item, Refusal("not_media", is_final=True), detail=error.message)
         except PageChangedError as error:
             log.warning("page_changed", url=item.url, error=error.message)
-            await self._failed(item, Refusal("page_changed", is_final=True), detail=error.message)
+            await self._failed(item, Refusal(error.reason, is_final=True), detail=error.message)
             self._check_changed(error)
         except MicrolensError:
             raise
@@ -241,14 +256,16 @@ class Node:
             await asyncio.sleep(wait_s)
         return await self._fetcher.page(url)
 
-    async def _failed(self, item: FrontierItem, refusal: Refusal, *, status: int | None = None, detail: str) -> None:
+    async def _failed(
+        self, item: FrontierItem, refusal: Refusal, *, detail: str, status: int | None = None, url: str | None = None
+    ) -> None:
         is_final = refusal.is_final or item.attempt + 1 >= self._run.recipe.politeness.max_attempts
         failure = Failure(
             work=item.kind,
             name=item.name,
             platform=self._platform.name,
             video_id=item.payload["video_id"],
-            url=item.url,
+            url=url or item.url,
             reason=refusal.reason,
             http_status=status,
             attempt=item.attempt + 1,
@@ -287,14 +304,18 @@ class Node:
         return self._robots.why_not(url)
 
     def _rest(self, item: FrontierItem, error: FetchError) -> None:
-        host = host_of(item.url)
+        self._rest_host(host_of(error.url or item.url), error)
+
+    def _rest_host(self, host: str, error: FetchError) -> None:
         self._resting.add(host)
         sent_ms = int(error.sent_ms + self._clock_ms)
         rest_s = self._frontier.backoff(host, sent_ms=sent_ms, retry_after_s=error.retry_after_s)
         log.warning("host_rests", host=host, seconds=round(rest_s, 1), reason=error.refusal.reason)
 
     async def _calm(self, item: FrontierItem) -> None:
-        host = host_of(item.url)
+        self._calm_host(host_of(item.url))
+
+    def _calm_host(self, host: str) -> None:
         if host in self._resting:
             self._resting.discard(host)
             self._frontier.calm(host)

@@ -22,12 +22,19 @@ class Refusal:
     """The host asks to be left alone for a while."""
 
 
+class RefusedError(Exception):
+    """An answer that cannot be used, or none at all; each stage that fetches has its own, which never leaves it."""
+
+    refusal: Refusal
+
+
 PASSING = frozenset(
     {
         "connection_lost",
         "connection_refused",
         "crawler_error",
         "dns",
+        "extractor_broken",
         "node_error",
         "page_changed",
         "rate_limited",

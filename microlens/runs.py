@@ -27,6 +27,7 @@ from microlens.ledger import Ledger, now_ms
 from microlens.locks import exclusive
 from microlens.manifest import write_atomically
 from microlens.platforms import load_platform
+from microlens.platforms.base import is_asking
 from microlens.privacy import Pseudonymiser, create_key, open_key
 from microlens.recipe import Recipe, parse_recipe
 from microlens.store import Store
@@ -136,7 +137,9 @@ def mark_used(run: Run) -> None:
 
 
 def _create(folder: Path, recipe: Recipe, settings: Settings) -> Run:
-    load_platform(recipe.platform, recipe.platform_options)  # a recipe for a platform that is not there makes no run
+    platform = load_platform(recipe.platform, recipe.platform_options)  # one that is not there makes no run
+    if is_asking(platform):
+        platform.check_instances(recipe.instances)
     folder.mkdir(parents=True, exist_ok=True)
     key_path = _key_path(folder)
     given = _given_key(settings)

@@ -10,17 +10,19 @@ import structlog
 from scrapy import Request, Spider
 
 from crawler.answers import STOPPING, RefusedAnswerError, check_answer, check_tags, refused_by
+from crawler.asking import AskedPages
 from crawler.changed import ChangedPages
 from crawler.commits import Outcome
 from crawler.middlewares.network import ForbiddenAddressError
 from crawler.middlewares.robots import ROBOTS_TXT
 from crawler.pump import Pump
 from crawler.visits import fitted, home_row, page_row, video_record
+from microlens.conversations import ConversationOverError
 from microlens.errors import PageChangedError, SiteUnreachableError
 from microlens.frontier import RobotsRequest, host_of
 from microlens.ledger import PageRow, now_ms
 from microlens.outcomes import Refusal
-from microlens.platforms.base import Page
+from microlens.platforms.base import Page, is_asking
 from microlens.records import Failure
 from microlens.robots import RETRY_S, is_unreachable
 
@@ -66,6 +68,7 @@ class VideoSpider(Spider):
         self._changed = ChangedPages()
         self._tasks: set[asyncio.Task[None]] = set()
         self._resting: set[str] = set()
+        self._asked = AskedPages(self, platform, frontier) if is_asking(platform) else None
         self._asking: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         """By host: held while its robots.txt is fetched."""
         self._clock_ms = 0
@@ -97,6 +100,8 @@ class VideoSpider(Spider):
         except Exception as error:  # noqa: BLE001 - the caller raises it, whatever it is
             self.error = error
         finally:
+            if self._asked is not None:
+                await self._asked.conversations.close()
             cast("FrontierScheduler", self._engine.scheduler).is_finished = True
             # Left to itself, Scrapy looks whether it is idle only every five seconds.
             await self._engine.close_spider_async(reason="finished")
@@ -123,9 +128,19 @@ class VideoSpider(Spider):
         for asked in claim.robots:
             self._spawn(self.fetch_robots(asked))
         for item in claim.items:
+            if self._asked is not None:
+                self._spawn(self.parse(None, item, claim.at_ms))
+                continue
             told = {"item": item, "sent_ms": claim.at_ms}
             request = Request(item.url, callback=self.parse, errback=self.failed, cb_kwargs=told, dont_filter=True)
             self._engine.crawl(request)
+
+    async def download(self, request: Request) -> Response:
+        return await self._engine.download_async(request)
+
+    def now_ms(self) -> int:
+        """What time it is on Redis's clock."""
+        return now_ms() + self._clock_ms
 
     async def learn_robots(self, host: str) -> None:
         """Have a host's robots.txt fetched until it is known or given up; one fetch serves all who wait for it."""
@@ -190,7 +205,7 @@ class VideoSpider(Spider):
         except RefusedAnswerError as refused:
             if not self._is_last(item, refused):
                 raise
-            await self._rest(item, refused, 0)
+            await self.rest(item, refused, 0)
             return (), self._failure(item, refused, is_final=True)
         except PageChangedError as error:
             log.warning("page_changed", url=video.related_url, error=error.message)
@@ -202,10 +217,10 @@ class VideoSpider(Spider):
     async def _fetch_list(self, url: str) -> tuple[VideoLink, ...]:
         while (wait_s := await asyncio.to_thread(self._frontier.take, host_of(url))) > 0:  # noqa: ASYNC110 - a clock in Redis
             await asyncio.sleep(wait_s)
-        sent_ms = now_ms() + self._clock_ms
+        sent_ms = self.now_ms()
         try:
             try:
-                response = await self._engine.download_async(Request(url, dont_filter=True))
+                response = await self.download(Request(url, dont_filter=True))
             except Exception as error:
                 raise refused_by(error) from error
             check_answer(response)
@@ -213,15 +228,20 @@ class VideoSpider(Spider):
             refused.url, refused.sent_ms = url, sent_ms
             raise
         links = self._platform.parse_related(Page(url, response.body))
-        await self._calm(url)
+        await self.calm(url)
         return links
 
     # --- answers ---
 
-    async def parse(self, response: Response, item: FrontierItem, sent_ms: int) -> None:
-        """Read one answer; the pump learns what became of the item, or why the crawl must stop."""
+    async def parse(self, response: Response | None, item: FrontierItem, sent_ms: int) -> None:
+        """Read one answer (None: the adapter asks for it).
+
+        The pump learns what became of the item, or why the crawl must stop.
+        """
         try:
             self._pump.finished(await self._outcome(response, item, sent_ms))
+        except ConversationOverError:
+            log.debug("given_back", url=item.url)  # the crawl ends, and the pump gives back what is leased
         except Exception as error:  # noqa: BLE001 - handed to the pump, which raises it
             self._pump.stop(error)
 
@@ -234,25 +254,27 @@ class VideoSpider(Spider):
         except Exception as error:  # noqa: BLE001 - handed to the pump, which raises it
             self._pump.stop(error)
 
-    async def _outcome(self, response: Response, item: FrontierItem, sent_ms: int) -> Outcome:
+    async def _outcome(self, response: Response | None, item: FrontierItem, sent_ms: int) -> Outcome:
         try:
+            if response is None:
+                return await self._ask(item, cast("AskedPages", self._asked))
             check_answer(response)
             if item.payload["page"] == "video":
                 check_tags(response)
-            await self._calm(item.url)
+            await self.calm(item.url)
             return await self._read(item, Page(item.url, response.body))
         except RefusedAnswerError as refused:
             return await self._refused(item, refused, sent_ms)
         except PageChangedError as error:
             return self._page_changed(item, error)
-        except STOPPING:
+        except (*STOPPING, ConversationOverError):
             raise
         except Exception:
             if item.payload["page"] == "home":
                 raise
             # A bug of ours or of an adapter that this page brings out: it must not end every crawl that meets it.
             log.exception("crawler_error", url=item.url)
-            bug = RefusedAnswerError(Refusal("crawler_error", is_final=False), status=response.status)
+            bug = RefusedAnswerError(Refusal("crawler_error", is_final=False), status=response.status if response else None)
             return await self._refused(item, bug, sent_ms)
 
     async def _read(self, item: FrontierItem, page: Page) -> Outcome:
@@ -260,6 +282,17 @@ class VideoSpider(Spider):
             return Outcome(item, home=home_row(item, self._platform.parse_home(page)))
         video = fitted(self._platform.parse_video(page))
         links, failure = await self._related_links(item, video)
+        return self._video(item, video, links, failure)
+
+    async def _ask(self, item: FrontierItem, asked: AskedPages) -> Outcome:
+        if item.payload["page"] == "home":
+            return Outcome(item, home=home_row(item, await asked.home(item)))
+        video = fitted(await asked.video(item))
+        return self._video(item, video, video.related)
+
+    def _video(
+        self, item: FrontierItem, video: ParsedVideo, links: tuple[VideoLink, ...], failure: Failure | None = None
+    ) -> Outcome:
         row = page_row(item, video, links, self._run.recipe)
         record = video_record(self._platform.name, video, self._run.pseudonyms)
         self._changed.count_read()
@@ -274,10 +307,10 @@ class VideoSpider(Spider):
             self._changed.count_changed(error)
         except PageChangedError as too_many:
             self._pump.stop(too_many)
-        return Outcome(item, page=PageRow(item.name, item.url, failure="page_changed"))
+        return Outcome(item, page=PageRow(item.name, item.url, failure=error.reason))
 
     async def _refused(self, item: FrontierItem, refused: RefusedAnswerError, sent_ms: int) -> Outcome:
-        await self._rest(item, refused, sent_ms)
+        await self.rest(item, refused, sent_ms)
         is_last = self._is_last(item, refused)
         failure = self._failure(item, refused, is_final=is_last)
         if not is_last:
@@ -295,7 +328,7 @@ class VideoSpider(Spider):
     def _is_last(self, item: FrontierItem, refused: RefusedAnswerError) -> bool:
         return refused.refusal.is_final or item.attempt + 1 >= self._run.recipe.politeness.max_attempts
 
-    async def _rest(self, item: FrontierItem, refused: RefusedAnswerError, sent_ms: int) -> None:
+    async def rest(self, item: FrontierItem, refused: RefusedAnswerError, sent_ms: int) -> None:
         """Let the host that asked for it rest."""
         if not refused.refusal.is_backoff:
             return
@@ -305,7 +338,7 @@ class VideoSpider(Spider):
         rest_s = await asyncio.to_thread(self._frontier.backoff, host, sent_ms=sent_ms, retry_after_s=wait)
         log.warning("host_rests", host=host, seconds=round(rest_s, 1), reason=refused.refusal.reason)
 
-    async def _calm(self, url: str) -> None:
+    async def calm(self, url: str) -> None:
         host = host_of(url)
         if host in self._resting:
             self._resting.discard(host)
