@@ -114,6 +114,7 @@ class _Talk(Generic[E]):
         self._over = over
         self._count = 0
         self._refused: list[tuple[Answer | None, E]] = []
+        self._last: Reply[E] | None = None
         self.ended: Exception | None = None
         """What ended the conversation, if it did not come to its own end."""
 
@@ -136,6 +137,7 @@ class _Talk(Generic[E]):
         except Exception as error:  # kept for the loop: an adapter may swallow what it is told
             self.ended = self.ended or error
             raise NoAnswerError(str(error) or type(error).__name__) from error
+        self._last = reply
         if reply.refused is not None:
             self._refused.append((reply.answer, reply.refused))
         if reply.answer is None:
@@ -167,7 +169,9 @@ class _Talk(Generic[E]):
             return self._refused[-1][1]
         if isinstance(error, MicrolensError) and not isinstance(error, PageChangedError):
             return error
-        # An adapter may go on without an answer, and fail for want of it. A final status alone explains nothing:
-        # adapters ask for much that need not be there.
+        # An adapter may go on without an answer, and fail for want of it. A final status explains that only if it came
+        # last: adapters ask for much that need not be there.
+        if self._last is not None and self._last.refused is not None:
+            return self._last.refused
         lacking = [refused for answer, refused in self._refused if answer is None or not refused.refusal.is_final]
         return lacking[-1] if lacking else error

@@ -34,6 +34,7 @@ _DEPTH = 2
 """A channel, its tabs."""
 _OPTIONS = {
     "cachedir": False,
+    "check_formats": False,
     "color": "never",
     "extractor_retries": 0,
     "geo_bypass": False,
@@ -131,14 +132,14 @@ class Extraction:
 
     def entries(self, url: str, info: Info, start: int, stop: int) -> list[Any]:
         """Entries of a playlist by their places, lists inside of it (a channel's tabs) spread out."""
-        entries = info.get("entries") or ()
+        entries = info["entries"]
         with explained(url):
             if hasattr(entries, "getslice"):  # yt-dlp's PagedList asks only for the pages it needs
                 return list(entries.getslice(start, stop))
             return list(islice(self._spread(entries), start, stop))
 
     def _spread(self, entries: Any, depth: int = 0) -> Iterator[Any]:
-        for entry in entries:
+        for entry in () if entries is None else entries:  # a PagedList's truth would cost a request
             if depth < _DEPTH and isinstance(entry, dict) and _is_list(entry):
                 inner = entry if "entries" in entry else self.info(str(entry.get("url")), entry.get("ie_key"))
                 yield from self._spread(inner["entries"], depth + 1) if "entries" in inner else (entry,)

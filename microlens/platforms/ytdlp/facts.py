@@ -99,7 +99,8 @@ def _best_of_each_height(rows: Iterable[Json]) -> Iterable[Json]:
     best: dict[int | None, Json] = {}
     for row in sorted(rows, key=lambda row: (row.get("ext") in {None, "mp4"}, _rate(row), row["url"])):
         best[fields.int_or_none(row.get("height"))] = row
-    return best.values()
+    # Beside files of known height, one without is not known to have a picture at all.
+    return [row for height, row in best.items() if height is not None] or list(best.values())
 
 
 def _rate(row: Json) -> float:
