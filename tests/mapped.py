@@ -11,16 +11,16 @@ from dataclasses import replace
 from microlens.platforms.base import Answer, HomePage
 from microlens.platforms.ytdlp.platform import YtDlpPlatform
 
-FAR, NEAR = os.environ["MAPPED_FAR"], os.environ["MAPPED_NEAR"]
+ORIGINS = list(zip(os.environ["MAPPED_FAR"].split(), os.environ["MAPPED_NEAR"].split(), strict=True))
 
 
 def near(url):
     # The recorded server answers with and without a slash at the end; the recording has the latter.
-    return url.replace(FAR, NEAR).rstrip("/") if url.startswith(FAR) else url
+    return next((url.replace(away, here).rstrip("/") for away, here in ORIGINS if url.startswith(away)), url)
 
 
 def far(url):
-    return url.replace(NEAR, FAR) if url.startswith(NEAR) else url
+    return next((url.replace(here, away) for away, here in ORIGINS if url.startswith(here)), url)
 
 
 def mapped(ask):
@@ -51,7 +51,10 @@ class MappedPlatform(YtDlpPlatform):
 
 
 def install(folder, monkeypatch, *, far, near):
-    """Install it for this process and those that it starts: yt-dlp writes https:// and its sites' names itself."""
+    """Install it for this process and those that it starts: yt-dlp writes https:// and its sites' names itself.
+
+    `far`, `near`: the sites' origins and those in their place, a space between them, the pages' own first.
+    """
     (folder / "mapped_platform.py").write_text(textwrap.dedent(MODULE))
     about = folder / "mapped_platform-1.0.dist-info"
     about.mkdir()

@@ -1,5 +1,6 @@
 """Comments of a site whose adapter asks: yt-dlp's extractor of a real site, that site played by a small server."""
 
+import asyncio
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -7,16 +8,17 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pyarrow.parquet as pq
 import pytest
 
+from download_nodes.backlog import outstanding
 from microlens.ledger import PageRow, Selected
+from microlens.platforms import load_platform
 from tests.mapped import install
 
-FAR = "https://banned.video"
-API = "/api"
+FAR = "https://banned.video https://api.infowarsmedia.com"
 VIDEO = "5f5d1b2b0f4f4b0019d5d1b2"
 
 
 class Site:
-    """One site's GraphQL server and its pages' addresses; `replies` are (status, headers, changes) of what comes next."""
+    """One site's GraphQL server; `replies` are (status, headers) of the answers that come next."""
 
     def __init__(self):
         self.asked, self.replies, self.robots = [], [], "User-agent: *\nAllow: /\n"
@@ -86,23 +88,93 @@ def site():
 
 @pytest.fixture
 def asking(desk, site, tmp_path_factory, monkeypatch):
-    """A run of the mapped platform with one video whose comments are due."""
-    install(tmp_path_factory.mktemp("package"), monkeypatch, far="https://api.infowarsmedia.com", near=site.url)
-    desk.site = site
+    """Make a run with one video whose comments are due, and work until nothing is left; `api`: where its site asks."""
 
-    def make(**changes):
-        changes = {"platform": "mapped", "comments": {"when": "always"}, **changes}
-        desk.make(instances=["https://banned.video/"], **changes)
-        page = PageRow(f"BannedVideo:{VIDEO}", f"{FAR}/watch?id={VIDEO}", title="A fine title")
+    def drain(*, api=None, most=100):
+        install(tmp_path_factory.mktemp("package"), monkeypatch, far=FAR, near=f"{site.url} {api or site.url}")
+        url = f"{site.url}/watch?id={VIDEO}"
+        comments = {"when": "always", "max_per_video": most}
+        desk.make(platform="mapped", instances=[url], comments=comments, network={"allow": ["127.0.0.1/32"]})
+        page = PageRow(f"BannedVideo:{VIDEO}", url, title="A fine title")
         desk.run.ledger.commit_crawl(pages=[page], selections=[Selected(page.video_id, "seed", None, 0)])
-        return desk
+        desk.frontier.push(outstanding(desk.run, load_platform("mapped")))
 
-    return make
+        async def work():
+            async with desk.node() as node:
+                return await node.drain(30.0)
+
+        return asyncio.run(work())
+
+    return drain
 
 
 def rows_of(desk):
-    return [
-        row
-        for part in desk.run.ledger.parts("comments")
-        for row in pq.read_table(desk.run.folder / part.path).to_pylist()
-    ]
+    parts = desk.run.ledger.parts("comments")
+    return [row for part in parts for row in pq.read_table(desk.run.folder / part.path).to_pylist()]
+
+
+def test_comments_are_collected_through_the_node(asking, desk, site):
+    """Comments and replies are rows without raw ids; robots.txt came first; the User-Agent is the recipe's."""
+    done = asking()
+    rows = rows_of(desk)
+
+    assert 1 == done["comments"]
+    assert {"text 1", "text 2", "text 3"} == {row["text"] for row in rows}
+    assert 2 == len({row["user_key"] for row in rows})
+    assert {f"BannedVideo:{VIDEO}"} == {row["video_id"] for row in rows}
+    assert ["/robots.txt", "GetVideoAndComments", "GetCommentReplies"] == site.asked
+    assert {desk.run.recipe.user_agent} == site.agents
+    assert [] == desk.files_that_hold("raw-user")
+
+
+def test_no_more_than_the_recipe_takes_is_asked_for(asking, desk, site):
+    """Two comments stand in the first answer: the replies are not asked for."""
+    asking(most=2)
+
+    assert 2 == len(rows_of(desk))
+    assert "GetCommentReplies" not in site.asked
+
+
+def test_a_429_inside_an_extractor_rests_the_host(asking, desk, site):
+    """The host rests for as long as it asks, then the same question is put again: nothing is lost, nothing failed."""
+    site.replies = [(200, {}), (429, {"Retry-After": "1"})]
+    asking()
+
+    assert 3 == len(rows_of(desk))
+    assert 2 == site.asked.count("GetCommentReplies")
+    assert {} == desk.run.ledger.failure_counts()
+
+
+@pytest.mark.parametrize(
+    ("replies", "reason"),
+    [
+        ([(404, {})], "gone"),
+        ([(403, {})], "private"),
+        ([(200, {"X-Robots-Tag": "noai"})], "robots_noai"),
+        ([(200, {}), (200, {"X-Robots-Tag": "noai"})], "robots_noai"),
+    ],
+)
+def test_refusals_inside_an_extractor_have_their_reasons(asking, desk, site, replies, reason):
+    """A status and a robots tag end with the reason that an ordinary page would have, and name what was asked for."""
+    site.replies = replies
+    asking()
+
+    assert {f"BannedVideo:{VIDEO}": reason} == desk.reasons("comments")
+    assert [] == rows_of(desk)
+
+
+def test_robots_txt_holds_inside_an_extractor(asking, desk, site):
+    """What it forbids is not sent, whatever the extractor wants; the reason is told."""
+    site.robots = "User-agent: *\nDisallow: /graphql\n"
+    asking()
+
+    assert {f"BannedVideo:{VIDEO}": "robots"} == desk.reasons("comments")
+    assert ["/robots.txt"] == site.asked
+
+
+def test_an_address_inside_the_network_is_not_reached(asking, desk, site):
+    """A link of an extractor that leads where the recipe does not allow is not followed."""
+    asking(api=site.url.replace("127.0.0.1", "127.0.0.2"))
+
+    assert {f"BannedVideo:{VIDEO}": "forbidden_address"} == desk.reasons("comments")
+    assert ["/robots.txt"] == site.asked

@@ -6,6 +6,9 @@ was recorded). yt-dlp writes https:// and takes only instances that it knows, so
 (tests/mapped.py) puts this machine's address in the place of one of them; nothing else differs.
 """
 
+import subprocess
+import time
+
 import pyarrow.parquet as pq
 import pytest
 import yaml
@@ -93,6 +96,26 @@ def test_a_rate_limited_server_is_waited_for(cli, mapped):
 
     assert 5 == len(crawled_videos(run))
     assert {"page": 0} == {"page": len(run.ledger.final_failures("page"))}
+
+
+def test_a_stopped_crawl_leaves_no_thread_behind_and_goes_on(cli, mapped):
+    """An extractor that waits for its host's budget is told that the crawl ends; the same command finds the rest."""
+    with replaying(also=ALSO, crawl_delay=0.02) as (port, served):
+        slow = {"requests_per_second": 0.05, "concurrency": 4}
+        crawl = cli.start("crawl", mapped(port, politeness=slow), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        while f"127.0.0.1{LISTED}" not in served:
+            assert crawl.poll() is None
+            time.sleep(0.05)
+        crawl.terminate()
+        crawl.communicate(timeout=30)
+        recipe = yaml.safe_load((cli.folder / "listed.yaml").read_text())
+        recipe["politeness"]["requests_per_second"] = 50
+        (cli.folder / "listed.yaml").write_text(yaml.safe_dump(recipe))
+        cli("crawl", cli.folder / "listed.yaml")
+    run = cli.open("listed")
+
+    assert 5 == len(crawled_videos(run))
+    assert {} == run.ledger.failure_counts()
 
 
 def test_an_unknown_listing_ends_the_crawl_with_its_reason(cli, mapped):
