@@ -241,7 +241,7 @@ class VideoSpider(Spider):
         try:
             self._pump.finished(await self._outcome(response, item, sent_ms))
         except ConversationOverError:
-            log.debug("given_back", url=item.url)  # the crawl ends, and the pump gives back what is leased
+            return  # the crawl has ended, and the pump has given back what was leased
         except Exception as error:  # noqa: BLE001 - handed to the pump, which raises it
             self._pump.stop(error)
 
@@ -274,7 +274,9 @@ class VideoSpider(Spider):
                 raise
             # A bug of ours or of an adapter that this page brings out: it must not end every crawl that meets it.
             log.exception("crawler_error", url=item.url)
-            bug = RefusedAnswerError(Refusal("crawler_error", is_final=False), status=response.status if response else None)
+            bug = RefusedAnswerError(
+                Refusal("crawler_error", is_final=False), status=response.status if response else None
+            )
             return await self._refused(item, bug, sent_ms)
 
     async def _read(self, item: FrontierItem, page: Page) -> Outcome:
