@@ -9,9 +9,13 @@ still wants, and a lost frontier is whole again.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import random
 import re
+import secrets
+from collections import defaultdict
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
@@ -20,7 +24,7 @@ import orjson
 import redis
 
 from microlens.errors import RedisUnreachableError
-from microlens.records import FrontierItem, WorkKind, fields_of
+from microlens.records import FrontierItem, WorkKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -31,7 +35,8 @@ LEASE_S = 12.0
 """What a dead process held comes back after so long; a living one renews three times in it."""
 _BACKOFF_BASE_S = 1.0
 _RETRY_BASE_S = 0.5
-_PUSH_BATCH = 500
+_BATCH = 500
+"""Items a call: Lua hands some thousands of arguments on to a command, and a long script keeps all others waiting."""
 _REFUSED = (redis.exceptions.OutOfMemoryError, redis.exceptions.ReadOnlyError, redis.exceptions.NoPermissionError)
 _REFUSALS = re.compile(r"\b(OOM|READONLY|NOPERM|NOAUTH|MISCONF|LOADING|CLUSTERDOWN)\b")
 """How a Redis says that it cannot serve at present, inside a script's error too; any other error is a bug of ours."""
@@ -57,17 +62,26 @@ class Claim:
 
 def host_of(url: str) -> str:
     """The origin, scheme and port included: what a budget is kept for (RFC 9309 keeps robots.txt by the same)."""
-    parts = urlsplit(url)
+    return _origin("/".join(url.split("/", 3)[:3]))
+
+
+@lru_cache(maxsize=4096)
+def _origin(start: str) -> str:
+    parts = urlsplit(start)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2].lower()}"
 
 
 class Frontier:
-    """One run's frontier. Every method but `push` (of many items) and `clear` is one round trip, and atomic."""
+    """One run's frontier. Every method but `push` (of many items) and `clear` is one round trip, and atomic.
+
+    Each object is an owner of its own: an item whose lease it lost is another's, and its late calls leave it alone.
+    """
 
     def __init__(self, client: redis.Redis, run_id: str, politeness: Politeness) -> None:
         self._redis = client
         self._prefix = f"mlb:{{{run_id}}}:"
         self._politeness = politeness
+        self._owner = secrets.token_hex(6)
         self._scripts = {name: client.register_script(code) for name, code in _sections().items()}
 
     @classmethod
@@ -76,29 +90,26 @@ class Frontier:
 
     def push(self, items: Iterable[FrontierItem]) -> int:
         """Add work; an item whose kind and name were ever pushed before is left out. Returns how many were new."""
-        arguments: list[bytes] = []
+        batches: defaultdict[WorkKind, list[str | bytes | int]] = defaultdict(list)
         added = 0
         for item in items:
-            arguments += [orjson.dumps({**fields_of(item), "host": host_of(item.url)}), _digest(item)]
-            if len(arguments) >= 2 * _PUSH_BATCH:
-                added += self._run("push", *arguments)
-                arguments = []
-        return added + (self._run("push", *arguments) if arguments else 0)
+            batch = batches[item.kind]
+            batch += (_digest(item), host_of(item.url), item.priority, _pack(item))
+            if len(batch) >= 4 * _BATCH:
+                added += self._run("push", item.kind, *batches.pop(item.kind))
+        return added + sum(self._run("push", kind, *batch) for kind, batch in batches.items())
 
     def claim(self, kind: WorkKind, wanted: int, *, lease_s: float = LEASE_S) -> Claim:
         """Lease up to `wanted` due items of one kind."""
         polite = self._politeness
-        wait_ms, at_ms, *raw = self._run(
-            "claim", kind, wanted, int(lease_s * 1000), polite.requests_per_second, polite.concurrency
-        )
-        entries = [
-            {**orjson.loads(entry), "attempt": int(attempt)} for entry, attempt in zip(raw[::2], raw[1::2], strict=True)
-        ]
+        limits = (polite.requests_per_second, polite.concurrency)
+        wait_ms, at_ms, robots, given = self._run("claim", kind, self._owner, wanted, int(lease_s * 1000), *limits)
+        hosts = [host.decode() for host in robots]
         return Claim(
-            items=tuple(_item(entry) for entry in entries if entry["kind"] != "robots"),
-            robots=tuple(RobotsRequest(entry["host"], entry["url"]) for entry in entries if entry["kind"] == "robots"),
-            wait_s=int(wait_ms) / 1000,
-            at_ms=int(at_ms),
+            items=tuple(map(_unpack, itertools.repeat(kind), given[::3], given[1::3], given[2::3])),
+            robots=tuple(RobotsRequest(host, f"{host}/robots.txt") for host in hosts),
+            wait_s=wait_ms / 1000,
+            at_ms=at_ms,
         )
 
     def take(self, host: str) -> float:
@@ -107,32 +118,28 @@ class Frontier:
 
     def fetched(self, kind: WorkKind, names: Sequence[str]) -> None:
         """The network is done with: free the host's places, keep the leases."""
-        if names:
-            self._run("fetched", kind, *names)
+        self._run_names("fetched", kind, self._owner, names=names)
 
     def ack(self, kind: WorkKind, names: Sequence[str]) -> None:
         """Finished, for good or ill, and written in the ledger."""
-        if names:
-            self._run("ack", kind, *names)
+        self._run_names("ack", kind, self._owner, names=names)
 
     def retry(self, item: FrontierItem) -> None:
         """Give an item back for another attempt, later each time."""
         delay_s = _RETRY_BASE_S * 2 ** min(item.attempt, 8) * random.uniform(0.75, 1.25)
-        self._run("retry", item.kind, item.name, int(delay_s * 1000))
+        self._run("retry", item.kind, self._owner, item.name, int(delay_s * 1000), 1)
 
     def give_back(self, item: FrontierItem) -> None:
         """Give a claimed item back untried, no attempt counted: its host rests for longer than it is worth waiting."""
-        self._run("give_back", item.kind, item.name)
+        self._run("retry", item.kind, self._owner, item.name, 0, 0)
 
     def forget(self, items: Iterable[FrontierItem]) -> None:
         """Let finished items be pushed again."""
-        digests = [_digest(item) for item in items]
-        if digests:
-            self._run("forget", *digests)
+        self._run_names("forget", names=[_digest(item) for item in items])
 
-    def renew(self, kind: WorkKind, names: Sequence[str], *, lease_s: float = LEASE_S) -> None:
-        if names:
-            self._run("renew", kind, int(lease_s * 1000), *names)
+    def renew(self, kind: WorkKind, names: Sequence[str], *, lease_s: float = LEASE_S) -> int:
+        """Hold items for longer; gives how many of them this owner still held."""
+        return sum(self._run_names("renew", kind, self._owner, int(lease_s * 1000), names=names))
 
     def backoff(self, host: str, *, sent_ms: int, retry_after_s: float | None) -> float:
         """The host refused (429, 503): rest it, one step an event however many requests were in flight. Seconds."""
@@ -169,6 +176,11 @@ class Frontier:
         for key in self._call(lambda: list(self._redis.scan_iter(match=f"{self._prefix}*", count=1000))):
             self._call(self._redis.delete, key)
 
+    def _run_names(self, section: str, *arguments: Any, names: Sequence[str | bytes]) -> list[int]:
+        """Run a section over many names, so many at a time as one command of Redis's takes in Lua."""
+        starts = range(0, len(names), _BATCH)
+        return [self._run(section, *arguments, *names[start : start + _BATCH]) for start in starts]
+
     def _run(self, section: str, *arguments: Any) -> Any:
         return self._call(self._scripts[section], keys=[self._prefix], args=list(arguments))
 
@@ -193,9 +205,17 @@ def _digest(item: FrontierItem) -> bytes:
     return hashlib.blake2b(f"{item.kind}\0{item.name}".encode(), digest_size=16).digest()
 
 
-def _item(entry: dict[str, Any]) -> FrontierItem:
-    entry.pop("host")
-    return FrontierItem(**entry)
+def _pack(item: FrontierItem) -> bytes:
+    """An item as Redis keeps it: a name of any characters can be found in it, and the rest need not be read there."""
+    name = item.name.encode()
+    return b"%d:%s%s" % (len(name), name, orjson.dumps((item.url, item.payload)))
+
+
+def _unpack(kind: WorkKind, packed: bytes, priority: bytes, attempt: bytes | int) -> FrontierItem:
+    length, _, rest = packed.partition(b":")
+    end = int(length)
+    url, payload = orjson.loads(rest[end:])
+    return FrontierItem(kind, rest[:end].decode(), url, payload, int(priority), int(attempt))
 
 
 def _sections() -> dict[str, str]:
