@@ -8,20 +8,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Protocol
 
 from microlens.errors import PageChangedError
-from microlens.frontier import LEASE_S
+from microlens.frontier import LEASE_S, host_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from crawler.commits import Committer
-    from microlens.frontier import Frontier, RobotsRequest
+    from microlens.frontier import Claim, Frontier, RobotsRequest
     from microlens.records import FrontierItem
 
-IN_FLIGHT = 64
+IN_FLIGHT = 128
 """Items leased at once by one collection node; a host's own limits are the frontier's."""
+SHARE = IN_FLIGHT // 2
+"""Of these at one host, at most: should it stall, the others go on."""
 
 _POLL_S = 0.02
 _TICK_S = 0.25
@@ -33,6 +36,7 @@ _FOLLOW_S = 0.5
 class Fetcher(Protocol):
     """What the spider does for the pump."""
 
+    def take_in(self, claim: Claim) -> None: ...
     def start_item(self, item: FrontierItem, sent_ms: int) -> None: ...
     async def fetch_robots(self, request: RobotsRequest) -> None: ...
 
@@ -53,7 +57,8 @@ class Pump:
         self._limit = limit
         self._on_tick = on_tick
         self._finished = 0
-        self._leased: set[str] = set()
+        self._leased: dict[str, str] = {}
+        """Host by name."""
         self._fetched: list[str] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
@@ -63,7 +68,7 @@ class Pump:
 
     def finished(self, name: str) -> None:
         """The spider is done with an item: read, failed or given back. Its host's place is free."""
-        self._leased.discard(name)
+        self._leased.pop(name, None)
         self._fetched.append(name)
         self._finished += 1
 
@@ -114,11 +119,15 @@ class Pump:
             room = min(room, self._limit - self._finished - len(self._leased))
         if room <= 0:
             return
-        claim = await asyncio.to_thread(self._frontier.claim, "page", room)
+        in_flight = Counter(self._leased.values())
+        claim = await asyncio.to_thread(self._frontier.claim, "page", room, share=SHARE, in_flight=in_flight)
+        self._fetcher.take_in(claim)
         for request in claim.robots:
             self._spawn(self._fetcher.fetch_robots(request))
         for item in claim.items:
-            self._leased.add(item.name)
+            if item.name in self._leased:
+                continue  # its lease had ended while this process slept: the request in flight has it again
+            self._leased[item.name] = host_of(item.url)
             self._fetcher.start_item(item, claim.at_ms)
         if not claim.items:
             self._ask_at = time.monotonic() + min(claim.wait_s, _FOLLOW_S)

@@ -9,10 +9,11 @@ from scrapy.crawler import AsyncCrawlerProcess
 
 from crawler.commits import Committer
 from crawler.plan import CrawlPlan
+from crawler.pump import IN_FLIGHT
 from crawler.spiders.videos import VideoSpider
 from microlens.frontier import Frontier
+from microlens.hosts import Hosts
 from microlens.platforms import load_platform
-from microlens.robots import Robots
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,8 +33,9 @@ def scrapy_settings(run: Run) -> dict[str, Any]:
         "USER_AGENT": run.recipe.user_agent,
         # The spider yields nothing, and Scrapy would start so many tasks after every answer to see to it.
         "CONCURRENT_ITEMS": 1,
-        "CONCURRENT_REQUESTS": 64,
-        "CONCURRENT_REQUESTS_PER_DOMAIN": 64,
+        # More than the pump ever leases: no host's stalled requests keep another's waiting in here.
+        "CONCURRENT_REQUESTS": 4 * IN_FLIGHT,
+        "CONCURRENT_REQUESTS_PER_DOMAIN": 4 * IN_FLIGHT,
         "DOWNLOAD_DELAY": 0,
         "DOWNLOAD_TIMEOUT": polite.timeout_s,
         "DOWNLOAD_MAXSIZE": MAX_PAGE_BYTES,
@@ -54,6 +56,7 @@ def scrapy_settings(run: Run) -> dict[str, Any]:
         "DOWNLOADER_MIDDLEWARES": {
             "crawler.middlewares.network.NetworkGuard": 850,
             "crawler.middlewares.robots.RobotsGuard": 860,
+            "crawler.middlewares.budget.BudgetGuard": 870,
         },
         "MICROLENS_NETWORK_ALLOW": list(run.recipe.network.allow),
     }
@@ -77,7 +80,6 @@ def crawl(run: Run, redis_url: str, *, limit: int | None = None, on_tick: Callab
     frontier = Frontier.connect(redis_url, run.shared_name, run.recipe.politeness)
     plan = CrawlPlan(run.recipe, platform)
     committer = Committer(run, plan, frontier, platform)
-    robots = Robots(frontier, run.recipe.user_agent)
     process = AsyncCrawlerProcess(scrapy_settings(run))
     crawler = process.create_crawler(VideoSpider)
     process.crawl(
@@ -85,7 +87,7 @@ def crawl(run: Run, redis_url: str, *, limit: int | None = None, on_tick: Callab
         run=run,
         platform=platform,
         frontier=frontier,
-        robots=robots,
+        hosts=Hosts(run, frontier),
         committer=committer,
         limit=limit,
         on_tick=on_tick,

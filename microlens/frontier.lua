@@ -13,7 +13,8 @@
 --   expired:<kind>     hash   name -> as in taken, of a ready item whose lease ended: its late owner may still ack it
 --   attempts:<kind>    hash   name -> tries that failed so far
 --   open               hash   kind -> items pushed and not yet acked or failed
---   host:<host>        hash   theoretical arrival time (GCRA), places taken, backoff, crawl delay, robots' lifetime
+--   host:<host>        hash   theoretical arrival time (GCRA), places taken, backoff, crawl delay, robots' lifetime,
+--                             requests in a row without an answer, parking
 --   robots:<host>      string JSON of the last robots.txt
 --
 -- Times are Redis's own, in milliseconds, so that machines with different clocks agree. What concerns many names is
@@ -90,8 +91,8 @@ end
 
 -- How many requests a host's clocks allow now, and the milliseconds until the next where none is; then the two numbers
 -- of GCRA (theoretical arrival time, interval) by which a request is paid for.
-local function allowance(tat, backoff_until, delay, now, rate)
-  local rest = (tonumber(backoff_until) or 0) - now
+local function allowance(tat, backoff_until, parked_until, delay, now, rate)
+  local rest = math.max(tonumber(backoff_until) or 0, tonumber(parked_until) or 0) - now
   if rest > 0 then return 0, rest end
   local interval = math.max(1000 / rate, tonumber(delay) or 0)
   -- Up to 100 ms of requests may go at once, none where they are further apart than that.
@@ -100,6 +101,15 @@ local function allowance(tat, backoff_until, delay, now, rate)
   local spare = now + tolerance - tat
   if spare < 0 then return 0, math.ceil(-spare) end
   return 1 + math.floor(spare / interval), 0, tat, interval
+end
+
+-- The host has answered: what its silence had brought about is over. Returns 1 if it had been parked.
+local function answered(host, now)
+  local key = P .. 'host:' .. host
+  local was_parked = redis.call('HDEL', key, 'parked_times')
+  redis.call('HDEL', key, 'failures', 'silent_since', 'parked_at', 'parked_until')
+  if was_parked == 1 then wake(host, now) end
+  return was_parked
 end
 
 --- push  ARGV: kind, (its 16-byte digest, host, priority, item)*  -> how many were new
@@ -121,10 +131,13 @@ end
 if added > 0 then redis.call('HINCRBY', P .. 'open', kind, added) end
 return added
 
---- claim  ARGV: kind, owner, wanted, lease_ms, rate, concurrency
--- -> {wait_ms, now_ms, {host whose robots.txt is wanted}, {item, its priority, its attempts}*}
+--- claim  ARGV: kind, owner, wanted, lease_ms, rate, concurrency, share, (host, requests the caller has there)*
+-- -> {wait_ms, now_ms, {host whose robots.txt is wanted}, {host in trouble}, {item, its priority, its attempts}*}
+-- `share` is how many requests the caller wants to have at one host at most, those that it has included.
 local kind, owner, wanted = ARGV[1], ARGV[2], math.min(tonumber(ARGV[3]), 1000)
-local lease_ms, rate, concurrency = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+local lease_ms, rate, concurrency, share = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+local in_flight = {}
+for i = 8, #ARGV, 2 do in_flight[ARGV[i]] = tonumber(ARGV[i + 1]) end
 local now = now_ms()
 local expired = redis.call('ZRANGEBYSCORE', P .. 'lease:' .. kind, '-inf', now, 'LIMIT', 0, 256)
 if #expired > 0 then
@@ -143,17 +156,19 @@ if #rested > 0 then
 end
 local have_failed = redis.call('EXISTS', P .. 'attempts:' .. kind) == 1
 local have_expired = redis.call('EXISTS', P .. 'expired:' .. kind) == 1
-local robots, given, taken, leases, holders = {}, {}, {}, {}, {}
+local robots, troubled, given, taken, leases, holders = {}, {}, {}, {}, {}, {}
 for _, host in ipairs(redis.call('ZRANGEBYSCORE', P .. 'hosts:' .. kind, '-inf', now, 'LIMIT', 0, 256)) do
   if wanted <= 0 then break end
   local key = P .. 'host:' .. host
-  local h = redis.call('HMGET', key, 'tat', 'backoff_until', 'delay_ms', 'places', 'robots_until', 'robots_asked')
-  local allowed, wait, tat, interval = allowance(h[1], h[2], h[3], now, rate)
-  local places = tonumber(h[4]) or 0
-  local asked = tonumber(h[6]) or 0
+  local h = redis.call('HMGET', key, 'tat', 'backoff_until', 'parked_until', 'delay_ms', 'places', 'robots_until',
+    'robots_asked', 'failures', 'backoff_step')
+  local allowed, wait, tat, interval = allowance(h[1], h[2], h[3], h[4], now, rate)
+  local places = tonumber(h[5]) or 0
+  local asked = tonumber(h[7]) or 0
+  local room = math.min(concurrency - places, share - (in_flight[host] or 0))
   if allowed == 0 then
     look_at(kind, host, now + wait)
-  elseif (tonumber(h[5]) or 0) <= now then
+  elseif (tonumber(h[6]) or 0) <= now then
     -- Nothing is asked of a host whose robots.txt is not known: whoever comes first is sent for it.
     if asked <= now then
       asked = now + lease_ms
@@ -162,10 +177,10 @@ for _, host in ipairs(redis.call('ZRANGEBYSCORE', P .. 'hosts:' .. kind, '-inf',
       wanted = wanted - 1
     end
     look_at(kind, host, asked)
-  elseif places >= concurrency then
+  elseif room <= 0 then
     look_at(kind, host, now + 50)
   else
-    local most = math.min(allowed, concurrency - places, wanted)
+    local most = math.min(allowed, room, wanted)
     local popped = redis.call('ZPOPMIN', P .. 'ready:' .. kind .. ':' .. host, most)
     local names, count, holder = {}, 0, owner .. '\n' .. host
     for i = 1, #popped, 2 do names[#names + 1] = name_of(popped[i]) end
@@ -195,14 +210,15 @@ for _, host in ipairs(redis.call('ZRANGEBYSCORE', P .. 'hosts:' .. kind, '-inf',
       tat = tat + count * interval
       redis.call('HSET', key, 'tat', tat, 'places', places + count)
       wanted = wanted - count
+      if h[8] or h[9] then troubled[#troubled + 1] = host end
     end
     if #names < most then
       redis.call('ZREM', P .. 'hosts:' .. kind, host)
-    elseif places + count >= concurrency then
+    elseif count >= room then
       look_at(kind, host, now + 50)
     else
       -- Served hosts go behind those that were not, so that each has its turn.
-      local _, next_wait = allowance(tat, h[2], h[3], now, rate)
+      local _, next_wait = allowance(tat, h[2], h[3], h[4], now, rate)
       look_at(kind, host, now + next_wait)
     end
   end
@@ -218,12 +234,12 @@ for _, name in ipairs({'hosts:', 'delayed:', 'lease:'}) do
   local first = redis.call('ZRANGE', P .. name .. kind, 0, 0, 'WITHSCORES')
   if first[2] then soonest = math.min(soonest, tonumber(first[2])) end
 end
-return {math.max(1, math.ceil(soonest - now)), now, robots, given}
+return {math.max(1, math.ceil(soonest - now)), now, robots, troubled, given}
 
 --- take  ARGV: host, rate  -> milliseconds to wait; 0: go
 local key, now = P .. 'host:' .. ARGV[1], now_ms()
-local h = redis.call('HMGET', key, 'tat', 'backoff_until', 'delay_ms')
-local allowed, wait, tat, interval = allowance(h[1], h[2], h[3], now, tonumber(ARGV[2]))
+local h = redis.call('HMGET', key, 'tat', 'backoff_until', 'parked_until', 'delay_ms')
+local allowed, wait, tat, interval = allowance(h[1], h[2], h[3], h[4], now, tonumber(ARGV[2]))
 if allowed > 0 then redis.call('HSET', key, 'tat', tat + interval) end
 return wait
 
@@ -310,20 +326,51 @@ if sent > last then -- else it was sent before the host told us: the same event,
 end
 if asked > 0 then until_ms = math.max(until_ms, now + asked) end
 redis.call('HSET', key, 'backoff_until', until_ms)
+answered(ARGV[1], now)
 return math.max(0, math.ceil(until_ms - now))
 
---- calm  ARGV: host  -> an answer that was no refusal: the next backoff starts small again
-return redis.call('HDEL', P .. 'host:' .. ARGV[1], 'backoff_step')
+--- calm  ARGV: host  -> an answer that was no refusal: the next backoff starts small again; 1 if it had been parked
+redis.call('HDEL', P .. 'host:' .. ARGV[1], 'backoff_step')
+return answered(ARGV[1], now_ms())
 
---- robots  ARGV: host, JSON, lifetime_ms, delay_ms  -> remember a host's robots.txt and obey its crawl delay
-local key, now = P .. 'host:' .. ARGV[1], now_ms()
-redis.call('SET', P .. 'robots:' .. ARGV[1], ARGV[2], 'PX', ARGV[3])
-redis.call('HSET', key, 'robots_until', now + tonumber(ARGV[3]), 'delay_ms', ARGV[4], 'robots_asked', 0, 'robots_failures', 0)
-wake(ARGV[1], now)
-return 1
+--- robots  ARGV: host, JSON, lifetime_ms, delay_ms, is it the host's own answer (1) or our verdict on it (0)
+-- -> remember a host's robots.txt and obey its crawl delay; 1 if it had been parked
+local host, now, was_parked = ARGV[1], now_ms(), 0
+redis.call('SET', P .. 'robots:' .. host, ARGV[2], 'PX', ARGV[3])
+redis.call('HSET', P .. 'host:' .. host, 'robots_until', now + tonumber(ARGV[3]), 'delay_ms', ARGV[4], 'robots_asked', 0)
+if ARGV[5] == '1' then
+  was_parked = answered(host, now)
+else
+  redis.call('HDEL', P .. 'host:' .. host, 'parked_until')
+end
+wake(host, now)
+return was_parked
 
---- robots_later  ARGV: host, delay_ms  -> it could not be fetched: nobody asks again before that
-local again = now_ms() + tonumber(ARGV[2])
-redis.call('HSET', P .. 'host:' .. ARGV[1], 'robots_asked', again)
-wake(ARGV[1], again)
-return redis.call('HINCRBY', P .. 'host:' .. ARGV[1], 'robots_failures', 1)
+--- silent  ARGV: host, sent_ms, was it for robots.txt (1 or 0), again_ms, park_after, park_ms, longest_ms
+-- A request brought no answer. After so many in a row the host's robots.txt is asked for before anything else: a host
+-- that gives it is well, and what was asked of it is at fault. A host that does not is parked, longer each time.
+-- -> {requests in a row without an answer, milliseconds since the first of them, milliseconds parked by this one}
+local host, is_robots, now = ARGV[1], ARGV[3] == '1', now_ms()
+local key = P .. 'host:' .. host
+local h = redis.call('HMGET', key, 'failures', 'silent_since', 'parked_at', 'parked_times')
+local failures, since, times = tonumber(h[1]) or 0, tonumber(h[2]) or now, tonumber(h[4]) or 0
+-- What was sent before the host was parked tells nothing new.
+if tonumber(ARGV[2]) <= (tonumber(h[3]) or 0) then return {failures, now - since, 0} end
+failures = failures + 1
+redis.call('HSET', key, 'failures', failures, 'silent_since', since)
+if not is_robots then
+  if failures >= tonumber(ARGV[5]) then
+    redis.call('HSET', key, 'robots_until', 0)
+    wake(host, now)
+  end
+  return {failures, now - since, 0}
+end
+local parked, again = 0, tonumber(ARGV[4])
+if failures >= tonumber(ARGV[5]) then
+  parked = math.min(tonumber(ARGV[6]) * 2 ^ math.min(times, 30), tonumber(ARGV[7]))
+  again = parked
+  redis.call('HSET', key, 'parked_at', now, 'parked_until', now + parked, 'parked_times', times + 1)
+end
+redis.call('HSET', key, 'robots_asked', now + again)
+wake(host, now + again)
+return {failures, now - since, parked}

@@ -27,14 +27,16 @@ from microlens.errors import RedisUnreachableError
 from microlens.records import FrontierItem, WorkKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from microlens.recipe import Politeness
 
 LEASE_S = 12.0
 """What a dead process held comes back after so long; a living one renews three times in it."""
+LONGEST_PARKING_S = 6 * 3600.0
 _BACKOFF_BASE_S = 1.0
 _RETRY_BASE_S = 0.5
+_MANY = 1_000_000
 _BATCH = 500
 """Items a call: Lua hands some thousands of arguments on to a command, and a long script keeps all others waiting."""
 _REFUSED = (redis.exceptions.OutOfMemoryError, redis.exceptions.ReadOnlyError, redis.exceptions.NoPermissionError)
@@ -54,6 +56,8 @@ class RobotsRequest:
 class Claim:
     items: tuple[FrontierItem, ...]
     robots: tuple[RobotsRequest, ...]
+    troubled: frozenset[str]
+    """Hosts of items that refused or kept silent lately: `calm` clears that once they answer."""
     wait_s: float
     """How long nothing more can become due, should the claim be empty."""
     at_ms: int
@@ -69,6 +73,18 @@ def host_of(url: str) -> str:
 def _origin(start: str) -> str:
     parts = urlsplit(start)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2].lower()}"
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """What is known of a host that gave no answer."""
+
+    failures: int
+    """Requests in a row without an answer, by all machines together."""
+    for_s: float
+    """Since the first of them."""
+    parked_s: float
+    """How long the host is now parked; 0.0 if it is not, or was before."""
 
 
 class Frontier:
@@ -97,17 +113,35 @@ class Frontier:
             batch += (_digest(item), host_of(item.url), item.priority, _pack(item))
             if len(batch) >= 4 * _BATCH:
                 added += self._run("push", item.kind, *batches.pop(item.kind))
-        return added + sum(self._run("push", kind, *batch) for kind, batch in batches.items())
+        for kind, batch in batches.items():
+            added += self._run("push", kind, *batch)
+        return added
 
-    def claim(self, kind: WorkKind, wanted: int, *, lease_s: float = LEASE_S) -> Claim:
-        """Lease up to `wanted` due items of one kind."""
+    def claim(
+        self,
+        kind: WorkKind,
+        wanted: int,
+        *,
+        lease_s: float = LEASE_S,
+        share: int = _MANY,
+        in_flight: Mapping[str, int] | None = None,
+    ) -> Claim:
+        """Lease up to `wanted` due items of one kind.
+
+        With `share`, no more of one host than bring the caller's requests `in_flight` there (by host) to that number:
+        a host that stalls must leave places for the others.
+        """
         polite = self._politeness
-        limits = (polite.requests_per_second, polite.concurrency)
-        wait_ms, at_ms, robots, given = self._run("claim", kind, self._owner, wanted, int(lease_s * 1000), *limits)
+        limits = (polite.requests_per_second, polite.concurrency, share)
+        there = [word for host_and_count in (in_flight or {}).items() for word in host_and_count]
+        wait_ms, at_ms, robots, troubled, given = self._run(
+            "claim", kind, self._owner, wanted, int(lease_s * 1000), *limits, *there
+        )
         hosts = [host.decode() for host in robots]
         return Claim(
             items=tuple(map(_unpack, itertools.repeat(kind), given[::3], given[1::3], given[2::3])),
             robots=tuple(RobotsRequest(host, f"{host}/robots.txt") for host in hosts),
+            troubled=frozenset(host.decode() for host in troubled),
             wait_s=wait_ms / 1000,
             at_ms=at_ms,
         )
@@ -129,9 +163,12 @@ class Frontier:
         delay_s = _RETRY_BASE_S * 2 ** min(item.attempt, 8) * random.uniform(0.75, 1.25)
         self._run("retry", item.kind, self._owner, item.name, int(delay_s * 1000), 1)
 
-    def give_back(self, item: FrontierItem) -> None:
-        """Give a claimed item back untried, no attempt counted: its host rests for longer than it is worth waiting."""
-        self._run("retry", item.kind, self._owner, item.name, 0, 0)
+    def give_back(self, item: FrontierItem, *, after_s: float = 0.0) -> None:
+        """Give a claimed item back, no attempt counted: a host that it needs rests, or is silent.
+
+        An item whose own host is at fault needs no `after_s`: that host's clocks keep it.
+        """
+        self._run("retry", item.kind, self._owner, item.name, int(after_s * 1000), 0)
 
     def forget(self, items: Iterable[FrontierItem]) -> None:
         """Let finished items be pushed again."""
@@ -139,7 +176,8 @@ class Frontier:
 
     def renew(self, kind: WorkKind, names: Sequence[str], *, lease_s: float = LEASE_S) -> int:
         """Hold items for longer; gives how many of them this owner still held."""
-        return sum(self._run_names("renew", kind, self._owner, int(lease_s * 1000), names=names))
+        held: list[int] = self._run_names("renew", kind, self._owner, int(lease_s * 1000), names=names)
+        return sum(held)
 
     def backoff(self, host: str, *, sent_ms: int, retry_after_s: float | None) -> float:
         """The host refused (429, 503): rest it, one step an event however many requests were in flight. Seconds."""
@@ -147,16 +185,31 @@ class Frontier:
         base_ms = _BACKOFF_BASE_S * 1000 * random.uniform(1.0, 1.25)
         return int(self._run("backoff", host, sent_ms, asked_ms, base_ms)) / 1000
 
-    def calm(self, host: str) -> None:
-        self._run("calm", host)
+    def calm(self, host: str) -> bool:
+        """The host has answered: forget its refusals and its silence. True if it had been parked."""
+        return bool(self._run("calm", host))
 
-    def set_robots(self, host: str, *, status: int, body: str, lifetime_s: float, delay_s: float) -> None:
+    def silent(self, host: str, *, sent_ms: int, is_robots: bool = False, again_in_s: float = 0.0) -> Silence:
+        """A request brought no answer.
+
+        After `park_after` of them in a row robots.txt is asked for before anything else, and a host that keeps silent
+        even then is parked: nothing of it is claimed for a while, longer each time. `again_in_s` is when robots.txt
+        may be asked for again if it is not parked.
+        """
+        polite = self._politeness
+        times_ms = [int(seconds * 1000) for seconds in (polite.park_s, max(polite.park_s, LONGEST_PARKING_S))]
+        failures, for_ms, parked_ms = self._run(
+            "silent", host, sent_ms, int(is_robots), int(again_in_s * 1000), polite.park_after, *times_ms
+        )
+        return Silence(failures, for_ms / 1000, parked_ms / 1000)
+
+    def set_robots(
+        self, host: str, *, status: int, body: str, lifetime_s: float, delay_s: float, is_answer: bool = True
+    ) -> bool:
+        """Have a host's robots.txt hold for all machines; True if it is an answer of a host that had been parked."""
         text = orjson.dumps({"status": status, "body": body})
-        self._run("robots", host, text, int(lifetime_s * 1000), int(delay_s * 1000))
-
-    def robots_failed(self, host: str, *, again_in_s: float) -> int:
-        """A robots.txt could not be fetched: returns how often that has happened to this host."""
-        return int(self._run("robots_later", host, int(again_in_s * 1000)))
+        times_ms = int(lifetime_s * 1000), int(delay_s * 1000)
+        return bool(self._run("robots", host, text, *times_ms, int(is_answer)))
 
     def robots(self, host: str) -> tuple[int, str] | None:
         """Status and body of a host's last robots.txt, or None if it is not known."""

@@ -15,6 +15,7 @@ from crawler.pump import Pump
 from crawler.spiders.videos import VideoSpider
 from crawler.visits import fitted, video_record
 from microlens.errors import PageChangedError, RedisUnreachableError
+from microlens.frontier import host_of
 from microlens.platforms.base import ParsedVideo, VideoLink
 from microlens.privacy import Pseudonymiser
 from microlens.recipe import Recipe
@@ -41,6 +42,7 @@ class Desk:
 
     def __init__(self, *, answer=None, parse_video=lambda _: VIDEO, parse_related=lambda _: (LINK,)):
         self.pages, self.failures, self.retried, self.rested, self.asked = [], [], [], [], []
+        self.given_back, self.is_hosts_fault = [], False
         self.answer = answer
         self.changed = []
         run = SimpleNamespace(
@@ -51,8 +53,15 @@ class Desk:
         frontier = SimpleNamespace(
             retry=self.retried.append,
             take=lambda _: 0.0,
-            calm=lambda _: None,
-            backoff=lambda host, *, sent_ms, retry_after_s: self.rested.append((host, sent_ms, retry_after_s)) or 1.0,
+            give_back=lambda item, *, after_s: self.given_back.append((item, after_s)),
+        )
+        hosts = SimpleNamespace(
+            now_ms=lambda: time.time_ns() // 1_000_000 + REDIS_AHEAD_MS,
+            is_news=lambda _: False,
+            silent=lambda url, *, sent_ms: self.is_hosts_fault,
+            refused=lambda url, _, *, sent_ms, retry_after_s: self.rested.append(
+                (host_of(url), sent_ms, retry_after_s)
+            ),
         )
         committer = SimpleNamespace(
             plan=SimpleNamespace(needs_related=lambda _: True),
@@ -60,7 +69,7 @@ class Desk:
             count_changed=self.changed.append,
         )
         platform = SimpleNamespace(name="sandbox", parse_video=parse_video, parse_related=parse_related)
-        self.spider = VideoSpider(run=run, platform=platform, frontier=frontier, robots=None, committer=committer)
+        self.spider = VideoSpider(run=run, platform=platform, frontier=frontier, hosts=hosts, committer=committer)
         engine = SimpleNamespace(download_async=self._download, crawl=lambda _: None)
         self.spider.crawler = SimpleNamespace(engine=engine)
 
@@ -226,11 +235,12 @@ def test_leases_are_renewed_and_progress_shown_while_a_commit_lasts(monkeypatch)
         plan=SimpleNamespace(is_finished=True),
     )
     frontier = SimpleNamespace(
-        claim=lambda *_: SimpleNamespace(robots=(), items=(), wait_s=0.0, at_ms=0),
+        claim=lambda *_, **__: SimpleNamespace(robots=(), items=(), wait_s=0.0, at_ms=0),
         fetched=lambda *_: None,
         renew=lambda _, names: renewed.append(names),
     )
-    asyncio.run(Pump(frontier, committer, None, on_tick=lambda: ticks.append(1)).run())
+    fetcher = SimpleNamespace(take_in=lambda _: None)
+    asyncio.run(Pump(frontier, committer, fetcher, on_tick=lambda: ticks.append(1)).run())
 
     assert min(during[0]) >= 3
     assert ["read"] == renewed[-1]

@@ -151,12 +151,14 @@ def test_robots_is_asked_for_again_when_its_fetcher_died(make_frontier, items):
 
 
 def test_a_robots_that_failed_is_left_for_a_while(make_frontier, items):
-    """robots_failed counts a host's failures and keeps everyone from asking at once again."""
+    """A host's failures are counted, and keep everyone from asking at once again."""
     frontier = make_frontier(knows=())
     frontier.push(items(1))
     frontier.claim("page", 1, lease_s=0.01)
 
-    assert [1, 2] == [frontier.robots_failed(SITE, again_in_s=60) for _ in range(2)]
+    failed = [frontier.silent(SITE, sent_ms=1, is_robots=True, again_in_s=60) for _ in range(2)]
+
+    assert [1, 2] == [silence.failures for silence in failed]
     time.sleep(0.1)
     assert () == frontier.claim("page", 1).robots
 
