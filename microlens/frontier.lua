@@ -107,7 +107,7 @@ end
 local function answered(host, now)
   local key = P .. 'host:' .. host
   local was_parked = redis.call('HDEL', key, 'parked_times')
-  redis.call('HDEL', key, 'failures', 'silent_since', 'parked_at', 'parked_until')
+  redis.call('HDEL', key, 'failures', 'silent_since', 'parked_until')
   if was_parked == 1 then wake(host, now) end
   return was_parked
 end
@@ -349,13 +349,14 @@ return was_parked
 --- silent  ARGV: host, sent_ms, was it for robots.txt (1 or 0), again_ms, park_after, park_ms, longest_ms
 -- A request brought no answer. After so many in a row the host's robots.txt is asked for before anything else: a host
 -- that gives it is well, and what was asked of it is at fault. A host that does not is parked, longer each time.
--- -> {requests in a row without an answer, milliseconds since the first of them, milliseconds parked by this one}
+-- -> {requests in a row without an answer, milliseconds since the first of them, milliseconds parked by this one,
+--     whether it was sent before the host was parked last (1 or 0)}
 local host, is_robots, now = ARGV[1], ARGV[3] == '1', now_ms()
 local key = P .. 'host:' .. host
 local h = redis.call('HMGET', key, 'failures', 'silent_since', 'parked_at', 'parked_times')
 local failures, since, times = tonumber(h[1]) or 0, tonumber(h[2]) or now, tonumber(h[4]) or 0
--- What was sent before the host was parked tells nothing new.
-if tonumber(ARGV[2]) <= (tonumber(h[3]) or 0) then return {failures, now - since, 0} end
+-- What was sent before the host was parked tells nothing new, even if the host has answered since.
+if tonumber(ARGV[2]) <= (tonumber(h[3]) or 0) then return {failures, now - since, 0, 1} end
 failures = failures + 1
 redis.call('HSET', key, 'failures', failures, 'silent_since', since)
 if not is_robots then
@@ -363,7 +364,7 @@ if not is_robots then
     redis.call('HSET', key, 'robots_until', 0)
     wake(host, now)
   end
-  return {failures, now - since, 0}
+  return {failures, now - since, 0, 0}
 end
 local parked, again = 0, tonumber(ARGV[4])
 if failures >= tonumber(ARGV[5]) then
@@ -373,4 +374,4 @@ if failures >= tonumber(ARGV[5]) then
 end
 redis.call('HSET', key, 'robots_asked', now + again)
 wake(host, now + again)
-return {failures, now - since, parked}
+return {failures, now - since, parked, 0}

@@ -85,6 +85,8 @@ class Silence:
     """Since the first of them."""
     parked_s: float
     """How long the host is now parked; 0.0 if it is not, or was before."""
+    is_late: bool
+    """The request was sent before the host was parked last: it failed with the others."""
 
 
 class Frontier:
@@ -155,7 +157,7 @@ class Frontier:
         self._run_names("fetched", kind, self._owner, names=names)
 
     def ack(self, kind: WorkKind, names: Sequence[str]) -> None:
-        """Finished, for good or ill, and written in the ledger."""
+        """Closed, for good or ill, and written in the ledger: whether an item failed is told there and nowhere else."""
         self._run_names("ack", kind, self._owner, names=names)
 
     def retry(self, item: FrontierItem) -> None:
@@ -198,10 +200,10 @@ class Frontier:
         """
         polite = self._politeness
         times_ms = [int(seconds * 1000) for seconds in (polite.park_s, max(polite.park_s, LONGEST_PARKING_S))]
-        failures, for_ms, parked_ms = self._run(
+        failures, for_ms, parked_ms, is_late = self._run(
             "silent", host, sent_ms, int(is_robots), int(again_in_s * 1000), polite.park_after, *times_ms
         )
-        return Silence(failures, for_ms / 1000, parked_ms / 1000)
+        return Silence(failures, for_ms / 1000, parked_ms / 1000, bool(is_late))
 
     def set_robots(
         self, host: str, *, status: int, body: str, lifetime_s: float, delay_s: float, is_answer: bool = True

@@ -73,7 +73,8 @@ class Hosts:
         """
         host = host_of(url)
         self._troubled.add(host)
-        return self._frontier.silent(host, sent_ms=sent_ms).failures > 1
+        silence = self._frontier.silent(host, sent_ms=sent_ms)
+        return silence.failures > 1 or silence.is_late
 
     def robots_answered(self, host: str, status: int, body: bytes, *, sent_ms: int) -> RobotsOutcome:
         """A host's robots.txt came, or an answer that means something in its place."""

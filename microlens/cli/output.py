@@ -192,9 +192,9 @@ def print_status(status: dict[str, Any], *, as_json: bool) -> None:
         sys.stdout.write(f"given up   {_line(status['given_up'])}\n")
     sys.stdout.write(f"robots.txt {_line(status['robots'])}\n")
     for parked in status["parked"]:
-        often = f"{parked['times']} times" if parked["times"] > 1 else "once"
+        often = f"{parked['times']} times in a row" if parked["times"] > 1 else "once"
         until = _clock(parked["until_ms"])
-        sys.stdout.write(f"parked     {parked['host']}: {parked['reason']}, {often} in a row, until {until}\n")
+        sys.stdout.write(f"parked     {parked['host']}: {parked['reason']}, {often}, until {until}\n")
     if status["funnel"]:
         _print_funnel(status["funnel"])
     for release in status["releases"]:

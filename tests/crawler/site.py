@@ -1,6 +1,6 @@
 """A very small site in the sandbox's page format that answers as badly as a test asks it to.
 
-It runs in a thread on 127.0.0.1, and on 127.0.0.2 and 127.0.0.3 with the same port: other hosts, or forbidden addresses.
+It runs in a thread on 127.0.0.1, and with the same port on 127.0.0.2 and .3: other hosts, or forbidden addresses.
 """
 
 import asyncio
@@ -81,6 +81,10 @@ class Site:
     def count(self, host=HOSTS[0]):
         """How often each path was asked for."""
         return Counter(asked.path for asked in self.asked if asked.host.startswith(host))
+
+    def times_of(self, host):
+        """When a host was asked for anything."""
+        return [asked.at for asked in self.asked if asked.host.startswith(host)]
 
     def times(self, prefix):
         return [asked.at for asked in self.asked if asked.path.startswith(prefix)]
