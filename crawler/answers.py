@@ -38,6 +38,15 @@ _REFUSALS: tuple[tuple[type[BaseException], Refusal], ...] = (
 _LOST = Refusal("connection_lost", is_final=False)
 
 
+class HostRestsError(IgnoreRequest):
+    """A host that a request needs cannot be asked for longer than is worth waiting; never leaves the crawler."""
+
+    def __init__(self, host: str, wait_s: float) -> None:
+        super().__init__(f"{host} rests for {wait_s:.0f} s")
+        self.host = host
+        self.wait_s = wait_s
+
+
 class RefusedAnswerError(Exception):
     """An answer that cannot be used; never leaves the crawler."""
 
@@ -50,6 +59,8 @@ class RefusedAnswerError(Exception):
         """What was asked for, where it was not the page itself."""
         self.sent_ms: int | None = None
         """When that was, on Redis's clock."""
+        self.is_hosts_fault: bool | None = None
+        """Whether the host rather than the page seems to be at fault; None until the host's book is asked."""
 
 
 def check_answer(response: Response) -> None:

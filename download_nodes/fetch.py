@@ -16,7 +16,7 @@ import aiohttp
 
 from download_nodes.resolver import ForbiddenAddressError, GuardedResolver
 from microlens.ledger import now_ms
-from microlens.outcomes import HOST_REASONS, Refusal, refusal_of, retry_after_s
+from microlens.outcomes import Refusal, refusal_of, retry_after_s
 from microlens.robot_tags import forbidding_word
 
 if TYPE_CHECKING:
@@ -58,12 +58,12 @@ _REASONS: tuple[tuple[type[Exception], str], ...] = (
 class FetchError(Exception):
     """A fetch that brought nothing usable; never leaves the node."""
 
-    def __init__(
-        self, refusal: Refusal, *, status: int | None = None, retry_after_s: float | None = None, sent_ms: int = 0
-    ) -> None:
+    def __init__(self, refusal: Refusal, *, status: int | None = None, retry_after_s: float | None = None) -> None:
         super().__init__(f"{refusal.reason} ({status})" if status else refusal.reason)
-        self.sent_ms = sent_ms
-        """When the refused request was sent, on this machine's clock."""
+        self.url = ""
+        """What was asked for at last: a redirect may have led to another host. Empty if nothing was sent."""
+        self.sent_ms = 0
+        """When that was, on this machine's clock."""
         self.refusal = refusal
         self.status = status
         self.retry_after_s = retry_after_s
@@ -81,9 +81,16 @@ class Fetched:
 class Fetcher:
     """Connections, names and TLS of one node process, kept for its life."""
 
-    def __init__(self, recipe: Recipe, policy: NetworkPolicy, why_not: Callable[[str], Awaitable[str | None]]) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        policy: NetworkPolicy,
+        why_not: Callable[[str], Awaitable[str | None]],
+        await_turn: Callable[[str], Awaitable[None]],
+    ) -> None:
         self._permits = lru_cache(_HOSTS)(policy.permits)
         self._why_not = why_not
+        self._await_turn = await_turn
         self._page_limits = aiohttp.ClientTimeout(
             total=recipe.politeness.timeout_s, sock_connect=_CONNECT_S, sock_read=_IDLE_S
         )
@@ -99,22 +106,19 @@ class Fetcher:
 
     async def robots(self, url: str) -> tuple[int, bytes]:
         """Status and body of a robots.txt; raises FetchError only if there was no answer at all."""
-        with _explained():
-            async with self._open(url, self._check_address) as response:
-                return response.status, await _read(response)
+        async with self._open(url, self._check_address) as response:
+            return response.status, await _read(response)
 
     async def page(self, url: str) -> bytes:
         """The body of a small answer."""
-        with _explained():
-            async with self._get(url) as response:
-                return await _read(response)
+        async with self._get(url) as response:
+            return await _read(response)
 
     async def file(self, url: str, path: Path, *, max_bytes: int) -> Fetched:
         """Stream an answer to `path`; the file is removed again if anything is wrong with it."""
         try:
-            with _explained():
-                async with self._get(url, limits=self._file_limits) as response:
-                    return await _stream(response, path, max_bytes)
+            async with self._get(url, limits=self._file_limits) as response:
+                return await _stream(response, path, max_bytes)
         except BaseException:
             path.unlink(missing_ok=True)  # noqa: ASYNC240 - one system call
             raise
@@ -124,9 +128,8 @@ class Fetcher:
         self, url: str, *, limits: aiohttp.ClientTimeout | None = None
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """A usable answer."""
-        sent_ms = now_ms()
         async with self._open(url, self._check_target, limits=limits) as response:
-            _check(response, sent_ms)
+            _check(response)
             _check_tags(response)
             yield response
 
@@ -134,14 +137,22 @@ class Fetcher:
     async def _open(
         self, url: str, check: Callable[[str], Awaitable[None]], *, limits: aiohttp.ClientTimeout | None = None
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Any answer; redirects are followed by hand, since each target must be allowed anew."""
-        for _ in range(MAX_REDIRECTS + 1):
-            await check(url)
-            async with self._session.get(url, allow_redirects=False, timeout=limits or self._page_limits) as response:
-                if response.status not in _REDIRECTS:
-                    yield response
-                    return
-                url = urljoin(url, response.headers.get("Location", ""))
+        """Any answer; redirects are followed by hand: each target must be allowed anew, and paid for at its own host.
+
+        Whatever goes wrong, in the caller's block too, becomes a FetchError.
+        """
+        for step in range(MAX_REDIRECTS + 1):
+            with _explained(url):
+                await check(url)
+                if step > 0:  # the first was paid for by whoever asks
+                    await self._await_turn(url)
+            limits = limits or self._page_limits
+            with _explained(url, now_ms()):
+                async with self._session.get(url, allow_redirects=False, timeout=limits) as response:
+                    if response.status not in _REDIRECTS:
+                        yield response
+                        return
+                    url = urljoin(url, response.headers.get("Location", ""))
         raise FetchError(Refusal("too_many_redirects", is_final=True))
 
     async def _check_target(self, url: str) -> None:
@@ -163,11 +174,11 @@ def _is_literal(host: str) -> bool:
     return ":" in host or host.replace(".", "").isdigit()
 
 
-def _check(response: aiohttp.ClientResponse, sent_ms: int) -> None:
+def _check(response: aiohttp.ClientResponse) -> None:
     refusal = refusal_of(response.status)
     if refusal is not None:
         wait_s = retry_after_s(response.headers.get("Retry-After"))
-        raise FetchError(refusal, status=response.status, retry_after_s=wait_s, sent_ms=sent_ms)
+        raise FetchError(refusal, status=response.status, retry_after_s=wait_s)
 
 
 def _check_tags(response: aiohttp.ClientResponse) -> None:
@@ -206,16 +217,18 @@ async def _stream(response: aiohttp.ClientResponse, path: Path, max_bytes: int) 
 
 
 @contextmanager
-def _explained() -> Iterator[None]:
-    """Turn what aiohttp raises into a FetchError with a reason."""
+def _explained(url: str, sent_ms: int = 0) -> Iterator[None]:
+    """Turn what aiohttp raises into a FetchError with a reason, and note what had been asked for."""
     try:
         yield
-    except FetchError:
+    except FetchError as error:
+        error.url, error.sent_ms = error.url or url, error.sent_ms or sent_ms
         raise
     except Exception as error:
         reason = _reason(error)
-        is_final = reason in {"forbidden_address", "bad_address"}
-        raise FetchError(Refusal(reason, is_final=is_final, is_backoff=reason in HOST_REASONS)) from error
+        failed = FetchError(Refusal(reason, is_final=reason in {"forbidden_address", "bad_address"}))
+        failed.url, failed.sent_ms = url, sent_ms
+        raise failed from error
 
 
 def _reason(error: Exception) -> str:

@@ -41,8 +41,8 @@ PASSING = frozenset(
 )
 """Reasons that may be gone tomorrow: such failures are tried again when an unfinished run goes on, or by `retry`."""
 
-HOST_REASONS = frozenset({"connection_refused", "dns"})
-"""Reasons that lie with the host, not with what was asked of it: the host rests."""
+SILENCE = frozenset({"connection_lost", "connection_refused", "dns", "timeout", "tls"})
+"""Reasons for which no answer came at all: where they go on, the host is at fault and not what was asked of it."""
 
 _BY_STATUS: dict[int, Refusal] = {
     HTTPStatus.NOT_FOUND: Refusal("gone", is_final=True),

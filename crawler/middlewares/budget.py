@@ -1,0 +1,24 @@
+"""Has redirect targets paid for at their own hosts; all else is paid for where it is claimed or asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from scrapy import Request
+    from scrapy.crawler import Crawler
+
+    from crawler.spiders.videos import VideoSpider
+
+
+class BudgetGuard:
+    def __init__(self, crawler: Crawler) -> None:
+        self._crawler = crawler
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> BudgetGuard:
+        return cls(crawler)
+
+    async def process_request(self, request: Request) -> None:
+        if request.meta.get("redirect_times"):
+            await cast("VideoSpider", self._crawler.spider).await_turn(request.url)
