@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 
-from benchmarks import comments, frontier, merge, pages
+from benchmarks import comments, frontier, growth, merge, pages
 
 SUITE = {
     "frontier": (frontier.run, 200_000),
+    "growth": (growth.run, 1_000_000),
     "pages": (pages.run, 5_000),
     "comments": (comments.run, 40_000),
     "merge": (merge.run, 5_000_000),

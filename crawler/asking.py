@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from scrapy import Request
 
 from crawler.answers import RefusedAnswerError, check_answer, check_tags, refused_by
-from microlens.conversations import Conversations, Reply
+from crawler.middlewares.budget import AWAIT_TURN
+from microlens.conversations import ConversationOverError, Conversations, Reply
 from microlens.frontier import host_of
-from microlens.outcomes import Refusal
+from microlens.outcomes import HostRestsError
 from microlens.platforms.base import Answer, UnavailableError, VideoLink
 
 if TYPE_CHECKING:
@@ -28,6 +30,14 @@ T = TypeVar("T")
 
 _FRAMING = frozenset({"content-encoding", "content-length", "set-cookie", "transfer-encoding"})
 """Headers of an answer that say nothing once its body is read, or that are not for keeping."""
+
+
+@dataclass(slots=True)
+class _Step:
+    """The request that was sent last, of a question and the redirects that it led to."""
+
+    url: str
+    sent_ms: int
 
 
 class AskedPages:
@@ -54,42 +64,62 @@ class AskedPages:
     async def _answer(self, item: FrontierItem, question: Question, *, is_paid: bool) -> Reply[RefusedAnswerError]:
         """Ask when the host is due.
 
-        RefusedAnswerError, which ends it all, for an answer to a video's page that asks not to be collected.
+        RefusedAnswerError, which ends it all, for an answer to a video's page that asks not to be collected;
+        HostRestsError for a host that cannot be waited for.
         """
         host = host_of(question.url)
         # Before the budget: a host's robots.txt may set its crawl delay.
-        if not await asyncio.to_thread(self._spider.robots.is_known, host):
+        if not await asyncio.to_thread(self._spider.hosts.robots.is_known, host):
             await self._spider.learn_robots(host)
-        take = partial(asyncio.to_thread, self._frontier.take, host)
-        if not is_paid and not await self.conversations.wait_for_budget(take):
-            return Reply(None, RefusedAnswerError(Refusal("rate_limited", is_final=False), status=None))
-        sent_ms = self._spider.now_ms()
-        answer = None
+        if not is_paid:
+            await self._await_turn(question.url)
+        step, answer = _Step(question.url, self._spider.hosts.now_ms()), None
         try:
-            response = await self._download(question)
+            response = await self._download(question, step)
             answer = _answer_of(response)
             check_answer(response)
         except RefusedAnswerError as refused:
-            refused.url, refused.sent_ms = question.url, sent_ms
-            await self._spider.rest(item, refused, sent_ms)
+            refused.url = step.url
+            await self._spider.tell_hosts(item, refused, step.sent_ms)
             return Reply(answer, refused)
-        await self._spider.calm(question.url)
+        await self._spider.answered(response.url)
         if item.payload["page"] == "video":
-            check_tags(response)
+            _check_tags(response)
         return Reply(answer)
 
-    async def _download(self, question: Question) -> Response:
+    async def _await_turn(self, url: str) -> None:
+        await self.conversations.await_turn(url, self._take, self._frontier)
+
+    async def _take(self, host: str) -> float:
+        return await asyncio.to_thread(self._frontier.take, host)
+
+    async def _download(self, question: Question, step: _Step) -> Response:
+        async def await_turn(url: str) -> None:
+            await self._await_turn(url)
+            step.url, step.sent_ms = url, self._spider.hosts.now_ms()
+
         request = Request(
             question.url,
             method=question.method,
             headers=dict(question.headers),
             body=question.body or b"",
             dont_filter=True,
+            meta={AWAIT_TURN: await_turn},
         )
         try:
             return await self._spider.download(request)
+        except (ConversationOverError, HostRestsError):
+            raise
         except Exception as error:
             raise refused_by(error) from error
+
+
+def _check_tags(response: Response) -> None:
+    try:
+        check_tags(response)
+    except RefusedAnswerError as refused:
+        refused.url = response.url
+        raise
 
 
 def _answer_of(response: Response) -> Answer:

@@ -39,7 +39,7 @@ makes parts of sixty rows and not of one."""
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a leased item: one of `home`, `page` and `is_again`."""
+    """What became of a leased item: one of `home`, `page`, `is_again` and `rest_s`."""
 
     item: FrontierItem
     home: Home | None = None
@@ -49,6 +49,12 @@ class Outcome:
     """Attempts that did not succeed; an item can be finished in spite of one."""
     is_again: bool = False
     """It is to be tried once more, later."""
+    rest_s: float | None = None
+    """It was not to blame: it is given back, for so long at least, with no try counted."""
+
+    @property
+    def is_done(self) -> bool:
+        return not self.is_again and self.rest_s is None
 
 
 class Committer:
@@ -118,10 +124,12 @@ class Committer:
         else:  # another node was first with some of it, and what it wrote holds
             self._read_ledger(but_mine=False)
         self._apply(self.plan.advance())
-        self._frontier.ack("page", [outcome.item.name for outcome in batch if not outcome.is_again])
+        self._frontier.ack("page", [outcome.item.name for outcome in batch if outcome.is_done])
         for outcome in batch:
             if outcome.is_again:
                 self._frontier.retry(outcome.item)
+            elif outcome.rest_s is not None:
+                self._frontier.give_back(outcome.item, after_s=outcome.rest_s)
         self._batch = self._batch[len(batch) :]
 
     def forget_changed(self) -> None:

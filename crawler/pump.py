@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from microlens.errors import PageChangedError
-from microlens.frontier import LEASE_S
+from microlens.frontier import LEASE_S, host_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,8 +23,10 @@ if TYPE_CHECKING:
     from microlens.frontier import Claim, Frontier
     from microlens.records import FrontierItem
 
-IN_FLIGHT = 64
+IN_FLIGHT = 128
 """Items leased at once by one collection node; a host's own limits are the frontier's."""
+SHARE = IN_FLIGHT // 2
+"""Of these at one host, at most: should it stall, the others go on."""
 
 _WORTH_ASKING = IN_FLIGHT // 4
 """Free places for which Redis is asked at once."""
@@ -152,10 +155,12 @@ class Pump:
             return
         if room < _WORTH_ASKING and self._limit is None:
             return
-        claim = self._frontier.claim("page", room)
+        in_flight = Counter(host_of(item.url) for item in self._leased.values())
+        claim = self._frontier.claim("page", room, share=SHARE, in_flight=in_flight)
+        # An item whose lease had ended while this process slept is in flight already: it has the lease again.
+        claim = replace(claim, items=tuple(item for item in claim.items if item.name not in self._leased))
         self._leased |= {item.name: item for item in claim.items}
-        if claim.items or claim.robots:
-            self._fetcher.take_over(claim)
+        self._fetcher.take_over(claim)
         if len(claim.items) < room:
             self._ask_at = time.monotonic() + min(claim.wait_s, _FOLLOW_S)
 

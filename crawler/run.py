@@ -9,10 +9,11 @@ from scrapy.crawler import AsyncCrawlerProcess
 
 from crawler.commits import Committer
 from crawler.plan import CrawlPlan
+from crawler.pump import IN_FLIGHT
 from crawler.spiders.videos import VideoSpider
 from microlens.frontier import Frontier
+from microlens.hosts import Hosts
 from microlens.platforms import load_platform
-from microlens.robots import Robots
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,11 +37,18 @@ _UNUSED_AROUND_SPIDERS = (
     "scrapy.spidermiddlewares.depth.DepthMiddleware",
 )
 
+_GUARDS = {
+    "crawler.middlewares.network.NetworkGuard": 850,
+    "crawler.middlewares.robots.RobotsGuard": 860,
+    "crawler.middlewares.budget.BudgetGuard": 870,
+}
+
 FETCHING: dict[str, Any] = {
     # The spider yields nothing, and Scrapy would start so many tasks after every answer to see to it.
     "CONCURRENT_ITEMS": 1,
-    "CONCURRENT_REQUESTS": 64,
-    "CONCURRENT_REQUESTS_PER_DOMAIN": 64,
+    # More than the pump ever leases: no host's stalled requests keep another's waiting in here.
+    "CONCURRENT_REQUESTS": 4 * IN_FLIGHT,
+    "CONCURRENT_REQUESTS_PER_DOMAIN": 4 * IN_FLIGHT,
     "DOWNLOAD_DELAY": 0,
     "DOWNLOAD_MAXSIZE": MAX_PAGE_BYTES,
     "DOWNLOAD_FAIL_ON_DATALOSS": True,
@@ -63,7 +71,6 @@ FETCHING: dict[str, Any] = {
 
 
 def scrapy_settings(run: Run) -> dict[str, Any]:
-    guards = {"crawler.middlewares.network.NetworkGuard": 850, "crawler.middlewares.robots.RobotsGuard": 860}
     return {
         **FETCHING,
         "SCHEDULER": "crawler.scheduler.FrontierScheduler",
@@ -72,7 +79,7 @@ def scrapy_settings(run: Run) -> dict[str, Any]:
         # crawler/middlewares/robots.py obeys microlens.robots instead, which every node of the run shares.
         "ROBOTSTXT_OBEY": False,
         "TWISTED_DNS_RESOLVER": "crawler.resolver.GuardedResolver",
-        "DOWNLOADER_MIDDLEWARES": FETCHING["DOWNLOADER_MIDDLEWARES"] | guards,
+        "DOWNLOADER_MIDDLEWARES": FETCHING["DOWNLOADER_MIDDLEWARES"] | _GUARDS,
         "MICROLENS_NETWORK_ALLOW": list(run.recipe.network.allow),
     }
 
@@ -95,7 +102,6 @@ def crawl(run: Run, redis_url: str, *, limit: int | None = None, on_tick: Callab
     frontier = Frontier.connect(redis_url, run.shared_name, run.recipe.politeness)
     plan = CrawlPlan(run.recipe, platform)
     committer = Committer(run, plan, frontier, platform)
-    robots = Robots(frontier, run.recipe.user_agent)
     process = AsyncCrawlerProcess(scrapy_settings(run))
     crawler = process.create_crawler(VideoSpider)
     process.crawl(
@@ -103,7 +109,7 @@ def crawl(run: Run, redis_url: str, *, limit: int | None = None, on_tick: Callab
         run=run,
         platform=platform,
         frontier=frontier,
-        robots=robots,
+        hosts=Hosts(run, frontier),
         committer=committer,
         limit=limit,
         on_tick=on_tick,

@@ -5,6 +5,7 @@ yt-dlp and its like read all comments of a video in one piece: they are one page
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, cast
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, cast
 from download_nodes.comments import CommentCollector
 from download_nodes.fetch import FetchError
 from microlens.conversations import Reply
-from microlens.frontier import host_of
+from microlens.ledger import now_ms
 from microlens.outcomes import Refusal
 from microlens.platforms.base import UnavailableError
 from microlens.robot_tags import forbidding_word
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from download_nodes.comments import GetPage, Spool
     from download_nodes.fetch import Fetcher
     from microlens.conversations import Conversations
+    from microlens.frontier import Frontier
     from microlens.platforms.base import Answer, AskingPlatform, Platform, Question
     from microlens.records import FrontierItem
     from microlens.runs import Run
@@ -36,41 +38,46 @@ class Desk:
     conversations: Conversations
     fetcher: Fetcher
     budget: Budget
-    why_not: Callable[[str], Awaitable[str | None]]
-    rest: Callable[[str, FetchError], None]
-    calm: Callable[[str], None]
+    frontier: Frontier
+    tell_hosts: Callable[[FetchError], None]
+    answered: Callable[[str], Awaitable[None]]
 
     async def answer(self, question: Question, *, is_paid: bool) -> Reply[FetchError]:
-        """Ask when the host is due; FetchError, which ends it all, for an answer that asks not to be collected."""
-        host = host_of(question.url)
+        """Ask when the host is due.
+
+        FetchError, which ends it all, for an answer that asks not to be collected; HostRestsError for a host that
+        cannot be waited for.
+        """
+        # Before the budget: a host's robots.txt may set its crawl delay.
         try:
-            answer, refused = await self._exchange(question, is_paid=is_paid)
-        except FetchError as error:
-            answer, refused = None, error
-        if answer is not None and refused is None:
-            self.calm(host)
-            _check_tags(answer)
+            await self.fetcher.check(question.url)
+        except FetchError as forbidden:
+            forbidden.url = question.url
+            return Reply(None, forbidden)
+        if not is_paid:
+            await self._await_turn(question.url)
+        answer, refused = await self.fetcher.exchange(question, self._await_turn)
         if refused is not None:
-            refused.url = question.url
-            if refused.refusal.is_backoff:
-                self.rest(host, refused)
+            await asyncio.to_thread(self.tell_hosts, refused)
+        elif answer is not None:
+            await self.answered(answer.url)
+            _check_tags(answer)
         return Reply(answer, refused)
 
-    async def _exchange(self, question: Question, *, is_paid: bool) -> tuple[Answer, FetchError | None]:
-        # Before the budget: a host's robots.txt may set its crawl delay.
-        reason = await self.why_not(question.url)
-        if reason is not None:
-            raise FetchError(Refusal(reason, is_final=True))
-        take = partial(self.budget.ask, host_of(question.url))
-        if not is_paid and not await self.conversations.wait_for_budget(take):
-            raise FetchError(Refusal("rate_limited", is_final=False))
-        return await self.fetcher.exchange(question)
+    async def _await_turn(self, url: str) -> None:
+        await self.conversations.await_turn(url, self.budget.ask, self.frontier)
 
 
 def _check_tags(answer: Answer) -> None:
     word = forbidding_word([value for name, value in answer.headers if name.lower() == "x-robots-tag"])
     if word is not None:
-        raise FetchError(Refusal(f"robots_{word}", is_final=True), status=answer.status)
+        raise _error(Refusal(f"robots_{word}", is_final=True), answer.url, status=answer.status)
+
+
+def _error(refusal: Refusal, url: str, *, status: int | None = None, sent_ms: int = 0) -> FetchError:
+    error = FetchError(refusal, status=status)
+    error.url, error.sent_ms = url, sent_ms
+    return error
 
 
 class AskingCollector(CommentCollector):
@@ -80,9 +87,10 @@ class AskingCollector(CommentCollector):
         self._desk = desk
 
     async def _fill(self, spool: Spool, item: FrontierItem) -> None:
+        began_ms = now_ms()
         read = partial(self._asking.ask_comments, item.url, limit=self._run.recipe.comments.max_per_video)
         try:
             comments = await self._desk.conversations.hold(item.url, read, self._desk.answer)
         except UnavailableError as error:
-            raise FetchError(error.refusal) from error
+            raise _error(error.refusal, item.url, sent_ms=began_ms) from error
         spool.add(self._without_names(comments), [])

@@ -18,7 +18,7 @@ import aiohttp
 from download_nodes.resolver import ForbiddenAddressError, GuardedResolver
 from microlens.frontier import host_of
 from microlens.ledger import now_ms
-from microlens.outcomes import HOST_REASONS, Refusal, RefusedError, refusal_of, retry_after_s
+from microlens.outcomes import Refusal, RefusedError, refusal_of, retry_after_s
 from microlens.platforms.base import Answer, Question
 from microlens.robot_tags import forbidding_word
 
@@ -63,14 +63,12 @@ _REASONS: tuple[tuple[type[Exception], str], ...] = (
 class FetchError(RefusedError):
     """A fetch that brought nothing usable; never leaves the node."""
 
-    def __init__(
-        self, refusal: Refusal, *, status: int | None = None, retry_after_s: float | None = None, sent_ms: int = 0
-    ) -> None:
+    def __init__(self, refusal: Refusal, *, status: int | None = None, retry_after_s: float | None = None) -> None:
         super().__init__(f"{refusal.reason} ({status})" if status else refusal.reason)
-        self.url: str | None = None
-        """What was asked for, where it was not the item's own address."""
-        self.sent_ms = sent_ms
-        """When the refused request was sent, on this machine's clock."""
+        self.url = ""
+        """What was asked for at last: a redirect may have led to another host. Empty if nothing was sent."""
+        self.sent_ms = 0
+        """When that was, on this machine's clock."""
         self.refusal = refusal
         self.status = status
         self.retry_after_s = retry_after_s
@@ -88,9 +86,16 @@ class Fetched:
 class Fetcher:
     """Connections, names and TLS of one node process, kept for its life."""
 
-    def __init__(self, recipe: Recipe, policy: NetworkPolicy, why_not: Callable[[str], Awaitable[str | None]]) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        policy: NetworkPolicy,
+        why_not: Callable[[str], Awaitable[str | None]],
+        await_turn: Callable[[str], Awaitable[None]],
+    ) -> None:
         self._permits = lru_cache(_HOSTS)(policy.permits)
         self._why_not = why_not
+        self._await_turn = await_turn
         self._page_limits = aiohttp.ClientTimeout(
             total=recipe.politeness.timeout_s, sock_connect=_CONNECT_S, sock_read=_IDLE_S
         )
@@ -104,33 +109,45 @@ class Fetcher:
     async def close(self) -> None:
         await self._session.close()
 
+    async def check(self, url: str) -> None:
+        """FetchError if an address or robots.txt forbids a URL."""
+        await self._check_address(url)
+        reason = await self._why_not(url)
+        if reason is not None:
+            raise FetchError(Refusal(reason, is_final=True))
+
     async def robots(self, url: str) -> tuple[int, bytes]:
         """Status and body of a robots.txt; raises FetchError only if there was no answer at all."""
-        with _explained():
-            async with self._open(url, self._check_address) as response:
-                return response.status, await _read(response)
+        async with self._open(url, self._check_address) as response:
+            return response.status, await _read(response)
 
     async def page(self, url: str) -> bytes:
         """The body of a small answer."""
-        with _explained():
-            async with self._get(url) as response:
-                return await _read(response)
+        async with self._get(url) as response:
+            return await _read(response)
 
-    async def exchange(self, question: Question) -> tuple[Answer, FetchError | None]:
-        """A small answer, whatever its status, and why it is of no use if it is not; FetchError if there is none."""
-        sent_ms = now_ms()
-        with _explained():
-            async with self._open(question.url, self._check_target, question=question) as response:
-                body = await _read(response)
-        headers = tuple((name, value) for name, value in response.headers.items() if name.lower() not in _FRAMING)
-        return Answer(str(response.url), response.status, headers, body), _refused(response, sent_ms)
+    async def exchange(
+        self, question: Question, await_turn: Callable[[str], Awaitable[None]]
+    ) -> tuple[Answer | None, FetchError | None]:
+        """A small answer, whatever its status, and why it is of no use, or why there is none.
+
+        `await_turn` has the targets of redirects paid for, and raises whatever ends it all.
+        """
+        answer = None
+        opened = self._open(question.url, self.check, question=question, await_turn=await_turn)
+        try:
+            async with opened as response:
+                answer = _answer(response, await _read(response))
+                _check(response)
+        except FetchError as refused:
+            return answer, refused
+        return answer, None
 
     async def file(self, url: str, path: Path, *, max_bytes: int) -> Fetched:
         """Stream an answer to `path`; the file is removed again if anything is wrong with it."""
         try:
-            with _explained():
-                async with self._get(url, limits=self._file_limits) as response:
-                    return await _stream(response, path, max_bytes)
+            async with self._get(url, limits=self._file_limits) as response:
+                return await _stream(response, path, max_bytes)
         except BaseException:
             path.unlink(missing_ok=True)  # noqa: ASYNC240 - one system call
             raise
@@ -140,9 +157,8 @@ class Fetcher:
         self, url: str, *, limits: aiohttp.ClientTimeout | None = None
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """A usable answer."""
-        sent_ms = now_ms()
-        async with self._open(url, self._check_target, limits=limits) as response:
-            _check(response, sent_ms)
+        async with self._open(url, self.check, limits=limits) as response:
+            _check(response)
             _check_tags(response)
             yield response
 
@@ -154,31 +170,33 @@ class Fetcher:
         *,
         limits: aiohttp.ClientTimeout | None = None,
         question: Question | None = None,
+        await_turn: Callable[[str], Awaitable[None]] | None = None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Any answer; redirects are followed by hand, since each target must be allowed anew."""
-        asked = question or Question(url)
-        for _ in range(MAX_REDIRECTS + 1):
-            await check(asked.url)
-            async with self._session.request(
-                asked.method,
-                asked.url,
-                headers=asked.headers,
-                data=asked.body,
-                allow_redirects=False,
-                timeout=limits or self._page_limits,
-            ) as response:
-                if response.status not in _REDIRECTS:
-                    yield response
-                    return
-                target = urljoin(asked.url, response.headers.get("Location", ""))
-                asked = _redirected(asked, target, response.status)
-        raise FetchError(Refusal("too_many_redirects", is_final=True))
+        """Any answer; redirects are followed by hand: each target must be allowed anew, and paid for at its own host.
 
-    async def _check_target(self, url: str) -> None:
-        await self._check_address(url)
-        reason = await self._why_not(url)
-        if reason is not None:
-            raise FetchError(Refusal(reason, is_final=True))
+        Whatever goes wrong, in the caller's block too, becomes a FetchError.
+        """
+        asked, await_turn = question or Question(url), await_turn or self._await_turn
+        for step in range(MAX_REDIRECTS + 1):
+            with _explained(asked.url):
+                await check(asked.url)
+                if step > 0:  # the first was paid for by whoever asks
+                    await await_turn(asked.url)
+            with _explained(asked.url, now_ms()):
+                async with self._session.request(
+                    asked.method,
+                    asked.url,
+                    headers=asked.headers,
+                    data=asked.body,
+                    allow_redirects=False,
+                    timeout=limits or self._page_limits,
+                ) as response:
+                    if response.status not in _REDIRECTS:
+                        yield response
+                        return
+                    target = urljoin(asked.url, response.headers.get("Location", ""))
+                    asked = _redirected(asked, target, response.status)
+        raise FetchError(Refusal("too_many_redirects", is_final=True))
 
     async def _check_address(self, url: str) -> None:
         parts = urlsplit(url)
@@ -205,18 +223,16 @@ def _redirected(asked: Question, url: str, status: int) -> Question:
     return Question(url, "GET" if to_get else asked.method, headers, None if to_get else asked.body)
 
 
-def _check(response: aiohttp.ClientResponse, sent_ms: int) -> None:
-    refused = _refused(response, sent_ms)
-    if refused is not None:
-        raise refused
+def _answer(response: aiohttp.ClientResponse, body: bytes) -> Answer:
+    headers = tuple((name, value) for name, value in response.headers.items() if name.lower() not in _FRAMING)
+    return Answer(str(response.url), response.status, headers, body)
 
 
-def _refused(response: aiohttp.ClientResponse, sent_ms: int) -> FetchError | None:
+def _check(response: aiohttp.ClientResponse) -> None:
     refusal = refusal_of(response.status)
-    if refusal is None:
-        return None
-    wait_s = retry_after_s(response.headers.get("Retry-After"))
-    return FetchError(refusal, status=response.status, retry_after_s=wait_s, sent_ms=sent_ms)
+    if refusal is not None:
+        wait_s = retry_after_s(response.headers.get("Retry-After"))
+        raise FetchError(refusal, status=response.status, retry_after_s=wait_s)
 
 
 def _check_tags(response: aiohttp.ClientResponse) -> None:
@@ -255,16 +271,18 @@ async def _stream(response: aiohttp.ClientResponse, path: Path, max_bytes: int) 
 
 
 @contextmanager
-def _explained() -> Iterator[None]:
-    """Turn what aiohttp raises into a FetchError with a reason."""
+def _explained(url: str, sent_ms: int = 0) -> Iterator[None]:
+    """Turn what aiohttp raises into a FetchError with a reason, and note what had been asked for."""
     try:
         yield
-    except FetchError:
+    except FetchError as error:
+        error.url, error.sent_ms = error.url or url, error.sent_ms or sent_ms
         raise
     except Exception as error:
         reason = _reason(error)
-        is_final = reason in {"forbidden_address", "bad_address"}
-        raise FetchError(Refusal(reason, is_final=is_final, is_backoff=reason in HOST_REASONS)) from error
+        failed = FetchError(Refusal(reason, is_final=reason in {"forbidden_address", "bad_address"}))
+        failed.url, failed.sent_ms = url, sent_ms
+        raise failed from error
 
 
 def _reason(error: Exception) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import traceback
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 import structlog
@@ -19,28 +19,30 @@ from download_nodes.measure import NotMediaError, measure
 from microlens.conversations import ConversationOverError, Conversations
 from microlens.errors import MicrolensError, PageChangedError
 from microlens.frontier import LEASE_S, Frontier, host_of
+from microlens.hosts import Hosts
 from microlens.ledger import now_ms
 from microlens.network import NetworkPolicy
-from microlens.outcomes import Refusal
+from microlens.outcomes import SILENCE, HostRestsError, Refusal
 from microlens.platforms import load_platform
 from microlens.platforms.base import is_asking
 from microlens.records import Failure, FrontierItem, WorkKind
-from microlens.robots import RETRY_S, Robots, is_unreachable
+from microlens.robots import RETRY_S
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from microlens.frontier import RobotsRequest
+    from microlens.hosts import RobotsOutcome
     from microlens.runs import Run
 
 log = structlog.get_logger()
 
-WIDTH = 24
+WIDTH = 48
 """Items in work at once in one process; a host's own limits are the frontier's."""
+SHARE = WIDTH // 2
+"""Of these at one host, at most: should it stall, the others go on."""
 
 _KINDS: tuple[WorkKind, ...] = ("comments", "media")
 _RENEW_S = LEASE_S / 3
-_ROBOTS_TRIES = 5
 _CHANGED_PAGES = 3
 _CHANGED_SHARE = 0.1
 _LOCAL = frozenset({"disk_full", "local_io"})
@@ -55,10 +57,6 @@ class LocalTroubleError(MicrolensError):
     """The machine cannot go on; no item is to blame, and none counts an attempt."""
 
 
-class HostRestsError(Exception):
-    """The pages of an item cannot be asked for now; never leaves the node."""
-
-
 class Node:
     """Must be made inside a running event loop; `close` it there."""
 
@@ -66,20 +64,19 @@ class Node:
         self._run = run
         self._platform = load_platform(run.recipe.platform, run.recipe.platform_options)
         self._frontier = Frontier.connect(redis_url, run.shared_name, run.recipe.politeness)
-        self._robots = Robots(self._frontier, run.recipe.user_agent)
-        self._fetcher = Fetcher(run.recipe, NetworkPolicy(run.recipe.network.allow), self._why_not)
+        self._hosts = Hosts(run, self._frontier)
+        self._learning: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        """By host: held while its robots.txt is fetched for a redirect."""
+        self._fetcher = Fetcher(run.recipe, NetworkPolicy(run.recipe.network.allow), self._why_not, self._await_turn)
         self._conversations = Conversations()
         self._budget = Budget(self._frontier, run.recipe.politeness.requests_per_second, most=WIDTH)
         self._collector = self._make_collector()
         self._parts = CommentParts(run)
-        self._in_work: dict[asyncio.Task[None], FrontierItem | None] = {}
-        self._resting: set[str] = set()
+        self._in_work: dict[asyncio.Future[object], FrontierItem | None] = {}
         self._committing: list[str] = []
         self._fetched: list[str] = []
         """Videos whose comments are read; told to the frontier with the next claim."""
         self._changed = self._read = 0
-        self._clock_ms = 0
-        """Redis's clock less ours."""
         self._stopping = False
         self.counts: Counter[str] = Counter()
 
@@ -95,8 +92,8 @@ class Node:
     def _make_collector(self) -> CommentCollector:
         if not is_asking(self._platform):
             return CommentCollector(self._run, self._platform, self._get_within_budget)
-        talks, fetcher, budget = self._conversations, self._fetcher, self._budget
-        desk = Desk(talks, fetcher, budget, self._why_not, self._rest_host, self._calm_host)
+        talks, fetcher, frontier = self._conversations, self._fetcher, self._frontier
+        desk = Desk(talks, fetcher, self._budget, frontier, self._tell_hosts, self._answered)
         return AskingCollector(self._run, self._platform, self._get_within_budget, desk)
 
     async def drain(self, seconds: float) -> dict[str, int]:
@@ -131,19 +128,24 @@ class Node:
             fetched, self._fetched = self._fetched, []
             self._frontier.fetched("comments", fetched)
         for kind in _KINDS:
-            claim = self._frontier.claim(kind, WIDTH - len(self._in_work)) if len(self._in_work) < WIDTH else None
-            if claim is None:
+            if len(self._in_work) >= WIDTH:
                 break
+            in_work = [item for item in self._in_work.values() if item is not None]
+            in_flight = Counter(host_of(item.url) for item in in_work)
+            claim = self._frontier.claim(kind, WIDTH - len(self._in_work), share=SHARE, in_flight=in_flight)
             wait_s = min(wait_s, claim.wait_s)
-            self._clock_ms = claim.at_ms - now_ms()
+            self._hosts.take_in(claim)
             for request in claim.robots:
-                self._spawn(self._fetch_robots(request), None)
+                self._spawn(self._ask_robots(request.host), None)
+            held = {item.name for item in in_work if item.kind == kind}
             for item in claim.items:
+                if item.name in held:
+                    continue  # its lease had ended while this process slept: the work that goes on has it again
                 work = self._fetch_media if kind == "media" else self._fetch_comments
                 self._spawn(self._guarded(work, item), item)
         return wait_s
 
-    def _spawn(self, work: Awaitable[None], item: FrontierItem | None) -> None:
+    def _spawn(self, work: Awaitable[object], item: FrontierItem | None) -> None:
         self._in_work[asyncio.ensure_future(work)] = item
 
     async def _wait(self, wait_s: float) -> None:
@@ -179,7 +181,6 @@ class Node:
         """Do one item's work; whatever goes wrong costs this one item, and is written down."""
         try:
             await work(item)
-            await self._calm(item)
             self.counts[item.kind] += 1
         except FetchError as error:
             if error.refusal.reason in _LOCAL:
@@ -187,12 +188,12 @@ class Node:
                     f"this node cannot store {item.url}: {error.__cause__}",
                     hint="free the disk, then run the same command: nothing is lost",
                 ) from error
-            if error.refusal.is_backoff:
-                self._rest(item, error)
-            await self._failed(
-                item, error.refusal, status=error.status, url=error.url, detail=str(error.__cause__ or "")
-            )
-        except (HostRestsError, ConversationOverError):
+            await asyncio.to_thread(self._tell_hosts, error)
+            await self._failed(item, error.refusal, detail=str(error.__cause__ or ""), fetch=error)
+        except HostRestsError as rest:
+            # Its own host's clocks keep an item; another host's rest must be waited for.
+            self._frontier.give_back(item, after_s=0.0 if rest.host == host_of(item.url) else rest.wait_s)
+        except ConversationOverError:
             self._frontier.give_back(item)
         except NotMediaError as error:
             await self._failed(item, Refusal("not_media", is_final=True), detail=error.message)
@@ -211,6 +212,7 @@ class Node:
         video_id, kind = item.payload["video_id"], item.payload["asset"]
         store, temporary = self._run.store, self._run.store.temporary()
         fetched = await self._fetcher.file(item.url, temporary, max_bytes=self._run.recipe.media.max_bytes)
+        await self._answered(item.url)
         self._frontier.fetched("media", [item.name])
         try:
             asset = await asyncio.to_thread(
@@ -250,24 +252,34 @@ class Node:
 
     async def _get_within_budget(self, url: str, *, is_paid: bool) -> bytes:
         """A page of an item already claimed: its host's budget is asked again for every page but the first."""
-        while not is_paid and (wait_s := await self._budget.ask(host_of(url))) > 0:
+        if not is_paid:
+            await self._await_turn(url)
+        body = await self._fetcher.page(url)
+        await self._answered(url)
+        return body
+
+    async def _await_turn(self, url: str) -> None:
+        """Take one request from the budget of a URL's host; HostRestsError if that would take too long."""
+        host = host_of(url)
+        while (wait_s := await self._budget.ask(host)) > 0:
             if wait_s > _PATIENCE_S or self._stopping:
-                raise HostRestsError
+                raise HostRestsError(host, wait_s)
             await asyncio.sleep(wait_s)
-        return await self._fetcher.page(url)
 
     async def _failed(
-        self, item: FrontierItem, refusal: Refusal, *, detail: str, status: int | None = None, url: str | None = None
+        self, item: FrontierItem, refusal: Refusal, *, detail: str, fetch: FetchError | None = None
     ) -> None:
-        is_final = refusal.is_final or item.attempt + 1 >= self._run.recipe.politeness.max_attempts
+        """Write an attempt down; the last one closes the item, unless its host rather than the item may be at fault."""
+        is_last = item.attempt + 1 >= self._run.recipe.politeness.max_attempts
+        is_final = refusal.is_final or (is_last and not (fetch and fetch.is_hosts_fault))
         failure = Failure(
             work=item.kind,
             name=item.name,
             platform=self._platform.name,
             video_id=item.payload["video_id"],
-            url=url or item.url,
+            url=fetch.url if fetch and fetch.url else item.url,
             reason=refusal.reason,
-            http_status=status,
+            http_status=fetch.status if fetch else None,
             attempt=item.attempt + 1,
             is_final=is_final,
             detail=detail[-2000:],
@@ -276,46 +288,53 @@ class Node:
         self.counts[f"failed_{refusal.reason}"] += 1
         if is_final:
             self._frontier.ack(item.kind, [item.name])
+        elif is_last:
+            self._frontier.give_back(item, after_s=RETRY_S)
         else:
             self._frontier.retry(item)
 
     # --- robots and hosts ---
 
-    async def _fetch_robots(self, request: RobotsRequest) -> None:
-        """Fetch a host's robots.txt; a host that never gives one is given up, and its items with it."""
+    async def _ask_robots(self, host: str) -> RobotsOutcome:
+        """Fetch a host's robots.txt, for all machines."""
+        sent_ms = self._hosts.now_ms()
         try:
-            status, body = await self._fetcher.robots(request.url)
-            if not is_unreachable(status):
-                self._robots.remember(request.host, status, body)
-                return
+            status, body = await self._fetcher.robots(f"{host}/robots.txt")
         except FetchError as error:
-            log.warning("robots_unreachable", host=request.host, reason=error.refusal.reason)
-        if self._frontier.robots_failed(request.host, again_in_s=RETRY_S) >= _ROBOTS_TRIES:
-            self._robots.refuse(request.host)
+            return await asyncio.to_thread(
+                self._hosts.robots_failed, host, error.refusal.reason, status=error.status, sent_ms=sent_ms
+            )
+        except HostRestsError:  # a redirect of it led to a host that rests
+            return await asyncio.to_thread(self._hosts.robots_failed, host, "host_rests", sent_ms=sent_ms)
+        return await asyncio.to_thread(self._hosts.robots_answered, host, status, body, sent_ms=sent_ms)
 
     async def _why_not(self, url: str) -> str | None:
         """Ask robots.txt, fetching it first for a host that a redirect led to."""
         host = host_of(url)
-        if not self._robots.is_at_hand(host) and self._frontier.robots(host) is None:
-            status, body = await self._fetcher.robots(f"{host}/robots.txt")
-            if is_unreachable(status):
-                return "robots_unreachable"
-            self._robots.remember(host, status, body)
-        return self._robots.why_not(url)
+        if self._hosts.robots.is_at_hand(host):
+            return self._hosts.robots.why_not(url)
+        async with self._learning[host]:
+            if not self._hosts.robots.is_known(host):
+                await self._await_turn(url)
+                if await self._ask_robots(host) in {"again", "parked"}:
+                    raise HostRestsError(host, RETRY_S)
+        return self._hosts.robots.why_not(url)
 
-    def _rest(self, item: FrontierItem, error: FetchError) -> None:
-        self._rest_host(host_of(error.url or item.url), error)
+    def _tell_hosts(self, error: FetchError) -> None:
+        """Have a failed fetch mean something for its host, once."""
+        if error.is_hosts_fault is not None:
+            return
+        error.is_hosts_fault = False
+        if not error.sent_ms:
+            return  # nothing was sent
+        sent_ms = self._hosts.now_ms() - now_ms() + error.sent_ms
+        if error.refusal.is_backoff:
+            self._hosts.refused(error.url, error.refusal.reason, sent_ms=sent_ms, retry_after_s=error.retry_after_s)
+        elif error.refusal.reason in SILENCE and error.status is None:
+            error.is_hosts_fault = self._hosts.silent(error.url, sent_ms=sent_ms)
+        elif error.status is not None:
+            self._hosts.answered(error.url)
 
-    def _rest_host(self, host: str, error: FetchError) -> None:
-        self._resting.add(host)
-        sent_ms = int(error.sent_ms + self._clock_ms)
-        rest_s = self._frontier.backoff(host, sent_ms=sent_ms, retry_after_s=error.retry_after_s)
-        log.warning("host_rests", host=host, seconds=round(rest_s, 1), reason=error.refusal.reason)
-
-    async def _calm(self, item: FrontierItem) -> None:
-        self._calm_host(host_of(item.url))
-
-    def _calm_host(self, host: str) -> None:
-        if host in self._resting:
-            self._resting.discard(host)
-            self._frontier.calm(host)
+    async def _answered(self, url: str) -> None:
+        if self._hosts.is_news(url):
+            await asyncio.to_thread(self._hosts.answered, url)

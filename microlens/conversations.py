@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from microlens.errors import MicrolensError, PageChangedError
 from microlens.frontier import host_of
-from microlens.outcomes import RefusedError
+from microlens.outcomes import HostRestsError, RefusedError
 from microlens.platforms.base import NoAnswerError, UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from microlens.frontier import Frontier
     from microlens.platforms.base import Answer, Ask, Question
 
 THREADS = 16
@@ -26,7 +27,7 @@ MOST_QUESTIONS = 2_000
 """An adapter that asks for more, for one page, goes round in a circle."""
 
 PATIENCE_S = 120.0
-"""A host that rests for longer is not waited for."""
+"""A host that rests for longer is not waited for; one that merely wants its requests far apart is."""
 TRIES = 3
 """Of one question, if its host asks to be left alone for a while: an adapter cannot go on where it was refused."""
 
@@ -44,7 +45,7 @@ class Reply(Generic[E]):
 
     answer: Answer | None
     refused: E | None = None
-    """Why it is no good answer, or why there is none; whoever made it has let the host rest if it asks for that."""
+    """Why it is no good answer, or why there is none; whoever made it has told the host's book."""
 
 
 class Answerer(Protocol[E]):
@@ -71,8 +72,9 @@ class Conversations:
     async def hold(self, url: str, read: Callable[[Ask], T], answer: Answerer[E]) -> T:
         """Run `read` for a claimed item's page; the first request to that page's host was paid when it was claimed.
 
-        Raises whatever `answer` raised; ConversationOverError when the process stops; UnavailableError as the adapter
-        says; and for an adapter that could not read, the refusal that explains it if there was one, else its error.
+        Raises whatever `answer` raised; ConversationOverError when the process stops; HostRestsError where a host
+        cannot be waited for; UnavailableError as the adapter says; and for an adapter that could not read, the refusal
+        that explains it if there was one, else its error.
         """
         loop = asyncio.get_running_loop()
         talk = _Talk(host_of(url), answer, loop, self._over)
@@ -84,15 +86,16 @@ class Conversations:
             raise talk.ended
         return result
 
-    async def wait_for_budget(self, take: Callable[[], Awaitable[float]]) -> bool:
-        """Wait until `take` gives a request; False where the host rests for longer than that is worth while."""
-        while (wait_s := await take()) > 0:
+    async def await_turn(self, url: str, take: Callable[[str], Awaitable[float]], frontier: Frontier) -> None:
+        """Wait until `take` gives a request to a URL's host; HostRestsError if that would take too long."""
+        host = host_of(url)
+        while (wait_s := await take(host)) > 0:
             if self._over.is_set():
                 raise ConversationOverError("the process stops")
-            if wait_s > PATIENCE_S:
-                return False
+            # Given back for its host's pace, an item would never come to its end: its adapter begins anew each time.
+            if wait_s > PATIENCE_S and wait_s > await asyncio.to_thread(frontier.pace_s, host):
+                raise HostRestsError(host, wait_s)
             await asyncio.sleep(min(wait_s, _LOOK_S))
-        return True
 
     def stop(self) -> None:
         """Let every question, asked or to come, go without an answer."""
@@ -115,6 +118,10 @@ class _Talk(Generic[E]):
         self._count = 0
         self._refused: list[tuple[Answer | None, E]] = []
         self._last: Reply[E] | None = None
+        self._backoff: E | None = None
+        """The last refusal that asked for a rest."""
+        self._own: set[str] = set()
+        """Hosts whose silence was laid to this item."""
         self.ended: Exception | None = None
         """What ended the conversation, if it did not come to its own end."""
 
@@ -135,7 +142,7 @@ class _Talk(Generic[E]):
         try:
             reply = future.result()
         except Exception as error:  # kept for the loop: an adapter may swallow what it is told
-            self.ended = self.ended or error
+            self.ended = self.ended or self._charged(error)
             raise NoAnswerError(str(error) or type(error).__name__) from error
         self._last = reply
         if reply.refused is not None:
@@ -149,8 +156,22 @@ class _Talk(Generic[E]):
         for _ in range(TRIES - 1):
             if reply.refused is None or not reply.refused.refusal.is_backoff:
                 break
+            self._backoff = reply.refused
             reply = await self._answer(question, is_paid=False)
+        if reply.refused is not None and reply.answer is None:
+            self._judge(host_of(question.url), reply.refused)
         return reply
+
+    def _judge(self, host: str, refused: E) -> None:
+        """Of silences in a row the first is told of the item, the others of the host: not those that one item makes."""
+        if refused.is_hosts_fault is False:
+            self._own.add(host)
+        elif host in self._own:
+            refused.is_hosts_fault = False
+
+    def _charged(self, error: Exception) -> Exception:
+        """A rest that this item itself brought about counts as a try, or it might be tried without end."""
+        return self._backoff if isinstance(error, HostRestsError) and self._backoff else error
 
     def _check_open(self) -> None:
         if self._over.is_set():

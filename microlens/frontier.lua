@@ -3,19 +3,23 @@
 -- KEYS[1] is the prefix "mlb:{run}:"; every other key is spelled here and nowhere else (the braces keep a run's keys
 -- on one slot of a Redis cluster):
 --
---   item:<kind>        hash   name -> JSON of the item
 --   seen:<2 bytes>     set    16-byte digests of every item ever pushed, in 65,536 buckets that stay compact
---   ready:<kind>:<host> zset  name by priority
+--   ready:<kind>:<host> zset  item by priority: "length of its name:name, then JSON of [URL, payload]"
 --   hosts:<kind>       zset   host by the time when it is worth a look; a host stands here while it has ready items
+--   taken:<kind>       hash   name -> "priority\nhost\nitem" of what is leased or delayed (a host has no newline)
 --   delayed:<kind>     zset   name by the time when it becomes ready
 --   lease:<kind>       zset   name by the time when its lease ends
---   busy:<kind>        hash   name -> host, while the item takes one of its host's places
+--   holder:<kind>      hash   name -> "owner\nhost" of a leased item; "owner\n" once it takes no place of its host
+--   expired:<kind>     hash   name -> as in taken, of a ready item whose lease ended: its late owner may still ack it
 --   attempts:<kind>    hash   name -> tries that failed so far
 --   open               hash   kind -> items pushed and not yet acked or failed
---   host:<host>        hash   theoretical arrival time (GCRA), places taken, backoff, crawl delay, robots' lifetime
+--   host:<host>        hash   theoretical arrival time (GCRA), places taken, backoff, crawl delay, robots' lifetime,
+--                             requests in a row without an answer, parking
 --   robots:<host>      string JSON of the last robots.txt
 --
--- Times are Redis's own, in milliseconds, so that machines with different clocks agree.
+-- Times are Redis's own, in milliseconds, so that machines with different clocks agree. What concerns many names is
+-- gathered and done in one command each: most of a script's time is the number of commands that it calls. And whatever
+-- is touched at every claim stays small, however much is ready.
 
 local P = KEYS[1]
 
@@ -24,116 +28,205 @@ local function now_ms()
   return t[1] * 1000 + math.floor(t[2] / 1000)
 end
 
-local function ready_key(kind, host) return P .. 'ready:' .. kind .. ':' .. host end
+-- ARGV from one place on.
+local function arguments(first)
+  local rest = {}
+  for i = first, #ARGV do rest[#rest + 1] = ARGV[i] end
+  return rest
+end
 
 local function look_at(kind, host, at)
   redis.call('ZADD', P .. 'hosts:' .. kind, at, host)
 end
 
-local function make_ready(item)
-  redis.call('ZADD', ready_key(item.kind, item.host), item.priority, item.name)
-  redis.call('ZADD', P .. 'hosts:' .. item.kind, 'LT', 0, item.host)
-end
-
--- Give back the host's place that an item holds, if it still holds one.
-local function free_place(name, kind)
-  local host = redis.call('HGET', P .. 'busy:' .. kind, name)
-  if host then
-    redis.call('HDEL', P .. 'busy:' .. kind, name)
-    redis.call('HINCRBY', P .. 'host:' .. host, 'places', -1)
-    if redis.call('ZSCORE', P .. 'hosts:' .. kind, host) then look_at(kind, host, 0) end
+-- Have a host that is waited for looked at no later than that, for whatever kind it has ready items of.
+local function wake(host, at)
+  for _, kind in ipairs({'page', 'media', 'comments'}) do
+    redis.call('ZADD', P .. 'hosts:' .. kind, 'XX', 'LT', at, host)
   end
 end
 
-local function close(name, kind)
-  free_place(name, kind)
-  redis.call('ZREM', P .. 'lease:' .. kind, name)
-  redis.call('HDEL', P .. 'attempts:' .. kind, name)
-  if redis.call('HDEL', P .. 'item:' .. kind, name) == 1 then redis.call('HINCRBY', P .. 'open', kind, -1) end
+local function name_of(item)
+  local colon = string.find(item, ':', 1, true)
+  return string.sub(item, colon + 1, colon + tonumber(string.sub(item, 1, colon - 1)))
 end
 
--- Take one request from a host's budget. 0: go; else the milliseconds until it is worth asking again.
-local function take(host, now, rate)
-  local key = P .. 'host:' .. host
-  local h = redis.call('HMGET', key, 'tat', 'backoff_until', 'delay_ms')
-  local backoff = tonumber(h[2]) or 0
-  if backoff > now then return backoff - now end
-  local delay = tonumber(h[3]) or 0
-  local interval = math.max(1000 / rate, delay)
-  -- GCRA: up to 100 ms of requests may go at once, none where they are further apart than that.
+-- Make what was leased or delayed ready again; gives what was noted of it, unless it was finished meanwhile.
+local function make_ready(kind, name, now)
+  local entry = redis.call('HGET', P .. 'taken:' .. kind, name)
+  if not entry then return nil end
+  redis.call('HDEL', P .. 'taken:' .. kind, name)
+  local priority, host, item = string.match(entry, '^([^\n]*)\n([^\n]*)\n(.*)$')
+  redis.call('ZADD', P .. 'ready:' .. kind .. ':' .. host, priority, item)
+  -- A host that stands here already has its time: new work makes it due no sooner.
+  redis.call('ZADD', P .. 'hosts:' .. kind, 'NX', now, host)
+  return entry
+end
+
+-- Give back the hosts' places that these items take. Of an owner's call, items that another has claimed since are left
+-- alone; `owner` is nil for all. Returns the names that were nobody's or the owner's, and those of them that were held.
+local function release(kind, owner, names, now)
+  local entries = redis.call('HMGET', P .. 'holder:' .. kind, unpack(names))
+  local free, held, counts, done = {}, {}, {}, {}
+  for i, name in ipairs(names) do
+    local entry = entries[i]
+    if not done[name] and (not entry or not owner or string.sub(entry, 1, #owner) == owner) then
+      free[#free + 1] = name
+      if entry then
+        held[#held + 1] = name
+        counts[entry] = (counts[entry] or 0) + 1
+      end
+    end
+    done[name] = true
+  end
+  for entry, count in pairs(counts) do
+    local host = string.match(entry, '\n(.+)$')
+    if host then
+      redis.call('HINCRBY', P .. 'host:' .. host, 'places', -count)
+      redis.call('ZADD', P .. 'hosts:' .. kind, 'XX', 'LT', now, host)
+    end
+  end
+  return free, held
+end
+
+-- How many requests a host's clocks allow now, and the milliseconds until the next where none is; then the two numbers
+-- of GCRA (theoretical arrival time, interval) by which a request is paid for.
+local function allowance(tat, backoff_until, parked_until, delay, now, rate)
+  local rest = math.max(tonumber(backoff_until) or 0, tonumber(parked_until) or 0) - now
+  if rest > 0 then return 0, rest end
+  local interval = math.max(1000 / rate, tonumber(delay) or 0)
+  -- Up to 100 ms of requests may go at once, none where they are further apart than that.
   local tolerance = math.max(0, 100 - interval)
-  local tat = tonumber(h[1]) or 0
-  if tat - tolerance > now then return math.ceil(tat - tolerance - now) end
-  redis.call('HSET', key, 'tat', math.max(tat, now) + interval)
-  return 0
+  tat = math.max(tonumber(tat) or 0, now)
+  local spare = now + tolerance - tat
+  if spare < 0 then return 0, math.ceil(-spare) end
+  return 1 + math.floor(spare / interval), 0, tat, interval
 end
 
---- push  ARGV: (JSON of an item, its 16-byte digest)*  -> how many were new
-local added = 0
-for i = 1, #ARGV, 2 do
-  local digest = ARGV[i + 1]
+-- The host has answered: what its silence had brought about is over. Returns 1 if it had been parked.
+local function answered(host, now)
+  local key = P .. 'host:' .. host
+  local was_parked = redis.call('HDEL', key, 'parked_times')
+  redis.call('HDEL', key, 'failures', 'silent_since', 'parked_until')
+  if was_parked == 1 then wake(host, now) end
+  return was_parked
+end
+
+--- push  ARGV: kind, (its 16-byte digest, host, priority, item)*  -> how many were new
+local kind, now, added, ready = ARGV[1], now_ms(), 0, {}
+for i = 2, #ARGV, 4 do
+  local digest, host = ARGV[i], ARGV[i + 1]
   if redis.call('SADD', P .. 'seen:' .. string.sub(digest, 1, 2), digest) == 1 then
-    local item = cjson.decode(ARGV[i])
-    redis.call('HSET', P .. 'item:' .. item.kind, item.name, ARGV[i])
-    redis.call('HINCRBY', P .. 'open', item.kind, 1)
-    make_ready(item)
+    local items = ready[host] or {}
+    ready[host] = items
+    items[#items + 1] = ARGV[i + 2]
+    items[#items + 1] = ARGV[i + 3]
     added = added + 1
   end
 end
+for host, items in pairs(ready) do
+  redis.call('ZADD', P .. 'ready:' .. kind .. ':' .. host, unpack(items))
+  redis.call('ZADD', P .. 'hosts:' .. kind, 'NX', now, host)
+end
+if added > 0 then redis.call('HINCRBY', P .. 'open', kind, added) end
 return added
 
---- claim  ARGV: kind, wanted, lease_ms, rate, concurrency  -> {wait_ms, now_ms, (JSON of an item, its attempts)*}
-local kind, wanted = ARGV[1], tonumber(ARGV[2])
-local lease_ms, rate, concurrency = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+--- claim  ARGV: kind, owner, wanted, lease_ms, rate, concurrency, share, (host, requests the caller has there)*
+-- -> {wait_ms, now_ms, {host whose robots.txt is wanted}, {host in trouble}, {item, its priority, its attempts}*}
+-- `share` is how many requests the caller wants to have at one host at most, those that it has included.
+local kind, owner, wanted = ARGV[1], ARGV[2], math.min(tonumber(ARGV[3]), 1000)
+local lease_ms, rate, concurrency, share = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+local in_flight = {}
+for i = 8, #ARGV, 2 do in_flight[ARGV[i]] = tonumber(ARGV[i + 1]) end
 local now = now_ms()
-local answer = {0, now}
-for _, name in ipairs(redis.call('ZRANGEBYSCORE', P .. 'lease:' .. kind, '-inf', now, 'LIMIT', 0, 256)) do
-  redis.call('ZREM', P .. 'lease:' .. kind, name)
-  free_place(name, kind)
-  local json = redis.call('HGET', P .. 'item:' .. kind, name)
-  if json then make_ready(cjson.decode(json)) end
+local expired = redis.call('ZRANGEBYSCORE', P .. 'lease:' .. kind, '-inf', now, 'LIMIT', 0, 256)
+if #expired > 0 then
+  release(kind, nil, expired, now)
+  redis.call('ZREM', P .. 'lease:' .. kind, unpack(expired))
+  redis.call('HDEL', P .. 'holder:' .. kind, unpack(expired))
+  for _, name in ipairs(expired) do
+    local entry = make_ready(kind, name, now)
+    if entry then redis.call('HSET', P .. 'expired:' .. kind, name, entry) end
+  end
 end
-for _, name in ipairs(redis.call('ZRANGEBYSCORE', P .. 'delayed:' .. kind, '-inf', now, 'LIMIT', 0, 256)) do
-  redis.call('ZREM', P .. 'delayed:' .. kind, name)
-  local json = redis.call('HGET', P .. 'item:' .. kind, name)
-  if json then make_ready(cjson.decode(json)) end
+local rested = redis.call('ZRANGEBYSCORE', P .. 'delayed:' .. kind, '-inf', now, 'LIMIT', 0, 256)
+if #rested > 0 then
+  redis.call('ZREM', P .. 'delayed:' .. kind, unpack(rested))
+  for _, name in ipairs(rested) do make_ready(kind, name, now) end
 end
+local have_failed = redis.call('EXISTS', P .. 'attempts:' .. kind) == 1
+local have_expired = redis.call('EXISTS', P .. 'expired:' .. kind) == 1
+local robots, troubled, given, taken, leases, holders = {}, {}, {}, {}, {}, {}
 for _, host in ipairs(redis.call('ZRANGEBYSCORE', P .. 'hosts:' .. kind, '-inf', now, 'LIMIT', 0, 256)) do
   if wanted <= 0 then break end
   local key = P .. 'host:' .. host
-  local known = tonumber(redis.call('HGET', key, 'robots_until')) or 0
-  if known <= now then
+  local h = redis.call('HMGET', key, 'tat', 'backoff_until', 'parked_until', 'delay_ms', 'places', 'robots_until',
+    'robots_asked', 'failures', 'backoff_step')
+  local allowed, wait, tat, interval = allowance(h[1], h[2], h[3], h[4], now, rate)
+  local places = tonumber(h[5]) or 0
+  local asked = tonumber(h[7]) or 0
+  local room = math.min(concurrency - places, share - (in_flight[host] or 0))
+  if allowed == 0 then
+    look_at(kind, host, now + wait)
+  elseif (tonumber(h[6]) or 0) <= now then
     -- Nothing is asked of a host whose robots.txt is not known: whoever comes first is sent for it.
-    local asked = tonumber(redis.call('HGET', key, 'robots_asked')) or 0
     if asked <= now then
-      redis.call('HSET', key, 'robots_asked', now + lease_ms)
-      answer[#answer + 1] = cjson.encode({kind = 'robots', host = host, url = host .. '/robots.txt'})
-      answer[#answer + 1] = 0
+      asked = now + lease_ms
+      redis.call('HSET', key, 'robots_asked', asked, 'tat', tat + interval)
+      robots[#robots + 1] = host
       wanted = wanted - 1
     end
+    look_at(kind, host, asked)
+  elseif room <= 0 then
     look_at(kind, host, now + 50)
   else
-    local places = tonumber(redis.call('HGET', key, 'places')) or 0
-    while wanted > 0 do
-      if places >= concurrency then look_at(kind, host, now + 50) break end
-      if redis.call('ZCARD', ready_key(kind, host)) == 0 then
-        redis.call('ZREM', P .. 'hosts:' .. kind, host)
-        break
-      end
-      local wait = take(host, now, rate)
-      if wait > 0 then look_at(kind, host, now + wait) break end
-      local name = redis.call('ZPOPMIN', ready_key(kind, host))[1]
-      local json = redis.call('HGET', P .. 'item:' .. kind, name)
-      if json then
-        redis.call('ZADD', P .. 'lease:' .. kind, now + lease_ms, name)
-        redis.call('HSET', P .. 'busy:' .. kind, name, host)
-        places = redis.call('HINCRBY', key, 'places', 1)
-        answer[#answer + 1] = json
-        answer[#answer + 1] = redis.call('HGET', P .. 'attempts:' .. kind, name) or 0
-        wanted = wanted - 1
+    local most = math.min(allowed, room, wanted)
+    local popped = redis.call('ZPOPMIN', P .. 'ready:' .. kind .. ':' .. host, most)
+    local names, count, holder = {}, 0, owner .. '\n' .. host
+    for i = 1, #popped, 2 do names[#names + 1] = name_of(popped[i]) end
+    if #names > 0 then
+      local entries = redis.call('HMGET', P .. 'taken:' .. kind, unpack(names))
+      local attempts = have_failed and redis.call('HMGET', P .. 'attempts:' .. kind, unpack(names)) or {}
+      if have_expired then redis.call('HDEL', P .. 'expired:' .. kind, unpack(names)) end
+      for i, name in ipairs(names) do
+        local item, priority = popped[2 * i - 1], popped[2 * i]
+        if entries[i] then -- forgotten and pushed again while somebody had it: it is one item still
+          redis.call('HINCRBY', P .. 'open', kind, -1)
+        else
+          count = count + 1
+          given[#given + 1] = item
+          given[#given + 1] = priority
+          given[#given + 1] = attempts[i] or 0
+          taken[#taken + 1] = name
+          taken[#taken + 1] = priority .. '\n' .. host .. '\n' .. item
+          leases[#leases + 1] = now + lease_ms
+          leases[#leases + 1] = name
+          holders[#holders + 1] = name
+          holders[#holders + 1] = holder
+        end
       end
     end
+    if count > 0 then
+      tat = tat + count * interval
+      redis.call('HSET', key, 'tat', tat, 'places', places + count)
+      wanted = wanted - count
+      if h[8] or h[9] then troubled[#troubled + 1] = host end
+    end
+    if #names < most then
+      redis.call('ZREM', P .. 'hosts:' .. kind, host)
+    elseif count >= room then
+      look_at(kind, host, now + 50)
+    else
+      -- Served hosts go behind those that were not, so that each has its turn.
+      local _, next_wait = allowance(tat, h[2], h[3], h[4], now, rate)
+      look_at(kind, host, now + next_wait)
+    end
   end
+end
+if #leases > 0 then
+  redis.call('ZADD', P .. 'lease:' .. kind, unpack(leases))
+  redis.call('HSET', P .. 'holder:' .. kind, unpack(holders))
+  redis.call('HSET', P .. 'taken:' .. kind, unpack(taken))
 end
 -- How long until something may become due: the caller sleeps that long instead of asking again and again.
 local soonest = now + 1000
@@ -141,57 +234,90 @@ for _, name in ipairs({'hosts:', 'delayed:', 'lease:'}) do
   local first = redis.call('ZRANGE', P .. name .. kind, 0, 0, 'WITHSCORES')
   if first[2] then soonest = math.min(soonest, tonumber(first[2])) end
 end
-answer[1] = math.max(1, math.ceil(soonest - now))
-return answer
+return {math.max(1, math.ceil(soonest - now)), now, robots, troubled, given}
 
 --- take  ARGV: host, rate, wanted  -> {how many may go, milliseconds until the next may; 0: all go}
-local now, rate, wanted = now_ms(), tonumber(ARGV[2]), tonumber(ARGV[3])
-for granted = 0, wanted - 1 do
-  local wait = take(ARGV[1], now, rate)
-  if wait > 0 then return {granted, wait} end
+local key, now, wanted = P .. 'host:' .. ARGV[1], now_ms(), tonumber(ARGV[3])
+local h = redis.call('HMGET', key, 'tat', 'backoff_until', 'parked_until', 'delay_ms')
+local allowed, wait, tat, interval = allowance(h[1], h[2], h[3], h[4], now, tonumber(ARGV[2]))
+if allowed == 0 then return {0, wait} end
+local granted = math.min(allowed, wanted)
+tat = tat + granted * interval
+redis.call('HSET', key, 'tat', tat)
+if granted == wanted then return {granted, 0} end
+return {granted, math.max(1, math.ceil(tat - math.max(0, 100 - interval) - now))}
+
+--- fetched  ARGV: kind, owner, name*  -> the network is done with; the lease goes on, the host's place is free
+local _, held = release(ARGV[1], ARGV[2], arguments(3), now_ms())
+local entries = {}
+for _, name in ipairs(held) do
+  entries[#entries + 1] = name
+  entries[#entries + 1] = ARGV[2] .. '\n'
 end
-return {wanted, 0}
+if #held > 0 then redis.call('HSET', P .. 'holder:' .. ARGV[1], unpack(entries)) end
+return #held
 
---- fetched  ARGV: kind, name...  -> the network is done with; the lease goes on, the host's place is free
-for i = 2, #ARGV do free_place(ARGV[i], ARGV[1]) end
-return #ARGV - 1
+--- ack  ARGV: kind, owner, name*  -> done with for good, unless another has claimed it since; how many were open
+local kind = ARGV[1]
+local free, held = release(kind, ARGV[2], arguments(3), now_ms())
+if #free == 0 then return 0 end
+if #held > 0 then
+  redis.call('ZREM', P .. 'lease:' .. kind, unpack(held))
+  redis.call('HDEL', P .. 'holder:' .. kind, unpack(held))
+end
+if redis.call('EXISTS', P .. 'attempts:' .. kind) == 1 then
+  redis.call('HDEL', P .. 'attempts:' .. kind, unpack(free))
+end
+local closed = redis.call('HDEL', P .. 'taken:' .. kind, unpack(free))
+if redis.call('EXISTS', P .. 'expired:' .. kind) == 1 then
+  for _, name in ipairs(free) do
+    local entry = redis.call('HGET', P .. 'expired:' .. kind, name)
+    if entry then
+      local host, item = string.match(entry, '^[^\n]*\n([^\n]*)\n(.*)$')
+      redis.call('HDEL', P .. 'expired:' .. kind, name)
+      closed = closed + redis.call('ZREM', P .. 'ready:' .. kind .. ':' .. host, item)
+    end
+  end
+end
+if closed > 0 then redis.call('HINCRBY', P .. 'open', kind, -closed) end
+return closed
 
---- ack  ARGV: kind, name...  -> done with for good
-for i = 2, #ARGV do close(ARGV[i], ARGV[1]) end
-return #ARGV - 1
-
---- retry  ARGV: kind, name, delay_ms  -> 1 unless the item or its lease is gone; it comes back with one more attempt
-local kind, name = ARGV[1], ARGV[2]
-free_place(name, kind)
--- Whoever lost the lease has lost the item: it is ready again already and must not stand in two places.
-if redis.call('ZREM', P .. 'lease:' .. kind, name) == 0 then return 0 end
-if redis.call('HEXISTS', P .. 'item:' .. kind, name) == 0 then return 0 end
-redis.call('HINCRBY', P .. 'attempts:' .. kind, name, 1)
-redis.call('ZADD', P .. 'delayed:' .. kind, now_ms() + tonumber(ARGV[3]), name)
+--- retry  ARGV: kind, owner, name, delay_ms, attempts to count  -> 1 if the lease was held; it comes back after a while
+local kind, name, now = ARGV[1], ARGV[3], now_ms()
+local _, held = release(kind, ARGV[2], {name}, now)
+-- Whoever lost the lease has lost the item: it is ready or in other hands already and must not stand in two places.
+if #held == 0 then return 0 end
+redis.call('ZREM', P .. 'lease:' .. kind, name)
+redis.call('HDEL', P .. 'holder:' .. kind, name)
+if ARGV[5] ~= '0' then redis.call('HINCRBY', P .. 'attempts:' .. kind, name, ARGV[5]) end
+if ARGV[4] == '0' then
+  make_ready(kind, name, now)
+else
+  redis.call('ZADD', P .. 'delayed:' .. kind, now + tonumber(ARGV[4]), name)
+end
 return 1
 
---- give_back  ARGV: kind, name  -> 1 if the lease was held; the item waits for its host as if it were never claimed
-local kind, name = ARGV[1], ARGV[2]
-if redis.call('ZREM', P .. 'lease:' .. kind, name) == 0 then return 0 end
-free_place(name, kind)
-local json = redis.call('HGET', P .. 'item:' .. kind, name)
-if json then make_ready(cjson.decode(json)) end
-return 1
-
---- forget  ARGV: digest...  -> how many were known; they may be pushed again
+--- forget  ARGV: digest*  -> how many were known; they may be pushed again
 local known = 0
 for _, digest in ipairs(ARGV) do
   known = known + redis.call('SREM', P .. 'seen:' .. string.sub(digest, 1, 2), digest)
 end
 return known
 
---- renew  ARGV: kind, lease_ms, name...  -> how many leases were still held
-local held = 0
-local until_ms = now_ms() + tonumber(ARGV[2])
-for i = 3, #ARGV do
-  held = held + redis.call('ZADD', P .. 'lease:' .. ARGV[1], 'XX', 'CH', until_ms, ARGV[i])
+--- renew  ARGV: kind, owner, lease_ms, name*  -> how many leases were still held
+local kind = ARGV[1]
+local names = arguments(4)
+local entries = redis.call('HMGET', P .. 'holder:' .. kind, unpack(names))
+local until_ms = now_ms() + tonumber(ARGV[3])
+local leases = {}
+for i, name in ipairs(names) do
+  if entries[i] and string.match(entries[i], '^[^\n]*') == ARGV[2] then
+    leases[#leases + 1] = until_ms
+    leases[#leases + 1] = name
+  end
 end
-return held
+if #leases > 0 then redis.call('ZADD', P .. 'lease:' .. kind, 'XX', unpack(leases)) end
+return #leases / 2
 
 --- backoff  ARGV: host, sent_ms, retry_after_ms (0: none), base_ms  -> milliseconds the host now rests
 local key = P .. 'host:' .. ARGV[1]
@@ -204,17 +330,52 @@ if sent > last then -- else it was sent before the host told us: the same event,
 end
 if asked > 0 then until_ms = math.max(until_ms, now + asked) end
 redis.call('HSET', key, 'backoff_until', until_ms)
+answered(ARGV[1], now)
 return math.max(0, math.ceil(until_ms - now))
 
---- calm  ARGV: host  -> an answer that was no refusal: the next backoff starts small again
-return redis.call('HDEL', P .. 'host:' .. ARGV[1], 'backoff_step')
+--- calm  ARGV: host  -> an answer that was no refusal: the next backoff starts small again; 1 if it had been parked
+redis.call('HDEL', P .. 'host:' .. ARGV[1], 'backoff_step')
+return answered(ARGV[1], now_ms())
 
---- robots  ARGV: host, JSON, lifetime_ms, delay_ms  -> remember a host's robots.txt and obey its crawl delay
-local key = P .. 'host:' .. ARGV[1]
-redis.call('SET', P .. 'robots:' .. ARGV[1], ARGV[2], 'PX', ARGV[3])
-redis.call('HSET', key, 'robots_until', now_ms() + tonumber(ARGV[3]), 'delay_ms', ARGV[4], 'robots_asked', 0, 'robots_failures', 0)
-return 1
+--- robots  ARGV: host, JSON, lifetime_ms, delay_ms, is it the host's own answer (1) or our verdict on it (0)
+-- -> remember a host's robots.txt and obey its crawl delay; 1 if it had been parked
+local host, now, was_parked = ARGV[1], now_ms(), 0
+redis.call('SET', P .. 'robots:' .. host, ARGV[2], 'PX', ARGV[3])
+redis.call('HSET', P .. 'host:' .. host, 'robots_until', now + tonumber(ARGV[3]), 'delay_ms', ARGV[4], 'robots_asked', 0)
+if ARGV[5] == '1' then
+  was_parked = answered(host, now)
+else
+  redis.call('HDEL', P .. 'host:' .. host, 'parked_until')
+end
+wake(host, now)
+return was_parked
 
---- robots_later  ARGV: host, delay_ms  -> it could not be fetched: nobody asks again before that
-redis.call('HSET', P .. 'host:' .. ARGV[1], 'robots_asked', now_ms() + tonumber(ARGV[2]))
-return redis.call('HINCRBY', P .. 'host:' .. ARGV[1], 'robots_failures', 1)
+--- silent  ARGV: host, sent_ms, was it for robots.txt (1 or 0), again_ms, park_after, park_ms, longest_ms
+-- A request brought no answer. After so many in a row the host's robots.txt is asked for before anything else: a host
+-- that gives it is well, and what was asked of it is at fault. A host that does not is parked, longer each time.
+-- -> {requests in a row without an answer, milliseconds since the first of them, milliseconds parked by this one,
+--     whether it was sent before the host was parked last (1 or 0)}
+local host, is_robots, now = ARGV[1], ARGV[3] == '1', now_ms()
+local key = P .. 'host:' .. host
+local h = redis.call('HMGET', key, 'failures', 'silent_since', 'parked_at', 'parked_times')
+local failures, since, times = tonumber(h[1]) or 0, tonumber(h[2]) or now, tonumber(h[4]) or 0
+-- What was sent before the host was parked tells nothing new, even if the host has answered since.
+if tonumber(ARGV[2]) <= (tonumber(h[3]) or 0) then return {failures, now - since, 0, 1} end
+failures = failures + 1
+redis.call('HSET', key, 'failures', failures, 'silent_since', since)
+if not is_robots then
+  if failures >= tonumber(ARGV[5]) then
+    redis.call('HSET', key, 'robots_until', 0)
+    wake(host, now)
+  end
+  return {failures, now - since, 0, 0}
+end
+local parked, again = 0, tonumber(ARGV[4])
+if failures >= tonumber(ARGV[5]) then
+  parked = math.min(tonumber(ARGV[6]) * 2 ^ math.min(times, 30), tonumber(ARGV[7]))
+  again = parked
+  redis.call('HSET', key, 'parked_at', now, 'parked_until', now + parked, 'parked_times', times + 1)
+end
+redis.call('HSET', key, 'robots_asked', now + again)
+wake(host, now + again)
+return {failures, now - since, parked, 0}

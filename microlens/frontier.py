@@ -9,9 +9,13 @@ still wants, and a lost frontier is whole again.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import random
 import re
+import secrets
+from collections import defaultdict
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
@@ -20,18 +24,21 @@ import orjson
 import redis
 
 from microlens.errors import RedisUnreachableError
-from microlens.records import FrontierItem, WorkKind, fields_of
+from microlens.records import FrontierItem, WorkKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from microlens.recipe import Politeness
 
 LEASE_S = 12.0
 """What a dead process held comes back after so long; a living one renews three times in it."""
+LONGEST_PARKING_S = 6 * 3600.0
 _BACKOFF_BASE_S = 1.0
 _RETRY_BASE_S = 0.5
-_PUSH_BATCH = 500
+_MANY = 1_000_000
+_BATCH = 500
+"""Items a call: Lua hands some thousands of arguments on to a command, and a long script keeps all others waiting."""
 _REFUSED = (redis.exceptions.OutOfMemoryError, redis.exceptions.ReadOnlyError, redis.exceptions.NoPermissionError)
 _REFUSALS = re.compile(r"\b(OOM|READONLY|NOPERM|NOAUTH|MISCONF|LOADING|CLUSTERDOWN)\b")
 """How a Redis says that it cannot serve at present, inside a script's error too; any other error is a bug of ours."""
@@ -49,6 +56,8 @@ class RobotsRequest:
 class Claim:
     items: tuple[FrontierItem, ...]
     robots: tuple[RobotsRequest, ...]
+    troubled: frozenset[str]
+    """Hosts of items that refused or kept silent lately: `calm` clears that once they answer."""
     wait_s: float
     """How long nothing more can become due, should the claim be empty."""
     at_ms: int
@@ -57,17 +66,40 @@ class Claim:
 
 def host_of(url: str) -> str:
     """The origin, scheme and port included: what a budget is kept for (RFC 9309 keeps robots.txt by the same)."""
-    parts = urlsplit(url)
+    return _origin("/".join(url.split("/", 3)[:3]))
+
+
+@lru_cache(maxsize=4096)
+def _origin(start: str) -> str:
+    parts = urlsplit(start)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2].lower()}"
 
 
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """What is known of a host that gave no answer."""
+
+    failures: int
+    """Requests in a row without an answer, by all machines together."""
+    for_s: float
+    """Since the first of them."""
+    parked_s: float
+    """How long the host is now parked; 0.0 if it is not, or was before."""
+    is_late: bool
+    """The request was sent before the host was parked last: it failed with the others."""
+
+
 class Frontier:
-    """One run's frontier. Every method but `push` (of many items) and `clear` is one round trip, and atomic."""
+    """One run's frontier. Every method but `push` (of many items) and `clear` is one round trip, and atomic.
+
+    Each object is an owner of its own: an item whose lease it lost is another's, and its late calls leave it alone.
+    """
 
     def __init__(self, client: redis.Redis, run_id: str, politeness: Politeness) -> None:
         self._redis = client
         self._prefix = f"mlb:{{{run_id}}}:"
         self._politeness = politeness
+        self._owner = secrets.token_hex(6)
         self._scripts = {name: client.register_script(code) for name, code in _sections().items()}
 
     @classmethod
@@ -76,29 +108,44 @@ class Frontier:
 
     def push(self, items: Iterable[FrontierItem]) -> int:
         """Add work; an item whose kind and name were ever pushed before is left out. Returns how many were new."""
-        arguments: list[bytes] = []
+        batches: defaultdict[WorkKind, list[str | bytes | int]] = defaultdict(list)
         added = 0
         for item in items:
-            arguments += [orjson.dumps({**fields_of(item), "host": host_of(item.url)}), _digest(item)]
-            if len(arguments) >= 2 * _PUSH_BATCH:
-                added += self._run("push", *arguments)
-                arguments = []
-        return added + (self._run("push", *arguments) if arguments else 0)
+            batch = batches[item.kind]
+            batch += (_digest(item), host_of(item.url), item.priority, _pack(item))
+            if len(batch) >= 4 * _BATCH:
+                added += self._run("push", item.kind, *batches.pop(item.kind))
+        for kind, batch in batches.items():
+            added += self._run("push", kind, *batch)
+        return added
 
-    def claim(self, kind: WorkKind, wanted: int, *, lease_s: float = LEASE_S) -> Claim:
-        """Lease up to `wanted` due items of one kind."""
+    def claim(
+        self,
+        kind: WorkKind,
+        wanted: int,
+        *,
+        lease_s: float = LEASE_S,
+        share: int = _MANY,
+        in_flight: Mapping[str, int] | None = None,
+    ) -> Claim:
+        """Lease up to `wanted` due items of one kind.
+
+        With `share`, no more of one host than bring the caller's requests `in_flight` there (by host) to that number:
+        a host that stalls must leave places for the others.
+        """
         polite = self._politeness
-        wait_ms, at_ms, *raw = self._run(
-            "claim", kind, wanted, int(lease_s * 1000), polite.requests_per_second, polite.concurrency
+        limits = (polite.requests_per_second, polite.concurrency, share)
+        there = [word for host_and_count in (in_flight or {}).items() for word in host_and_count]
+        wait_ms, at_ms, robots, troubled, given = self._run(
+            "claim", kind, self._owner, wanted, int(lease_s * 1000), *limits, *there
         )
-        entries = [
-            {**orjson.loads(entry), "attempt": int(attempt)} for entry, attempt in zip(raw[::2], raw[1::2], strict=True)
-        ]
+        hosts = [host.decode() for host in robots]
         return Claim(
-            items=tuple(_item(entry) for entry in entries if entry["kind"] != "robots"),
-            robots=tuple(RobotsRequest(entry["host"], entry["url"]) for entry in entries if entry["kind"] == "robots"),
-            wait_s=int(wait_ms) / 1000,
-            at_ms=int(at_ms),
+            items=tuple(map(_unpack, itertools.repeat(kind), given[::3], given[1::3], given[2::3])),
+            robots=tuple(RobotsRequest(host, f"{host}/robots.txt") for host in hosts),
+            troubled=frozenset(host.decode() for host in troubled),
+            wait_s=wait_ms / 1000,
+            at_ms=at_ms,
         )
 
     def take(self, host: str) -> float:
@@ -110,34 +157,39 @@ class Frontier:
         granted, wait_ms = self._run("take", host, self._politeness.requests_per_second, wanted)
         return int(granted), int(wait_ms) / 1000
 
+    def pace_s(self, host: str) -> float:
+        """Seconds from one request to the next of a host that does not rest: its crawl delay, or the recipe's rate."""
+        delay_ms = cast("bytes | None", self._call(self._redis.hget, f"{self._prefix}host:{host}", "delay_ms"))
+        return max(1 / self._politeness.requests_per_second, float(delay_ms or 0) / 1000)
+
     def fetched(self, kind: WorkKind, names: Sequence[str]) -> None:
         """The network is done with: free the host's places, keep the leases."""
-        if names:
-            self._run("fetched", kind, *names)
+        self._run_names("fetched", kind, self._owner, names=names)
 
     def ack(self, kind: WorkKind, names: Sequence[str]) -> None:
-        """Finished, for good or ill, and written in the ledger."""
-        if names:
-            self._run("ack", kind, *names)
+        """Closed, for good or ill, and written in the ledger: whether an item failed is told there and nowhere else."""
+        self._run_names("ack", kind, self._owner, names=names)
 
     def retry(self, item: FrontierItem) -> None:
         """Give an item back for another attempt, later each time."""
         delay_s = _RETRY_BASE_S * 2 ** min(item.attempt, 8) * random.uniform(0.75, 1.25)
-        self._run("retry", item.kind, item.name, int(delay_s * 1000))
+        self._run("retry", item.kind, self._owner, item.name, int(delay_s * 1000), 1)
 
-    def give_back(self, item: FrontierItem) -> None:
-        """Give a claimed item back untried, no attempt counted: its host rests for longer than it is worth waiting."""
-        self._run("give_back", item.kind, item.name)
+    def give_back(self, item: FrontierItem, *, after_s: float = 0.0) -> None:
+        """Give a claimed item back, no attempt counted: a host that it needs rests, or is silent.
+
+        An item whose own host is at fault needs no `after_s`: that host's clocks keep it.
+        """
+        self._run("retry", item.kind, self._owner, item.name, int(after_s * 1000), 0)
 
     def forget(self, items: Iterable[FrontierItem]) -> None:
         """Let finished items be pushed again."""
-        digests = [_digest(item) for item in items]
-        if digests:
-            self._run("forget", *digests)
+        self._run_names("forget", names=[_digest(item) for item in items])
 
-    def renew(self, kind: WorkKind, names: Sequence[str], *, lease_s: float = LEASE_S) -> None:
-        if names:
-            self._run("renew", kind, int(lease_s * 1000), *names)
+    def renew(self, kind: WorkKind, names: Sequence[str], *, lease_s: float = LEASE_S) -> int:
+        """Hold items for longer; gives how many of them this owner still held."""
+        held: list[int] = self._run_names("renew", kind, self._owner, int(lease_s * 1000), names=names)
+        return sum(held)
 
     def backoff(self, host: str, *, sent_ms: int, retry_after_s: float | None) -> float:
         """The host refused (429, 503): rest it, one step an event however many requests were in flight. Seconds."""
@@ -145,16 +197,31 @@ class Frontier:
         base_ms = _BACKOFF_BASE_S * 1000 * random.uniform(1.0, 1.25)
         return int(self._run("backoff", host, sent_ms, asked_ms, base_ms)) / 1000
 
-    def calm(self, host: str) -> None:
-        self._run("calm", host)
+    def calm(self, host: str) -> bool:
+        """The host has answered: forget its refusals and its silence. True if it had been parked."""
+        return bool(self._run("calm", host))
 
-    def set_robots(self, host: str, *, status: int, body: str, lifetime_s: float, delay_s: float) -> None:
+    def silent(self, host: str, *, sent_ms: int, is_robots: bool = False, again_in_s: float = 0.0) -> Silence:
+        """A request brought no answer.
+
+        After `park_after` of them in a row robots.txt is asked for before anything else, and a host that keeps silent
+        even then is parked: nothing of it is claimed for a while, longer each time. `again_in_s` is when robots.txt
+        may be asked for again if it is not parked.
+        """
+        polite = self._politeness
+        times_ms = [int(seconds * 1000) for seconds in (polite.park_s, max(polite.park_s, LONGEST_PARKING_S))]
+        failures, for_ms, parked_ms, is_late = self._run(
+            "silent", host, sent_ms, int(is_robots), int(again_in_s * 1000), polite.park_after, *times_ms
+        )
+        return Silence(failures, for_ms / 1000, parked_ms / 1000, bool(is_late))
+
+    def set_robots(
+        self, host: str, *, status: int, body: str, lifetime_s: float, delay_s: float, is_answer: bool = True
+    ) -> bool:
+        """Have a host's robots.txt hold for all machines; True if it is an answer of a host that had been parked."""
         text = orjson.dumps({"status": status, "body": body})
-        self._run("robots", host, text, int(lifetime_s * 1000), int(delay_s * 1000))
-
-    def robots_failed(self, host: str, *, again_in_s: float) -> int:
-        """A robots.txt could not be fetched: returns how often that has happened to this host."""
-        return int(self._run("robots_later", host, int(again_in_s * 1000)))
+        times_ms = int(lifetime_s * 1000), int(delay_s * 1000)
+        return bool(self._run("robots", host, text, *times_ms, int(is_answer)))
 
     def robots(self, host: str) -> tuple[int, str] | None:
         """Status and body of a host's last robots.txt, or None if it is not known."""
@@ -173,6 +240,11 @@ class Frontier:
         """Forget everything of this run, the seen-set included."""
         for key in self._call(lambda: list(self._redis.scan_iter(match=f"{self._prefix}*", count=1000))):
             self._call(self._redis.delete, key)
+
+    def _run_names(self, section: str, *arguments: Any, names: Sequence[str | bytes]) -> list[int]:
+        """Run a section over many names, so many at a time as one command of Redis's takes in Lua."""
+        starts = range(0, len(names), _BATCH)
+        return [self._run(section, *arguments, *names[start : start + _BATCH]) for start in starts]
 
     def _run(self, section: str, *arguments: Any) -> Any:
         return self._call(self._scripts[section], keys=[self._prefix], args=list(arguments))
@@ -198,9 +270,17 @@ def _digest(item: FrontierItem) -> bytes:
     return hashlib.blake2b(f"{item.kind}\0{item.name}".encode(), digest_size=16).digest()
 
 
-def _item(entry: dict[str, Any]) -> FrontierItem:
-    entry.pop("host")
-    return FrontierItem(**entry)
+def _pack(item: FrontierItem) -> bytes:
+    """An item as Redis keeps it: a name of any characters can be found in it, and the rest need not be read there."""
+    name = item.name.encode()
+    return b"%d:%s%s" % (len(name), name, orjson.dumps((item.url, item.payload)))
+
+
+def _unpack(kind: WorkKind, packed: bytes, priority: bytes, attempt: bytes | int) -> FrontierItem:
+    length, _, rest = packed.partition(b":")
+    end = int(length)
+    url, payload = orjson.loads(rest[end:])
+    return FrontierItem(kind, rest[:end].decode(), url, payload, int(priority), int(attempt))
 
 
 def _sections() -> dict[str, str]:

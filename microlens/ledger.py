@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
 from microlens.errors import CorruptDataError, ExtractorBrokenError, MicrolensError, PageChangedError
+from microlens.host_ledger import HostLedger
 from microlens.ledger_tables import (
     asset_table,
     collected_table,
@@ -108,6 +109,7 @@ class Ledger:
             raise CorruptDataError(
                 f"the ledger {path} cannot be opened: {error.orig}", hint="restore it from a backup, or free the disk"
             ) from error
+        self.hosts = HostLedger(self._engine, self._write, node_id=node_id)
 
     def close(self) -> None:
         self._engine.dispose()
@@ -286,6 +288,13 @@ class Ledger:
     def failure_counts(self) -> dict[str, int]:
         """Failed attempts by reason, final or not."""
         query = sa.select(failure_table.c.reason, sa.func.count()).group_by(failure_table.c.reason)
+        with self._engine.connect() as connection:
+            return {row[0]: row[1] for row in connection.execute(query)}
+
+    def given_up(self) -> dict[str, int]:
+        """How many items of each kind are done with for ill."""
+        query = sa.select(failure_table.c.work, sa.func.count(sa.distinct(failure_table.c.name)))
+        query = query.where(failure_table.c.is_final).group_by(failure_table.c.work)
         with self._engine.connect() as connection:
             return {row[0]: row[1] for row in connection.execute(query)}
 

@@ -9,6 +9,9 @@ collected   a video whose comments are complete
 stage       a stage that has nothing left to do (`crawl`)
 part        a finished Parquet file; integration reads no other
 failure     every attempt that did not succeed (append only)
+robots      every fetch of a robots.txt: what a host allowed, and when (append only)
+robots_text what those said, each text once
+parking     a time for which a host that gave no answer was left alone
 """
 
 from __future__ import annotations
@@ -121,4 +124,34 @@ failure_table = sa.Table(
     sa.Column("detail", sa.Text, nullable=False),
     sa.Column("node_id", sa.String, nullable=False),
     sa.Column("failed_at_ms", sa.BigInteger, nullable=False),
+)
+robots_table = sa.Table(
+    "robots",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("host", sa.String, nullable=False, index=True),
+    sa.Column("fetched_at_ms", sa.BigInteger, nullable=False),
+    sa.Column("status", sa.Integer),
+    sa.Column("failure", sa.String),
+    sa.Column("lifetime_s", sa.Float, nullable=False),
+    sa.Column("crawl_delay_s", sa.Float, nullable=False),
+    sa.Column("sha256", sa.String),
+    sa.Column("node_id", sa.String, nullable=False),
+)
+robots_text_table = sa.Table(
+    "robots_text",
+    metadata,
+    sa.Column("sha256", sa.String, primary_key=True),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+)
+parking_table = sa.Table(
+    "parking",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("host", sa.String, nullable=False, index=True),
+    sa.Column("reason", sa.String, nullable=False),
+    sa.Column("parked_at_ms", sa.BigInteger, nullable=False),
+    sa.Column("until_ms", sa.BigInteger, nullable=False),
+    sa.Column("ended_at_ms", sa.BigInteger),
+    sa.Column("node_id", sa.String, nullable=False),
 )

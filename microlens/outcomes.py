@@ -26,6 +26,17 @@ class RefusedError(Exception):
     """An answer that cannot be used, or none at all; each stage that fetches has its own, which never leaves it."""
 
     refusal: Refusal
+    is_hosts_fault: bool | None = None
+    """Whether the host rather than the item seems to be at fault; None until the host's book is asked."""
+
+
+class HostRestsError(Exception):
+    """A host that an item needs cannot be asked for longer than is worth waiting; never leaves a stage."""
+
+    def __init__(self, host: str, wait_s: float) -> None:
+        super().__init__(f"{host} rests for {wait_s:.0f} s")
+        self.host = host
+        self.wait_s = wait_s
 
 
 PASSING = frozenset(
@@ -48,8 +59,8 @@ PASSING = frozenset(
 )
 """Reasons that may be gone tomorrow: such failures are tried again when an unfinished run goes on, or by `retry`."""
 
-HOST_REASONS = frozenset({"connection_refused", "dns"})
-"""Reasons that lie with the host, not with what was asked of it: the host rests."""
+SILENCE = frozenset({"connection_lost", "connection_refused", "dns", "timeout", "tls"})
+"""Reasons for which no answer came at all: where they go on, the host is at fault and not what was asked of it."""
 
 _BY_STATUS: dict[int, Refusal] = {
     HTTPStatus.NOT_FOUND: Refusal("gone", is_final=True),

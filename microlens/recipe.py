@@ -92,6 +92,15 @@ class Politeness(_Section):
     concurrency: int = Field(default=2, ge=1, le=256, description="Requests in flight a host.")
     timeout_s: float = Field(default=60.0, gt=0, description="Total time of one request.")
     max_attempts: int = Field(default=5, ge=1, description="Tries before a failure is final.")
+    park_after: int = Field(
+        default=3, ge=1, description="Requests in a row without any answer, after which a host is parked."
+    )
+    park_s: float = Field(
+        default=60.0, gt=0, description="Seconds a host is parked for the first time; each further time doubles it."
+    )
+    give_up_after_s: float = Field(
+        default=86_400.0, ge=0, description="Seconds of silence after which a parked host's work fails."
+    )
 
 
 class Network(_Section):

@@ -1,18 +1,26 @@
 """robots.txt as RFC 9309 has it: cached for a day, a client error allows everything, a server error nothing.
 
-Nothing turns this off. The rules are shared through the frontier, so that one machine asks for all.
+Nothing turns this off. The rules are shared through the frontier, so that one machine asks for all, and every fetch
+is written in the ledger.
 """
 
 from __future__ import annotations
 
 import time
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
 from protego import Protego
 
-from microlens.frontier import Frontier, host_of
+from microlens.frontier import host_of
+from microlens.host_ledger import RobotsFetch
+
+if TYPE_CHECKING:
+    from microlens.frontier import Frontier
+    from microlens.host_ledger import HostLedger
 
 LIFETIME_S = 24 * 3600.0
+"""RFC 9309, section 2.4, lets nobody use a copy for longer."""
 RETRY_S = 2.0
 MAX_BODY_BYTES = 512_000
 """RFC 9309, section 2.5, asks for at least 500 KiB."""
@@ -25,8 +33,9 @@ _UNREACHABLE_S = 600.0
 class Robots:
     """Decides what a host's robots.txt lets this user agent fetch."""
 
-    def __init__(self, frontier: Frontier, user_agent: str) -> None:
+    def __init__(self, frontier: Frontier, user_agent: str, ledger: HostLedger) -> None:
         self._frontier = frontier
+        self._ledger = ledger
         # Groups are chosen by the product token alone (RFC 9309, section 2.2.1): the contact could name another's.
         self._product = user_agent.partition("/")[0]
         self._rules: dict[str, tuple[float, int, Protego]] = {}
@@ -57,20 +66,22 @@ class Robots:
             return "robots_unreachable"
         return None if is_no_rule(status) or rules.can_fetch(url, self._product) else "robots"
 
-    def remember(self, host: str, status: int, body: bytes) -> None:
-        """Keep a fetched robots.txt (a status below 500) and obey its crawl delay."""
-        text = body[:MAX_BODY_BYTES].decode("utf-8-sig", errors="replace")  # a BOM would hide the first line
+    def remember(self, host: str, status: int, body: bytes) -> bool:
+        """Keep a fetched robots.txt (a status below 500) and obey its crawl delay; True if the host had been parked."""
+        body = body[:MAX_BODY_BYTES]
+        text = body.decode("utf-8-sig", errors="replace")  # a BOM would hide the first line
         delay_s = 0.0 if is_no_rule(status) else float(Protego.parse(text).crawl_delay(self._product) or 0.0)
+        delay_s = min(max(delay_s, 0.0), _MAX_DELAY_S)
+        self._ledger.record_robots(RobotsFetch(host, status, body, LIFETIME_S, delay_s))
         self._rules.pop(host, None)
-        self._frontier.set_robots(
-            host, status=status, body=text, lifetime_s=LIFETIME_S, delay_s=min(max(delay_s, 0.0), _MAX_DELAY_S)
-        )
+        return self._frontier.set_robots(host, status=status, body=text, lifetime_s=LIFETIME_S, delay_s=delay_s)
 
     def refuse(self, host: str) -> None:
         """A host that gives no robots.txt may not be asked for anything for a while (RFC 9309, section 2.3.1.4)."""
         self._rules.pop(host, None)
         status = HTTPStatus.SERVICE_UNAVAILABLE
-        self._frontier.set_robots(host, status=status, body="", lifetime_s=_UNREACHABLE_S, delay_s=0.0)
+        lifetime_s = _UNREACHABLE_S
+        self._frontier.set_robots(host, status=status, body="", lifetime_s=lifetime_s, delay_s=0.0, is_answer=False)
 
 
 def is_no_rule(status: int) -> bool:

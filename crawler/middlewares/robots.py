@@ -43,15 +43,16 @@ class RobotsGuard:
         if request.meta.get(ROBOTS_TXT):
             return
         spider = cast("VideoSpider", self._crawler.spider)
-        if spider.robots.is_at_hand(host_of(request.url)):
-            reason = spider.robots.why_not(request.url)
+        robots = spider.hosts.robots
+        if robots.is_at_hand(host_of(request.url)):
+            reason = robots.why_not(request.url)
         else:
-            reason = await asyncio.to_thread(spider.robots.why_not, request.url)
+            reason = await asyncio.to_thread(robots.why_not, request.url)
         if reason == "robots_unreachable":
             # A host that a redirect or a list leads to: the frontier has not had its robots.txt fetched.
             await spider.learn_robots(host_of(request.url))
             if was_refused(urlsplit(request.url).hostname or ""):
                 raise ForbiddenAddressError(request.url)
-            reason = await asyncio.to_thread(spider.robots.why_not, request.url)
+            reason = await asyncio.to_thread(robots.why_not, request.url)
         if reason is not None:
             raise ForbiddenByRobotsError(request.url, reason)

@@ -20,11 +20,11 @@ from crawler.visits import fitted, home_row, page_row, video_record
 from microlens.conversations import ConversationOverError
 from microlens.errors import PageChangedError, SiteUnreachableError
 from microlens.frontier import RobotsRequest, host_of
-from microlens.ledger import PageRow, now_ms
-from microlens.outcomes import Refusal
+from microlens.ledger import PageRow
+from microlens.outcomes import SILENCE, HostRestsError, Refusal
 from microlens.platforms.base import Page, is_asking
 from microlens.records import Failure
-from microlens.robots import RETRY_S, is_unreachable
+from microlens.robots import RETRY_S
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
@@ -36,12 +36,15 @@ if TYPE_CHECKING:
     from crawler.commits import Committer
     from crawler.scheduler import FrontierScheduler
     from microlens.frontier import Claim, Frontier
+    from microlens.hosts import Hosts, RobotsOutcome
     from microlens.platforms.base import ParsedVideo, Platform, VideoLink
     from microlens.records import FrontierItem
-    from microlens.robots import Robots
     from microlens.runs import Run
 
 log = structlog.get_logger()
+
+_PATIENCE_S = 20.0
+"""A host that rests for longer is not waited for: the page goes back, and its place is another's."""
 
 
 class VideoSpider(Spider):
@@ -53,7 +56,7 @@ class VideoSpider(Spider):
         run: Run,
         platform: Platform,
         frontier: Frontier,
-        robots: Robots,
+        hosts: Hosts,
         committer: Committer,
         limit: int | None = None,
         on_tick: Callable[[], None] = lambda: None,
@@ -62,17 +65,14 @@ class VideoSpider(Spider):
         self._run = run
         self._platform = platform
         self._frontier = frontier
-        self.robots = robots
+        self.hosts = hosts
         self._committer = committer
         self._pump = Pump(frontier, committer, self, limit=limit, on_tick=on_tick)
         self._changed = ChangedPages()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._resting: set[str] = set()
         self._asked = AskedPages(self, platform, frontier) if is_asking(platform) else None
         self._asking: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         """By host: held while its robots.txt is fetched."""
-        self._clock_ms = 0
-        """Redis's clock less ours."""
         self.error: Exception | None = None
         """Why the crawl stopped before its end; the caller raises it."""
 
@@ -124,7 +124,7 @@ class VideoSpider(Spider):
         self._loop.call_soon_threadsafe(self._begin, claim)
 
     def _begin(self, claim: Claim) -> None:
-        self._clock_ms = claim.at_ms - now_ms()
+        self.hosts.take_in(claim)
         for asked in claim.robots:
             self._spawn(self.fetch_robots(asked))
         for item in claim.items:
@@ -138,34 +138,43 @@ class VideoSpider(Spider):
     async def download(self, request: Request) -> Response:
         return await self._engine.download_async(request)
 
-    def now_ms(self) -> int:
-        """What time it is on Redis's clock."""
-        return now_ms() + self._clock_ms
+    async def await_turn(self, url: str) -> None:
+        """Take one request from the budget of a URL's host; HostRestsError if that would take too long."""
+        host = host_of(url)
+        while (wait_s := await asyncio.to_thread(self._frontier.take, host)) > 0:
+            if wait_s > _PATIENCE_S:
+                raise HostRestsError(host, wait_s)
+            await asyncio.sleep(wait_s)
 
     async def learn_robots(self, host: str) -> None:
         """Have a host's robots.txt fetched until it is known or given up; one fetch serves all who wait for it."""
         async with self._asking[host]:
-            while not await asyncio.to_thread(self.robots.is_known, host):
-                await self._fetch_robots(RobotsRequest(host, f"{host}/robots.txt"))
-                if not await asyncio.to_thread(self.robots.is_known, host):
+            while not await asyncio.to_thread(self.hosts.robots.is_known, host):
+                await self.await_turn(host)
+                if await self._fetch_robots(RobotsRequest(host, f"{host}/robots.txt")) == "again":
                     await asyncio.sleep(RETRY_S)
 
     async def fetch_robots(self, request: RobotsRequest) -> None:
-        """Fetch a host's robots.txt; after too many failures an instance is unreachable, any other host is given up."""
+        """Fetch a host's robots.txt, unless somebody here is fetching it."""
         is_asked_for = self._asking[request.host].locked()
         async with self._asking[request.host]:
             if not is_asked_for:
                 await self._fetch_robots(request)
 
-    async def _fetch_robots(self, request: RobotsRequest) -> None:
+    async def _fetch_robots(self, request: RobotsRequest) -> RobotsOutcome:
+        """Have a robots.txt, or that there is none, mean something for its host.
+
+        Raises SiteUnreachableError if an instance of the recipe is given up, or none has ever answered.
+        """
         is_instance = request.host in map(host_of, self._run.recipe.instances)
+        sent_ms = self.hosts.now_ms()
         try:
             response = await self._engine.download_async(
                 Request(request.url, dont_filter=True, meta={ROBOTS_TXT: True})
             )
-            if not is_unreachable(response.status):
-                await asyncio.to_thread(self.robots.remember, request.host, response.status, response.body)
-                return
+            outcome = await asyncio.to_thread(
+                self.hosts.robots_answered, request.host, response.status, response.body, sent_ms=sent_ms
+            )
             cause = f"it answered {response.status}"
         except ForbiddenAddressError as error:
             if is_instance:
@@ -173,23 +182,22 @@ class VideoSpider(Spider):
                     f"{request.url} is not fetched: {error}",
                     hint="if the site is your own, name its network under `network.allow` in the recipe",
                 ) from error
-            await asyncio.to_thread(self.robots.refuse, request.host)
-            return
+            await asyncio.to_thread(self.hosts.robots.refuse, request.host)
+            return "given_up"
         except STOPPING:
             raise
         except Exception as error:  # noqa: BLE001 - whatever a connection can raise
             cause = str(error) or type(error).__name__
-        tries = await asyncio.to_thread(self._frontier.robots_failed, request.host, again_in_s=RETRY_S)
-        if tries < self._run.recipe.politeness.max_attempts:
-            return
-        if not is_instance:
-            # A page chose this host: it costs the links to it, not the crawl.
-            await asyncio.to_thread(self.robots.refuse, request.host)
-        else:
+            reason = "host_rests" if isinstance(error, HostRestsError) else refused_by(error).refusal.reason
+            outcome = await asyncio.to_thread(self.hosts.robots_failed, request.host, reason, sent_ms=sent_ms)
+        if outcome == "parked":
+            is_instance = await asyncio.to_thread(self.hosts.are_all_instances_silent)
+        if is_instance and outcome in {"parked", "given_up"}:
             raise SiteUnreachableError(
-                f"{request.url} cannot be fetched after {tries} tries: {cause}",
+                f"{request.url} cannot be fetched: {cause}",
                 hint="check the recipe's `instances` and the network, then run the same command: nothing is lost",
             )
+        return outcome
 
     async def _related_links(
         self, item: FrontierItem, video: ParsedVideo
@@ -203,9 +211,9 @@ class VideoSpider(Spider):
         try:
             return await self._fetch_list(video.related_url), None
         except RefusedAnswerError as refused:
+            await self.tell_hosts(item, refused, 0)
             if not self._is_last(item, refused):
                 raise
-            await self.rest(item, refused, 0)
             return (), self._failure(item, refused, is_final=True)
         except PageChangedError as error:
             log.warning("page_changed", url=video.related_url, error=error.message)
@@ -215,21 +223,21 @@ class VideoSpider(Spider):
             return (), self._failure(item, changed, is_final=True)
 
     async def _fetch_list(self, url: str) -> tuple[VideoLink, ...]:
-        while (wait_s := await asyncio.to_thread(self._frontier.take, host_of(url))) > 0:  # noqa: ASYNC110 - a clock in Redis
-            await asyncio.sleep(wait_s)
-        sent_ms = self.now_ms()
+        await self.await_turn(url)
+        sent_ms = self.hosts.now_ms()
         try:
             try:
                 response = await self.download(Request(url, dont_filter=True))
+            except HostRestsError:
+                raise
             except Exception as error:
                 raise refused_by(error) from error
             check_answer(response)
         except RefusedAnswerError as refused:
             refused.url, refused.sent_ms = url, sent_ms
             raise
-        links = self._platform.parse_related(Page(url, response.body))
-        await self.calm(url)
-        return links
+        await self.answered(response.url)
+        return self._platform.parse_related(Page(url, response.body))
 
     # --- answers ---
 
@@ -249,7 +257,12 @@ class VideoSpider(Spider):
         """Take what never became an answer."""
         told = failure.request.cb_kwargs  # type: ignore[attr-defined] # Scrapy puts it there
         try:
-            refused = refused_by(failure.value or RuntimeError())
+            error = failure.value or RuntimeError()
+            if isinstance(error, HostRestsError):
+                self._pump.finished(self._given_back(told["item"], error))
+                return
+            refused = refused_by(error)
+            refused.url = failure.request.url  # type: ignore[attr-defined] # a redirect may have led elsewhere
             self._pump.finished(await self._refused(told["item"], refused, told["sent_ms"]))
         except Exception as error:  # noqa: BLE001 - handed to the pump, which raises it
             self._pump.stop(error)
@@ -261,8 +274,10 @@ class VideoSpider(Spider):
             check_answer(response)
             if item.payload["page"] == "video":
                 check_tags(response)
-            await self.calm(item.url)
+            await self.answered(response.url)
             return await self._read(item, Page(item.url, response.body))
+        except HostRestsError as rest:
+            return self._given_back(item, rest)
         except RefusedAnswerError as refused:
             return await self._refused(item, refused, sent_ms)
         except PageChangedError as error:
@@ -312,11 +327,13 @@ class VideoSpider(Spider):
         return Outcome(item, page=PageRow(item.name, item.url, failure=error.reason))
 
     async def _refused(self, item: FrontierItem, refused: RefusedAnswerError, sent_ms: int) -> Outcome:
-        await self.rest(item, refused, sent_ms)
+        await self.tell_hosts(item, refused, sent_ms)
         is_last = self._is_last(item, refused)
         failure = self._failure(item, refused, is_final=is_last)
-        if not is_last:
+        if not is_last and self._has_tries(item):
             return Outcome(item, failures=(failure,), is_again=True)
+        if not is_last:
+            return Outcome(item, failures=(failure,), rest_s=RETRY_S)
         if item.payload["page"] == "home":
             self._pump.stop(
                 SiteUnreachableError(
@@ -327,24 +344,36 @@ class VideoSpider(Spider):
             return Outcome(item, failures=(failure,), is_again=True)
         return Outcome(item, page=PageRow(item.name, item.url, failure=refused.refusal.reason), failures=(failure,))
 
+    def _given_back(self, item: FrontierItem, rest: HostRestsError) -> Outcome:
+        """Its own host's clocks keep an item; another host's rest must be waited for."""
+        return Outcome(item, rest_s=0.0 if rest.host == host_of(item.url) else rest.wait_s)
+
+    def _has_tries(self, item: FrontierItem) -> bool:
+        return item.attempt + 1 < self._run.recipe.politeness.max_attempts
+
     def _is_last(self, item: FrontierItem, refused: RefusedAnswerError) -> bool:
-        return refused.refusal.is_final or item.attempt + 1 >= self._run.recipe.politeness.max_attempts
+        """Whether an item is done with for ill; never while its host rather than the item may be at fault."""
+        return refused.refusal.is_final or not (self._has_tries(item) or refused.is_hosts_fault)
 
-    async def rest(self, item: FrontierItem, refused: RefusedAnswerError, sent_ms: int) -> None:
-        """Let the host that asked for it rest."""
-        if not refused.refusal.is_backoff:
+    async def tell_hosts(self, item: FrontierItem, refused: RefusedAnswerError, sent_ms: int) -> None:
+        """Have what was refused mean something for its host, once."""
+        if refused.is_hosts_fault is not None:
             return
-        host, wait = host_of(refused.url or item.url), refused.retry_after_s
-        sent_ms = refused.sent_ms or sent_ms
-        self._resting.add(host)
-        rest_s = await asyncio.to_thread(self._frontier.backoff, host, sent_ms=sent_ms, retry_after_s=wait)
-        log.warning("host_rests", host=host, seconds=round(rest_s, 1), reason=refused.refusal.reason)
+        refused.is_hosts_fault = False
+        url, sent_ms = refused.url or item.url, refused.sent_ms or sent_ms
+        if refused.refusal.is_backoff:
+            wait_s = refused.retry_after_s
+            reason = refused.refusal.reason
+            await asyncio.to_thread(self.hosts.refused, url, reason, sent_ms=sent_ms, retry_after_s=wait_s)
+        elif refused.refusal.reason in SILENCE and refused.status is None:
+            refused.is_hosts_fault = await asyncio.to_thread(self.hosts.silent, url, sent_ms=sent_ms)
+        elif refused.status is not None:
+            await self.answered(url)
 
-    async def calm(self, url: str) -> None:
-        host = host_of(url)
-        if host in self._resting:
-            self._resting.discard(host)
-            await asyncio.to_thread(self._frontier.calm, host)
+    async def answered(self, url: str) -> None:
+        """Have an answer end the trouble of its host."""
+        if self.hosts.is_news(url):
+            await asyncio.to_thread(self.hosts.answered, url)
 
     def _failure(self, item: FrontierItem, refused: RefusedAnswerError, *, is_final: bool) -> Failure:
         return Failure(

@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
@@ -118,7 +119,8 @@ def _new_progress() -> Progress:
 
 def crawl_facts(run: Run) -> dict[str, Any]:
     progress = run.ledger.progress()
-    return {"pages": progress["pages"], "seeds": progress["seeds"], "videos": progress["selected"]}
+    facts = {"pages": progress["pages"], "seeds": progress["seeds"], "videos": progress["selected"]}
+    return facts | _parked_facts(run)
 
 
 def work_facts(run: Run, left: int) -> dict[str, Any]:
@@ -131,7 +133,24 @@ def work_facts(run: Run, left: int) -> dict[str, Any]:
         "MB": round(progress["bytes"] / 1e6, 1),
         "comments": progress["comments"],
         "failures": progress["failures"],
+        **_parked_facts(run),
     }
+
+
+def _parked_facts(run: Run) -> dict[str, Any]:
+    """The silent host that is asked again soonest, and how many there are: a crawl may have to wait for them."""
+    parked = run.ledger.hosts.parked()
+    if not parked:
+        return {}
+    others = f" and {len(parked) - 1} more" if len(parked) > 1 else ""
+    return {"parked": f"{parked[0].host} ({parked[0].reason}) until {_clock(parked[0].until_ms)}{others}"}
+
+
+def _clock(at_ms: int) -> str:
+    """A moment as this machine's clock shows it; with its date if that is not today."""
+    moment = datetime.fromtimestamp(at_ms / 1000, UTC).astimezone()
+    is_today = moment.date() == datetime.now(UTC).astimezone().date()
+    return moment.strftime("%H:%M:%S" if is_today else "%Y-%m-%d %H:%M")
 
 
 def print_result(result: RunResult, *, as_json: bool) -> None:
@@ -169,6 +188,13 @@ def print_status(status: dict[str, Any], *, as_json: bool) -> None:
     sys.stdout.write(f"crawl      {'finished' if status['crawl_finished'] else 'not finished'}\n")
     sys.stdout.write(f"progress   {_line(status['progress'])}\n")
     sys.stdout.write(f"failures   {_line(status['failures']) or 'none'}\n")
+    if status["given_up"]:
+        sys.stdout.write(f"given up   {_line(status['given_up'])}\n")
+    sys.stdout.write(f"robots.txt {_line(status['robots'])}\n")
+    for parked in status["parked"]:
+        often = f"{parked['times']} times in a row" if parked["times"] > 1 else "once"
+        until = _clock(parked["until_ms"])
+        sys.stdout.write(f"parked     {parked['host']}: {parked['reason']}, {often}, until {until}\n")
     if status["funnel"]:
         _print_funnel(status["funnel"])
     for release in status["releases"]:

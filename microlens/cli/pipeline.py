@@ -253,6 +253,9 @@ def status_of(run: Run) -> dict[str, Any]:
         "crawl_finished": run.ledger.is_stage_finished("crawl"),
         "progress": run.ledger.progress(),
         "failures": run.ledger.failure_counts(),
+        "given_up": run.ledger.given_up(),
+        "robots": run.ledger.hosts.robots_counts(),
+        "parked": [asdict(parking) for parking in run.ledger.hosts.parked()],
         "funnel": read_manifest(run.integrated, next_step="").counters if integrated.exists() else None,
         "releases": [
             {"name": path.parent.name, "path": str(path.parent), **read_manifest(path.parent, next_step="").counters}

@@ -11,7 +11,7 @@ A mandatory field that is missing raises PageChangedError; an optional one is No
 
 A site whose requests cannot be spelled beforehand has the second form, AskingPlatform: each of its methods is handed
 a blocking `ask` beside the page's URL, and runs in a thread. It does no I/O either: whoever runs it answers each
-question within the host's budget and robots.txt, or not at all (docs/adr/0012-adapters-that-ask.md).
+question within the host's budget and robots.txt, or not at all (docs/adr/0014-adapters-that-ask.md).
 """
 
 from __future__ import annotations

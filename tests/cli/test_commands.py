@@ -2,12 +2,15 @@
 
 import json
 import shutil
+from dataclasses import asdict
+from datetime import UTC, datetime
 
 import pytest
 
 from microlens.cli import checks
 from microlens.cli.output import Reporter, print_checks, print_leaderboard, print_result, print_status
 from microlens.cli.pipeline import RunResult, demo_recipe
+from microlens.host_ledger import Parking
 from microlens.recipe import Recipe
 from microlens.runs import open_or_create
 from microlens.settings import Settings
@@ -71,6 +74,7 @@ def test_status_tells_of_a_new_run(cli, run_folder):
     )
     assert {0} == set(found["progress"].values())
     assert ({}, None, []) == (found["failures"], found["funnel"], found["releases"])
+    assert ({}, [], 0) == (found["given_up"], found["parked"], found["robots"]["fetches"])
 
 
 def test_status_reads_well(cli, run_folder):
@@ -176,12 +180,30 @@ def test_a_status_shows_funnel_and_releases(capsys):
     """The status of a built run shows its funnel and where its releases lie."""
     status = {"run": "x", "platform": "p", "folder": "f", "crawl_finished": True, "progress": {"pages": 5}}
     release = {"name": "small", "path": "runs/x/releases/small", **COUNTS}
-    print_status({**status, "failures": {"gone": 2}, "funnel": FUNNEL, "releases": [release]}, as_json=False)
+    told = {"given_up": {"page": 2}, "robots": {"hosts": 3, "fetches": 4, "failed": 1}, "parked": []}
+    told |= {"failures": {"gone": 2}, "funnel": FUNNEL, "releases": [release]}
+    print_status(status | told, as_json=False)
     told = capsys.readouterr().out
 
     assert "crawl      finished" in told
     assert "failures   gone 2" in told
+    assert "given up   page 2" in told
+    assert "robots.txt hosts 3  fetches 4  failed 1" in told
     assert "release    runs/x/releases/small: users 400  items 1,030  interactions 54,321" in told
+
+
+def test_a_status_lists_parked_hosts(capsys):
+    """Which host keeps silent, how, since how many tries, and when it is asked again."""
+    status = {"run": "x", "platform": "p", "folder": "f", "crawl_finished": False, "progress": {}, "failures": {}}
+    until_ms = 1_000 * int(datetime(2031, 5, 6, 7, 8, tzinfo=UTC).astimezone().timestamp())
+    parked = [asdict(Parking("http://a.test", "timeout", until_ms, times)) for times in (1, 3)]
+    told = {"given_up": {}, "robots": {}, "parked": parked, "funnel": None, "releases": []}
+    print_status(status | told, as_json=False)
+    shown = capsys.readouterr().out
+    until = datetime(2031, 5, 6, 7, 8, tzinfo=UTC).astimezone().strftime("%Y-%m-%d %H:%M")
+
+    assert f"parked     http://a.test: timeout, once, until {until}" in shown
+    assert f"parked     http://a.test: timeout, 3 times in a row, until {until}" in shown
 
 
 def test_a_leaderboard_is_a_table_or_an_object(capsys):

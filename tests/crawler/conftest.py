@@ -78,6 +78,14 @@ class Crawler:
         finally:
             ledger.close()
 
+    def parked(self):
+        """Hosts that are silent, as the ledger lists them."""
+        ledger = self.ledger
+        try:
+            return ledger.hosts.parked()
+        finally:
+            ledger.close()
+
     def host(self, url):
         """What the frontier keeps of a host."""
         with redis.Redis.from_url(self.redis_url, decode_responses=True) as client:

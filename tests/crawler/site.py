@@ -1,6 +1,6 @@
 """A very small site in the sandbox's page format that answers as badly as a test asks it to.
 
-It runs in a thread on 127.0.0.1, and on 127.0.0.2 with the same port: a second host, or a forbidden address.
+It runs in a thread on 127.0.0.1, and with the same port on 127.0.0.2 and .3: other hosts, or forbidden addresses.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from html import escape
 
 from aiohttp import web
 
-HOSTS = ("127.0.0.1", "127.0.0.2")
+HOSTS = ("127.0.0.1", "127.0.0.2", "127.0.0.3")
 
 
 @dataclass
@@ -62,6 +62,8 @@ class Site:
         self.page_size = 2
         self.asked = []
         self.gather = None
+        self.stalls = lambda _asked: False
+        """Says of a request, the present one the last in `asked`, whether it is accepted and never answered."""
         self._scripts = defaultdict(deque)
         self._waiting = 0
         self._gate = None
@@ -80,8 +82,16 @@ class Site:
         """How often each path was asked for."""
         return Counter(asked.path for asked in self.asked if asked.host.startswith(host))
 
+    def times_of(self, host):
+        """When a host was asked for anything."""
+        return [asked.at for asked in self.asked if asked.host.startswith(host)]
+
     def times(self, prefix):
         return [asked.at for asked in self.asked if asked.path.startswith(prefix)]
+
+    def address(self, number):
+        """The address of one of the hosts."""
+        return f"http://{HOSTS[number]}:{self.port}"
 
     # --- running ---
 
@@ -104,7 +114,8 @@ class Site:
         await runner.setup()
         await web.TCPSite(runner, HOSTS[0], 0).start()
         port = runner.addresses[0][1]
-        await web.TCPSite(runner, HOSTS[1], port).start()
+        for host in HOSTS[1:]:
+            await web.TCPSite(runner, host, port).start()
         self.port, self.url, self.other_url = port, f"http://{HOSTS[0]}:{port}", f"http://{HOSTS[1]}:{port}"
         ready.set()
         await self._stopped.wait()
@@ -115,6 +126,8 @@ class Site:
     async def _handle(self, request):
         path = request.raw_path
         self.asked.append(Asked(request.host, path, request.headers.get("User-Agent", ""), time.monotonic()))
+        if self.stalls(self.asked[-1]):
+            await self._stopped.wait()
         reply = self._scripts[path].popleft() if self._scripts[path] else None
         if reply is None and self.gather and path.startswith("/v/"):
             reply = await self._refused_together()

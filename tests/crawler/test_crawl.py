@@ -92,7 +92,7 @@ def test_a_site_without_readable_robots_txt_is_unreachable(crawl, site):
     """A server error is no permission: nothing but robots.txt is asked for, and the exit code is 5."""
     fill(site, 2)
     site.script("/robots.txt", *[Reply(503)] * 9)
-    said = crawl(site, expect=5, politeness={"max_attempts": 1})
+    said = crawl(site, expect=5, politeness={"park_after": 1})
 
     assert f"{site.url}/robots.txt" in said
     assert {"/robots.txt": 1} == dict(site.count())
@@ -104,7 +104,7 @@ def test_an_unreachable_site_is_named(crawl, site):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
-    said = crawl(site, expect=5, url=url, politeness={"max_attempts": 1})
+    said = crawl(site, expect=5, url=url, politeness={"park_after": 1})
 
     assert url in said
     assert "Traceback" not in said

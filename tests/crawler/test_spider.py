@@ -15,7 +15,7 @@ from crawler.pump import Pump
 from crawler.spiders.videos import VideoSpider
 from crawler.visits import fitted, video_record
 from microlens.errors import PageChangedError, RedisUnreachableError
-from microlens.frontier import Claim
+from microlens.frontier import Claim, host_of
 from microlens.platforms.base import ParsedVideo, VideoLink
 from microlens.privacy import Pseudonymiser
 from microlens.recipe import Recipe
@@ -42,17 +42,25 @@ class Desk:
 
     def __init__(self, *, answer=None, parse_video=lambda _: VIDEO, parse_related=lambda _: (LINK,)):
         self.outcomes, self.rested, self.asked = [], [], []
+        self.is_hosts_fault = False
         self.answer = answer
         self.changed = []
         run = SimpleNamespace(recipe=RECIPE, pseudonyms=Pseudonymiser(b"k" * 32))
         frontier = SimpleNamespace(
             take=lambda _: 0.0,
-            calm=lambda _: None,
-            backoff=lambda host, *, sent_ms, retry_after_s: self.rested.append((host, sent_ms, retry_after_s)) or 1.0,
+        )
+        hosts = SimpleNamespace(
+            take_in=lambda _: None,
+            now_ms=lambda: time.time_ns() // 1_000_000 + REDIS_AHEAD_MS,
+            is_news=lambda _: False,
+            silent=lambda url, *, sent_ms: self.is_hosts_fault,
+            refused=lambda url, _, *, sent_ms, retry_after_s: self.rested.append(
+                (host_of(url), sent_ms, retry_after_s)
+            ),
         )
         committer = SimpleNamespace(plan=SimpleNamespace(needs_related=lambda _: True))
         platform = SimpleNamespace(name="sandbox", parse_video=parse_video, parse_related=parse_related)
-        self.spider = VideoSpider(run=run, platform=platform, frontier=frontier, robots=None, committer=committer)
+        self.spider = VideoSpider(run=run, platform=platform, frontier=frontier, hosts=hosts, committer=committer)
         self.spider._changed = SimpleNamespace(count_read=lambda: None, count_changed=self.changed.append)
         self.spider._pump.finished = self.outcomes.append
         engine = SimpleNamespace(download_async=self._download, crawl=lambda _: None)
@@ -72,7 +80,7 @@ class Desk:
         """Have a video's page read that answers with 200."""
         item = FrontierItem("page", "v", f"{SITE}/v", {"page": "video", "video_id": "v"}, attempt=attempt)
         sent_ms = time.time_ns() // 1_000_000 + REDIS_AHEAD_MS
-        self.spider._begin(Claim(items=(item,), robots=(), wait_s=0.0, at_ms=sent_ms))
+        self.spider._begin(Claim(items=(item,), robots=(), troubled=frozenset(), wait_s=0.0, at_ms=sent_ms))
         asyncio.run(self.spider.parse(Response(item.url, body=b"x"), item, sent_ms))
         return self
 
@@ -83,6 +91,10 @@ class Desk:
     @property
     def retried(self):
         return [outcome.item for outcome in self.outcomes if outcome.is_again]
+
+    @property
+    def given_back(self):
+        return [(outcome.item, outcome.rest_s) for outcome in self.outcomes if outcome.rest_s is not None]
 
     @property
     def reasons(self):

@@ -8,7 +8,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pyarrow.parquet as pq
 import pytest
 
+from download_nodes import node
 from download_nodes.backlog import outstanding
+from microlens import conversations
 from microlens.ledger import PageRow, Selected
 from microlens.platforms import load_platform
 from tests.mapped import install
@@ -88,9 +90,12 @@ def site():
 
 @pytest.fixture
 def asking(desk, site, tmp_path_factory, monkeypatch):
-    """Make a run with one video whose comments are due, and work until nothing is left; `api`: where its site asks."""
+    """Make a run with one video whose comments are due, and work until nothing is left.
 
-    def drain(*, api=None, most=100):
+    `api`: where its site asks; `rests`: a host that may not be asked for a while.
+    """
+
+    def drain(*, api=None, most=100, rests=None):
         install(tmp_path_factory.mktemp("package"), monkeypatch, far=FAR, near=f"{site.url} {api or site.url}")
         url = f"{site.url}/watch?id={VIDEO}"
         comments = {"when": "always", "max_per_video": most}
@@ -98,6 +103,9 @@ def asking(desk, site, tmp_path_factory, monkeypatch):
         page = PageRow(f"BannedVideo:{VIDEO}", url, title="A fine title")
         desk.run.ledger.commit_crawl(pages=[page], selections=[Selected(page.video_id, "seed", None, 0)])
         desk.frontier.push(outstanding(desk.run, load_platform("mapped")))
+
+        if rests:
+            desk.frontier.backoff(rests, sent_ms=2**50, retry_after_s=1.5)
 
         async def work():
             async with desk.node() as node:
@@ -142,6 +150,35 @@ def test_a_429_inside_an_extractor_rests_the_host(asking, desk, site):
 
     assert 3 == len(rows_of(desk))
     assert 2 == site.asked.count("GetCommentReplies")
+    assert {} == desk.run.ledger.failure_counts()
+
+
+def test_a_redirect_s_host_is_the_one_that_refuses(asking, desk, site, capfd):
+    """A 429 of a host that a redirect led to rests that host, not the one that was asked."""
+    there = site.url.replace("127.0.0.1", "localhost")
+    leads = (307, {"Location": f"{there}/graphql"})
+    site.replies = [leads, (429, {"Retry-After": "1"}), leads]
+    asking()
+    said = capfd.readouterr()
+    rests = [line for line in (said.out + said.err).splitlines() if "host_rests" in line]
+
+    assert 3 == len(rows_of(desk))
+    assert 1 == len(rests)
+    assert there in rests[0]
+    assert {} == desk.run.ledger.failure_counts()
+
+
+def test_a_redirect_to_a_resting_host_gives_the_item_back(asking, desk, site, monkeypatch):
+    """Its robots.txt and its budget stand before the redirect's target; no try is counted until it may be asked."""
+    monkeypatch.setattr(node, "_PATIENCE_S", 0.2)
+    monkeypatch.setattr(conversations, "PATIENCE_S", 0.2)
+    there = site.url.replace("127.0.0.1", "localhost")
+    site.replies = [(307, {"Location": f"{there}/graphql"})] * 2
+    asking(rests=there)
+
+    assert 3 == len(rows_of(desk))
+    assert 3 == site.asked.count("GetVideoAndComments")
+    assert 2 == site.asked.count("/robots.txt")
     assert {} == desk.run.ledger.failure_counts()
 
 

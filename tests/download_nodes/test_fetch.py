@@ -17,7 +17,13 @@ LOOPBACK = ("127.0.0.0/8",)
 
 
 @pytest.fixture
-def get(tmp_path):
+def paid():
+    """What was paid for at its host while it was fetched."""
+    return []
+
+
+@pytest.fixture
+def get(tmp_path, paid):
     """Fetch a URL with a fetcher of its own: the file, or the reason and that nothing is on disk."""
 
     def run(url, *, allow=LOOPBACK, max_bytes=1_000_000, forbidden="", method="file"):
@@ -26,8 +32,11 @@ def get(tmp_path):
         async def why_not(asked):
             return "robots" if forbidden and forbidden in asked else None
 
+        async def await_turn(asked):
+            paid.append(asked)
+
         async def go():
-            fetcher = Fetcher(recipe_of(url), NetworkPolicy(allow), why_not)
+            fetcher = Fetcher(recipe_of(url), NetworkPolicy(allow), why_not, await_turn)
             try:
                 if method == "file":
                     return await fetcher.file(url, path, max_bytes=max_bytes)

@@ -6,9 +6,10 @@ import time
 
 import pytest
 
+from microlens import conversations
 from microlens.conversations import MOST_QUESTIONS, CircleError, ConversationOverError, Conversations, Reply
 from microlens.errors import ExtractorBrokenError, RecipeError, RedisUnreachableError
-from microlens.outcomes import Refusal, RefusedError
+from microlens.outcomes import HostRestsError, Refusal, RefusedError
 from microlens.platforms.base import Answer, NoAnswerError, Question, UnavailableError
 
 PAGE = "https://site.example/v/1#here"
@@ -194,16 +195,60 @@ def test_a_stop_wakes_whoever_waits():
     assert ended.is_set()
 
 
+class Pace:
+    """A frontier that knows how far apart a host wants its requests."""
+
+    def __init__(self, seconds):
+        self._seconds = seconds
+
+    def pace_s(self, host):
+        return self._seconds
+
+
+def wait(*seconds, pace_s=1.0):
+    left = list(seconds)
+
+    async def take(host):
+        return left.pop(0)
+
+    asyncio.run(Conversations().await_turn(PAGE, take, Pace(pace_s)))
+    return left
+
+
 def test_a_host_that_rests_for_long_is_not_waited_for():
-    """Another request of it is not to be had; one that is due soon is."""
+    """The error says which and for how long; one that is due soon is waited for."""
+    with pytest.raises(HostRestsError) as caught:
+        wait(0.01, 3600.0)
 
-    async def wait(*seconds):
-        left = list(seconds)
+    assert ("https://site.example", 3600.0) == (caught.value.host, caught.value.wait_s)
+    assert [] == wait(0.01, 0.0)
 
-        async def take():
-            return left.pop(0)
 
-        return await Conversations().wait_for_budget(take)
+def test_a_slow_pace_is_waited_for_whatever_it_is(monkeypatch):
+    """An item that was given back for a long crawl delay would never come to its end."""
+    monkeypatch.setattr(conversations, "PATIENCE_S", 0.005)
 
-    assert not asyncio.run(wait(0.01, 3600.0))
-    assert asyncio.run(wait(0.01, 0.0))
+    assert [] == wait(0.01, 0.0, pace_s=0.02)
+
+
+def test_a_rest_counts_a_try_only_if_the_item_brought_it_about():
+    """Else an address that always answers 429 would be asked without end."""
+    busy = Reply(answer_to(Question("u"), 429), RefusedHereError("rate_limited", is_final=False, is_backoff=True))
+    rests = HostRestsError("https://a.example", 3600.0)
+    with pytest.raises(HostRestsError):
+        hold(asking("https://a.example/"), [rests])[0]()
+    with pytest.raises(RefusedHereError, match="rate_limited"):
+        hold(asking("https://a.example/"), [busy, rests])[0]()
+
+
+@pytest.mark.parametrize(("before", "is_hosts_fault"), [(False, False), (True, True)])
+def test_silences_that_one_item_makes_are_its_own(before, is_hosts_fault):
+    """An adapter that tries an address again makes no silent host; where the host was silent before, it stays so."""
+    first, second = (RefusedHereError("timeout", is_final=False) for _ in range(2))
+    first.is_hosts_fault, second.is_hosts_fault = before, True
+    talk, _ = hold(asking(*["https://a.example/"] * 2, last=KeyError("x")), [Reply(None, first), Reply(None, second)])
+    with pytest.raises(RefusedHereError) as caught:
+        talk()
+
+    assert second is caught.value
+    assert is_hosts_fault is second.is_hosts_fault

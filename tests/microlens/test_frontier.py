@@ -151,12 +151,14 @@ def test_robots_is_asked_for_again_when_its_fetcher_died(make_frontier, items):
 
 
 def test_a_robots_that_failed_is_left_for_a_while(make_frontier, items):
-    """robots_failed counts a host's failures and keeps everyone from asking at once again."""
+    """A host's failures are counted, and keep everyone from asking at once again."""
     frontier = make_frontier(knows=())
     frontier.push(items(1))
     frontier.claim("page", 1, lease_s=0.01)
 
-    assert [1, 2] == [frontier.robots_failed(SITE, again_in_s=60) for _ in range(2)]
+    failed = [frontier.silent(SITE, sent_ms=1, is_robots=True, again_in_s=60) for _ in range(2)]
+
+    assert [1, 2] == [silence.failures for silence in failed]
     time.sleep(0.1)
     assert () == frontier.claim("page", 1).robots
 
@@ -402,12 +404,62 @@ def test_ack_is_idempotent(frontier, items):
     assert 0 == frontier.open_count(["media", "comments"])
 
 
-def test_an_item_may_be_acked_before_it_is_claimed(frontier, items):
-    """What another process finished is not handed out."""
-    frontier.push(items(2))
+def test_what_a_late_owner_finished_is_not_handed_out(make_frontier, items):
+    """An ack that comes after the lease ended, but before anybody else claimed the item, still closes it."""
+    late, other = make_frontier(), make_frontier()
+    late.push(items(2))
+    late.claim("page", 1, lease_s=0.01)
+    time.sleep(0.02)
+    other.claim("page", 0)  # takes the expired lease back
+    late.ack("page", ["v0"])
+
+    assert ["v1"] == [item.name for item in claim_all(other)]
+    assert 1 == other.open_count(["page"])
+
+
+@pytest.fixture
+def robbed(make_frontier, items):
+    """Two owners of the only item, whose host has two places: the first woke up too late, the second holds it."""
+    polite = Politeness(requests_per_second=10_000, concurrency=2)
+    late, holder = make_frontier(polite), make_frontier(polite)
+    late.push(items(1))
+    item = late.claim("page", 1, lease_s=0.01).items[0]
+    time.sleep(0.02)
+    assert ["v0"] == names(holder.claim("page", 1, lease_s=60))
+    return late, holder, item
+
+
+@pytest.mark.parametrize("call", ["ack", "fetched", "renew", "retry", "give_back"])
+def test_a_late_owner_touches_nothing_of_another_s(robbed, items, call):
+    """Who lost a lease can neither close, free, lengthen nor give back what another has claimed since."""
+    late, holder, item = robbed
+    getattr(late, call)(*([item] if call in {"retry", "give_back"} else ["page", [item.name]]))
+    holder.push(items(5, prefix="w"))
+
+    assert 6 == holder.open_count(["page"])
+    assert 1 == len(claim_all(holder))  # of two places one is taken, and v0 is not among what is ready
+
+
+def test_a_late_owner_renews_nothing(robbed):
+    """Each owner is told how many of its leases it still holds."""
+    late, holder, _ = robbed
+
+    assert (0, 1) == (late.renew("page", ["v0"], lease_s=600), holder.renew("page", ["v0"], lease_s=0.01))
+    time.sleep(0.02)
+    assert ["v0"] == names(late.claim("page", 1))
+
+
+def test_what_is_forgotten_and_pushed_again_in_work_is_one_item(frontier, items):
+    """A second copy of an item that somebody holds is dropped, and counted as the one it is."""
+    frontier.push(items(1))
+    claim_all(frontier)
+    frontier.forget(items(1))
+    frontier.push(items(1))
+    again = claim_all(frontier)
+    counted = frontier.open_count(["page"])
     frontier.ack("page", ["v0"])
 
-    assert ["v1"] == [item.name for item in claim_all(frontier)]
+    assert ([], 1, 0) == (again, counted, frontier.open_count(["page"]))
 
 
 def test_no_names_is_no_call(frontier):
@@ -595,9 +647,10 @@ class Clients(RuleBasedStateMachine):
         super().__init__()
         self.client = redis.Redis.from_url(self.url)
         self.client.flushdb()
-        self.frontier = Frontier(self.client, "machine", Politeness(requests_per_second=10_000, concurrency=3))
-        self.frontier.set_robots(SITE, status=404, body="", lifetime_s=600, delay_s=0)
-        self.open, self.known, self.in_hand = set(), set(), set()
+        polite = Politeness(requests_per_second=10_000, concurrency=3)
+        self.owners = [Frontier(self.client, "machine", polite) for _ in range(2)]
+        self.owners[0].set_robots(SITE, status=404, body="", lifetime_s=600, delay_s=0)
+        self.open, self.known, self.hands = set(), set(), {}
 
     def teardown(self):
         self.client.close()
@@ -605,49 +658,71 @@ class Clients(RuleBasedStateMachine):
     @rule(number=st.integers(0, 8), kind=st.sampled_from(["page", "comments"]))
     def push(self, number, kind):
         key = (kind, f"v{number}")
-        added = self.frontier.push([FrontierItem(kind, key[1], f"{SITE}/{number}", {})])
+        added = self.owners[0].push([FrontierItem(kind, key[1], f"{SITE}/{number}", {})])
         assert added == (key not in self.known)
         self.known.add(key)
         if added:
             self.open.add(key)
 
-    @rule(target=held, kind=st.sampled_from(["page", "comments"]))
-    def claim(self, kind):
-        claim = self.frontier.claim(kind, 1, lease_s=600)
+    @rule(target=held, kind=st.sampled_from(["page", "comments"]), owner=st.integers(0, 1))
+    def claim(self, kind, owner):
+        claim = self.owners[owner].claim(kind, 1, lease_s=600)
         for item in claim.items:
-            assert (item.kind, item.name) in self.open - self.in_hand
-            self.in_hand.add((item.kind, item.name))
-        return claim.items[0] if claim.items else None
+            assert (item.kind, item.name) in self.open - set(self.hands)
+            self.hands[item.kind, item.name] = owner
+        return (owner, claim.items[0]) if claim.items else None
 
-    @rule(item=held)
-    def ack(self, item):
-        if item is not None:
-            self.frontier.ack(item.kind, [item.name])
-            self.open.discard((item.kind, item.name))
-            self.in_hand.discard((item.kind, item.name))
+    @rule(claimed=held)
+    def lapse(self, claimed):
+        """Its owner sleeps for longer than its lease, and somebody notices."""
+        if claimed is not None:
+            _, item = claimed
+            self.client.zadd(f"mlb:{{machine}}:lease:{item.kind}", {item.name: 1}, xx=True)
+            self.owners[0].claim(item.kind, 0)
+            self.hands.pop((item.kind, item.name), None)
 
-    @rule(item=held)
-    def retry(self, item):
-        if item is not None:
-            self.frontier.retry(item)
-            self.in_hand.discard((item.kind, item.name))
+    @rule(claimed=held)
+    def ack(self, claimed):
+        if claimed is not None:
+            owner, item = claimed
+            self.owners[owner].ack(item.kind, [item.name])
+            if self.hands.get((item.kind, item.name), owner) == owner and self.was_taken(item):
+                self.open.discard((item.kind, item.name))
+                self.hands.pop((item.kind, item.name), None)
 
-    @rule(item=held)
-    def fetched(self, item):
-        if item is not None:
-            self.frontier.fetched(item.kind, [item.name])
+    def was_taken(self, item):
+        """An ack of what is ready, and was not taken back from a late owner, closes nothing."""
+        return not any(
+            member.split(b":", 1)[1].startswith(item.name.encode())
+            for member in self.client.zrange(f"mlb:{{machine}}:ready:{item.kind}:{SITE}", 0, -1)
+        )
+
+    @rule(claimed=held, call=st.sampled_from(["retry", "give_back"]))
+    def retry(self, claimed, call):
+        if claimed is not None:
+            owner, item = claimed
+            getattr(self.owners[owner], call)(item)
+            if self.hands.get((item.kind, item.name)) == owner:
+                del self.hands[item.kind, item.name]
+
+    @rule(claimed=held)
+    def fetched(self, claimed):
+        if claimed is not None:
+            owner, item = claimed
+            self.owners[owner].fetched(item.kind, [item.name])
 
     @invariant()
     def open_is_counted(self):
         for kind in ("page", "comments"):
-            assert self.frontier.open_count([kind]) == sum(each == kind for each, _ in self.open)
+            assert self.owners[0].open_count([kind]) == sum(each == kind for each, _ in self.open)
 
     @invariant()
     def places_are_those_in_use(self):
-        busy = sum(int(self.client.hlen(f"mlb:{{machine}}:busy:{kind}")) for kind in ("page", "comments"))
+        holders = [entry for kind in KINDS for entry in self.client.hvals(f"mlb:{{machine}}:holder:{kind}")]
         places = int(self.client.hget(f"mlb:{{machine}}:host:{SITE}", "places") or 0)
-        assert busy == places
+        assert places == sum(not entry.endswith(b"\n") for entry in holders)
         assert 0 <= places <= 3
+        assert len(holders) == len(self.hands)
 
 
 def test_any_order_of_calls_keeps_the_books(client):

@@ -10,8 +10,8 @@ AGENT = "microlens-build/0.1 (+https://example.org/somebot)"
 
 
 @pytest.fixture
-def robots(make_frontier):
-    return Robots(make_frontier(knows=()), AGENT)
+def robots(make_frontier, ledger):
+    return Robots(make_frontier(knows=()), AGENT, ledger.hosts)
 
 
 def allows(robots, text, path="/v/1"):
@@ -129,17 +129,17 @@ def test_a_crawl_delay_is_that_of_our_group(robots):
     assert 0.0 == robots._frontier.take(SITE) == robots._frontier.take(SITE)
 
 
-def test_rules_are_shared(make_frontier):
+def test_rules_are_shared(make_frontier, ledger):
     """One machine asks for all: what it remembered holds for another without a request."""
-    one, two = (Robots(make_frontier(knows=()), AGENT) for _ in range(2))
+    one, two = (Robots(make_frontier(knows=()), AGENT, ledger.hosts) for _ in range(2))
     one.remember(SITE, 200, b"User-agent: *\nDisallow: /v/\n")
 
     assert (False, True) == (two.is_allowed(f"{SITE}/v/1"), two.is_allowed(f"{SITE}/w/1"))
 
 
-def test_rules_fetched_anew_by_another_machine_are_taken_over(make_frontier, monkeypatch):
+def test_rules_fetched_anew_by_another_machine_are_taken_over(make_frontier, ledger, monkeypatch):
     """A machine that had given a host up hears, after a while, that another got its robots.txt."""
-    one, two = (Robots(make_frontier(knows=()), AGENT) for _ in range(2))
+    one, two = (Robots(make_frontier(knows=()), AGENT, ledger.hosts) for _ in range(2))
     one.refuse(SITE)
     before = one.is_allowed(f"{SITE}/v/1")
     two.remember(SITE, 404, b"")

@@ -1,0 +1,158 @@
+"""Hosts that stall, and hosts that redirects lead to, as a node treats them: judged by what they were asked."""
+
+import asyncio
+import itertools
+import time
+from urllib.parse import urlsplit
+
+import pytest
+
+from download_nodes import fetch, node
+from tests.crawler.site import HOSTS, Reply
+
+COUNT = 30
+DEADLINE_S = 30.0
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """A fetch that is stalled is given up after a moment."""
+    monkeypatch.setattr(fetch, "_IDLE_S", 1.5)
+
+
+def serve(desk, *numbers, count=COUNT):
+    """Covers at these hosts, so many each."""
+    for number in numbers:
+        for n in range(count):
+            path = f"/media/{number}-{n}.jpg"
+            desk.site.files[path] = b"not a picture"
+            desk.add_page(f"h{number}-{n}", media={"cover": desk.site.address(number) + path})
+
+
+def drain_until(desk, is_enough, seconds=DEADLINE_S):
+    """One node that works until a test has seen enough."""
+    desk.push()
+
+    async def work():
+        async with desk.node() as working:
+            draining = asyncio.create_task(working.drain(seconds))
+            while not draining.done() and not is_enough():  # noqa: ASYNC110 - what is waited for lies in a database
+                await asyncio.sleep(0.02)
+            working.stop()
+            return await draining
+
+    return asyncio.run(work())
+
+
+def parked(desk):
+    return [each.host for each in desk.run.ledger.hosts.parked()]
+
+
+def test_a_stalling_host_keeps_nobody_waiting(desk, quick):
+    """It is parked and reported; the two others have given everything before its first stalled request is given up."""
+    polite = {"requests_per_second": 2000, "concurrency": 256, "park_after": 2, "max_attempts": 2}
+    desk.make(politeness=polite)
+    serve(desk, 0, 1, 2)
+    # It answers once, for its robots.txt: a host that never has is given up instead.
+    desk.site.stalls = lambda asked: asked.host.startswith(HOSTS[2]) and len(desk.site.times_of(HOSTS[2])) > 1
+    drain_until(desk, lambda: parked(desk))
+    asked = [(each.host.partition(":")[0], each.path) for each in desk.site.asked]
+    probe = len(asked) - 1 - asked[::-1].index((HOSTS[2], "/robots.txt"))
+    reasons = desk.reasons()
+
+    assert [desk.site.address(2)] == parked(desk)
+    assert {f"h{number}-{n}/cover" for number in (0, 1) for n in range(COUNT)} <= set(reasons)
+    assert {"not_media"} == set(reasons.values())  # nothing of the stalling host has failed for good
+    assert 2 * COUNT == sum(host != HOSTS[2] and path != "/robots.txt" for host, path in asked[:probe])
+    # Its share of the places, and one for a place that came free before the second failure in a row.
+    assert node.SHARE <= sum(host == HOSTS[2] and path != "/robots.txt" for host, path in asked) <= node.SHARE + 2
+    assert COUNT == desk.frontier.open_count(["media"])
+
+
+def test_a_host_that_returns_gives_everything(desk, quick):
+    """Once it answers again its parking is over, and nothing of it is lost, whatever its failures were."""
+    desk.make(
+        politeness={"requests_per_second": 2000, "concurrency": 2, "park_after": 2, "park_s": 0.2, "max_attempts": 2}
+    )
+    serve(desk, 1, count=5)
+    desk.site.stalls = lambda asked: asked.host.startswith(HOSTS[1]) and 1 < len(desk.site.times_of(HOSTS[1])) < 7
+    drain_until(desk, lambda: False)
+
+    assert {f"h1-{n}/cover": "not_media" for n in range(5)} == desk.reasons()
+    assert [] == parked(desk)
+    assert 3 <= len([each for each in desk.site.asked if each.path == "/robots.txt"])
+
+
+def test_one_file_that_stalls_is_given_up_and_its_host_is_not(desk, quick):
+    """A host that gives its robots.txt is well: the file's tries are counted, and nothing is parked."""
+    desk.make(politeness={"requests_per_second": 2000, "concurrency": 4, "park_after": 1, "max_attempts": 2})
+    serve(desk, 0, count=3)
+    desk.site.stalls = lambda asked: asked.path == "/media/0-1.jpg"
+    drain_until(desk, lambda: False)
+
+    assert {"h0-0/cover": "not_media", "h0-1/cover": "timeout", "h0-2/cover": "not_media"} == desk.reasons()
+    assert [] == parked(desk)
+
+
+def test_a_host_that_never_answers_is_given_up(desk, quick):
+    """A media host that gives not even a robots.txt costs its own files, to be opened again by `retry`."""
+    desk.make(politeness={"requests_per_second": 2000, "concurrency": 4, "park_after": 1})
+    serve(desk, 0, 1, count=2)
+    desk.site.stalls = lambda asked: asked.host.startswith(HOSTS[1])
+    drain_until(desk, lambda: False)
+
+    assert {"robots_unreachable": 2, "not_media": 2} == {
+        reason: list(desk.reasons().values()).count(reason) for reason in desk.reasons().values()
+    }
+    assert {"/robots.txt": 1} == dict(desk.site.count(HOSTS[1]))
+
+
+def test_a_redirect_s_target_is_paid_for_at_its_host(desk):
+    """Eight files that lead to one host are asked for there at that host's own rate, its robots.txt first."""
+    desk.make(politeness={"requests_per_second": 10, "concurrency": 8})
+    for n in range(8):
+        desk.add_page(f"v{n}", media={"cover": f"{desk.site.address(n % 2)}/from/{n}"})
+        desk.site.script(f"/from/{n}", Reply(302, headers={"Location": f"{desk.site.address(2)}/to/{n}"}))
+        desk.site.files[f"/to/{n}"] = b"not a picture"
+    began = time.monotonic()
+    desk.drain()
+    there = desk.site.times_of(HOSTS[2])
+
+    assert 8 == len(desk.reasons())
+    assert 9 == len(there)
+    assert "/robots.txt" == next(each.path for each in desk.site.asked if each.host.startswith(HOSTS[2]))
+    # Ten a second: nine of them need eight tenths.
+    assert there[-1] - there[0] >= 0.75
+    assert time.monotonic() - began < DEADLINE_S
+
+
+def test_a_redirect_to_a_resting_host_waits_and_counts_no_attempt(desk, monkeypatch):
+    """The item goes back until that host may be asked; its own host is not kept waiting."""
+    monkeypatch.setattr(node, "_PATIENCE_S", 0.2)
+    desk.make(politeness={"requests_per_second": 2000, "concurrency": 8, "max_attempts": 1})
+    serve(desk, 0, count=3)
+    desk.site.script("/media/0-1.jpg", *[Reply(302, headers={"Location": f"{desk.site.address(1)}/to"})] * 9)
+    desk.site.files["/to"] = b"not a picture"
+    desk.frontier.backoff(desk.site.address(1), sent_ms=2**50, retry_after_s=1.5)
+    desk.drain()
+    there, here = desk.site.times_of(HOSTS[1]), desk.site.times("/media/0-2")
+
+    assert {f"h0-{n}/cover": "not_media" for n in range(3)} == desk.reasons()
+    assert 2 == len(there)
+    assert here[0] < there[0]
+    assert 2 == desk.site.count()["/media/0-1.jpg"]
+
+
+@pytest.mark.parametrize("steps", [5, 6])
+def test_a_robots_txt_may_be_five_redirects_away(desk, steps):
+    """RFC 9309, section 2.3.1.2: five are followed, to another host too; what is farther away is not there."""
+    desk.make(politeness={"requests_per_second": 2000, "park_after": 1, "max_attempts": 1})
+    serve(desk, 1, count=1)
+    chain = [f"{desk.site.address(1)}/robots.txt", *(f"{desk.site.address(2)}/{n}" for n in range(steps))]
+    for start, end in itertools.pairwise(chain):
+        desk.site.script(urlsplit(start).path, Reply(302, headers={"Location": end}))
+    desk.site.files[f"/{steps - 1}"] = b"User-agent: *\nDisallow: /media/\n"
+    desk.drain()
+
+    assert {"h1-0/cover": "robots" if steps == 5 else "robots_unreachable"} == desk.reasons()
+    assert 0 == desk.site.count(HOSTS[1])["/media/1-0.jpg"]
