@@ -11,12 +11,14 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from filtering.seeds import check_seed
 from microlens.ledger import Home, PageRow, Selected
 from microlens.records import FrontierItem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from filtering.seeds import SeedFacts
     from microlens.platforms.base import Platform, VideoLink
     from microlens.recipe import Recipe
 
@@ -81,10 +83,10 @@ class CrawlPlan:
         if page.video_id in self._selected:
             self._follow(self._selected[page.video_id], page)
 
-    def needs_related(self, like_count: int | None) -> bool:
+    def needs_related(self, video: SeedFacts) -> bool:
         """Whether a page's related links may be followed, and so are worth a request of their own."""
         depth = self._recipe.expansion.depth
-        return depth > 1 or (depth == 1 and self._is_popular(like_count))
+        return depth > 1 or (depth == 1 and check_seed(video, self._recipe.seeds) is None)
 
     def advance(self) -> Step:
         """Go as far as the committed pages allow."""
@@ -130,12 +132,9 @@ class CrawlPlan:
             page = self._pages[link.video_id]
             if self._seed_count == self._recipe.seeds.target:
                 return
-            if page.failure is None and page.refusal is None and self._is_popular(page.like_count):
+            if page.failure is None and page.refusal is None and check_seed(page, self._recipe.seeds) is None:
                 self._seed_count += 1
                 self._select(Selected(link.video_id, "seed", None, 0))
-
-    def _is_popular(self, like_count: int | None) -> bool:
-        return (like_count or 0) > self._recipe.seeds.min_likes
 
     def _select(self, selected: Selected) -> None:
         known = self._selected.get(selected.video_id)

@@ -94,14 +94,26 @@ def _funnel(plan: ReleasePlan, recipe: Recipe, funnel: dict[str, Any], counts: d
         f"Dropped are titles of fewer than {filters.min_title_characters} meaningful characters (`title_too_short`), "
         f"covers with more than {filters.max_cover_share:.0%} of one colour (`cover_single_color`), video files under "
         f"{filters.min_video_bytes:,} bytes (`video_too_small`), second copies of the same bytes (`duplicate_video`), "
-        f"videos seen on the home page with {recipe.seeds.min_likes:,} likes or fewer and not reached from another "
-        "(`unpopular`), deleted ones (`gone`), and those whose owner does not want them taken.",
+        f"videos seen on the home page and not reached from another that are no seeds: {_seed_rules(recipe)}; "
+        "deleted ones (`gone`), and those whose owner does not want them taken.",
         "",
         f"All kept videos together have {funnel['interactions']:,} interactions of {funnel['users']:,} users "
         f"(one a user and video, the earliest). This release has {counts['users']:,} users, each with at least "
         f"{plan.min_user} interactions.",
         "",
     )
+
+
+def _seed_rules(recipe: Recipe) -> str:
+    seeds = recipe.seeds
+    rules = [f"with {seeds.min_likes:,} likes or fewer, or found when there were seeds enough (`unpopular`)"]
+    if seeds.min_interactions >= 0:
+        rules.append(f"with {seeds.min_interactions:,} comments or fewer (`too_few_interactions`)")
+    rules += [f"of another category than {len(seeds.categories)} chosen ones (`other_category`)"] * bool(
+        seeds.categories
+    )
+    rules += [f"in another language than {', '.join(seeds.languages)} (`other_language`)"] * bool(seeds.languages)
+    return ", ".join(rules)
 
 
 def _statistics(plan: ReleasePlan, counts: dict[str, Any]) -> Iterator[str]:

@@ -58,10 +58,17 @@ class PageRow:
     failure: str | None = None
     title: str | None = None
     like_count: int | None = None
+    comment_count: int | None = None
+    category: str | None = None
+    language: str | None = None
     refusal: str | None = None
     media: tuple[MediaLink, ...] = ()
     related: tuple[VideoLink, ...] = ()
     """The links drawn from the page, not all that it shows."""
+
+
+_PLAIN = tuple(name for name in PageRow.__slots__ if name not in {"media", "related"})
+"""What stands in the table as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -377,9 +384,8 @@ def _home_from_sql(row: sa.RowMapping) -> Home:
 
 
 def _page_from_sql(row: dict[str, Any]) -> PageRow:
-    values = {name: row[name] for name in ("video_id", "url", "failure", "title", "like_count", "refusal")}
     return PageRow(
-        **values,
+        **{name: row[name] for name in _PLAIN},
         media=tuple(MediaLink(**link) for link in orjson.loads(row["media"])),
         related=tuple(VideoLink(**link) for link in orjson.loads(row["related"])),
     )

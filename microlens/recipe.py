@@ -6,7 +6,7 @@ Where things are (Redis, SQL, folders, secrets) is not here but in microlens.set
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 """Of runs and releases: they are names of folders as well."""
 
+Word = Annotated[str, Field(min_length=1)]
+
 _DESCRIBED_PLATFORM = "selectors"
 
 
@@ -33,6 +35,17 @@ class Seeds(_Section):
 
     target: int = Field(default=400_000, ge=1, description="Seed videos wanted; the crawl of the home page ends there.")
     min_likes: int = Field(default=10_000, ge=-1, description="A seed has MORE likes than this; -1 takes all.")
+    min_interactions: int = Field(
+        default=-1,
+        ge=-1,
+        description="A seed's page counts MORE comments than this; the paper's floor is 100, -1 takes all.",
+    )
+    categories: tuple[Word, ...] = Field(
+        default=(), description="A seed is of one of these, as the site names them; empty takes all."
+    )
+    languages: tuple[Word, ...] = Field(
+        default=(), description="A seed is in one of these (BCP 47; `zh` takes `zh-Hans` too); empty takes all."
+    )
     max_stale_refreshes: int = Field(
         default=20, ge=1, description="Refreshes in a row without an unseen video, after which the home page is done."
     )

@@ -42,6 +42,8 @@ class VideoRecord:
     page_url: str
     title: str
     tags: tuple[str, ...]
+    category: str | None
+    """As the site names it."""
     language: str | None
     published_at_ms: int | None
     duration_s: float | None

@@ -97,6 +97,7 @@ class Pages:
             "name": videos.titles[video],
             "description": f"{videos.titles[video]} | {' '.join(videos.tags[video])}",
             "keywords": list(videos.tags[video]),
+            "genre": videos.category(video),
             "inLanguage": videos.languages[video],
             "uploadDate": _iso_time(videos.published_ms[video]),
             "duration": f"PT{videos.duration_s(video):.1f}S",

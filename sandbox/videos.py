@@ -46,6 +46,10 @@ class Videos:
     published_ms: NDArray[np.int64]
     flaws: flaws.Flaws
 
+    def category(self, video: int) -> str:
+        """Give the word under which the site files a video: its topic's."""
+        return TOPICS[int(self.topic[video])].english[0]
+
     def duration_s(self, video: int) -> float:
         return float(self.frame_count[video]) / FPS
 

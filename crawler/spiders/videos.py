@@ -159,7 +159,7 @@ class VideoSpider(Spider):
 
         A refusal that may pass is raised, so that the page is tried again, as long as it has tries left.
         """
-        if not self._committer.plan.needs_related(video.like_count) or video.related_url is None:
+        if not self._committer.plan.needs_related(video) or video.related_url is None:
             return video.related
         try:
             return await self._fetch_list(video.related_url)

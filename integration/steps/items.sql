@@ -3,6 +3,7 @@ SELECT
     videos.video_id,
     videos.title,
     videos.tags,
+    videos.category,
     videos.language,
     coalesce(video.duration_s, videos.duration_s) AS duration_s,
     videos.published_at_ms,

@@ -3,6 +3,7 @@ SELECT
     item_ids.item_id,
     items.title,
     items.tags,
+    items.category,
     items.language,
     items.duration_s,
     items.published_at_ms,

@@ -195,6 +195,7 @@ def print_estimate(estimate: Estimate, *, as_json: bool) -> None:
         ("requests for media", f"{estimate.media_requests:,}"),
         ("requests for comments", f"{estimate.comment_requests:,}"),
         ("comments", f"{estimate.comments:,}"),
+        ("comments of a seed, over", f"{estimate.seed_comments:,}"),
         ("media", f"{estimate.media_bytes / 1e9:,.1f} GB"),
         ("Redis memory, at most", f"{estimate.redis_bytes / 1e6:,.1f} MB"),
         ("days, at least", f"{estimate.days:,.2f}"),

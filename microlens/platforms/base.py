@@ -59,6 +59,8 @@ class ParsedVideo:
     """The public address of the page, for people."""
     title: str
     tags: tuple[str, ...] = ()
+    category: str | None = None
+    """One word of the site's own list, as people see it."""
     language: str | None = None
     published_at_ms: int | None = None
     duration_s: float | None = None

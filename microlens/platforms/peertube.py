@@ -50,6 +50,7 @@ class PeerTubePlatform:
             page_url=fields.text(page, video, "url"),
             title=fields.text(page, video, "name"),
             tags=tags,
+            category=_category(video),
             language=fields.text_or_none(fields.inner(video, "language").get("id")),
             published_at_ms=fields.ms_or_none(video.get("publishedAt")),
             duration_s=fields.float_or_none(video.get("duration")),
@@ -127,6 +128,12 @@ def _refusal(video: Json) -> str | None:
     if video.get("downloadEnabled") is False:
         return "download_disabled"
     return "live" if video.get("isLive") else None
+
+
+def _category(video: Json) -> str | None:
+    """Take the label, which is the same on all instances; without an id it says `Unknown`."""
+    category = fields.inner(video, "category")
+    return fields.text_or_none(category.get("label")) if fields.text_or_none(category.get("id")) else None
 
 
 def _covers(page: Page, video: Json) -> Iterator[MediaLink]:

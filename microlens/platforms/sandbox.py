@@ -50,6 +50,7 @@ class SandboxPlatform:
             page_url=fields.absolute(page, fields.text(page, video, "url")),
             title=fields.text(page, video, "name"),
             tags=fields.words(video.get("keywords")),
+            category=fields.text_or_none(video.get("genre")),
             language=fields.text_or_none(video.get("inLanguage")),
             published_at_ms=fields.ms_or_none(video.get("uploadDate")),
             duration_s=_seconds_or_none(video.get("duration")),

@@ -157,6 +157,7 @@ class Video(_Section):
     page_url: Pick | None = None
     title: Pick | None = None
     tags: Pick | None = None
+    category: Pick | None = None
     language: Pick | None = None
     published_at: Pick | None = None
     duration: Pick | None = None

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 MANDATORY = ("video_id", "title")
 FIELDS = (
-    "video_id", "page_url", "title", "tags", "language", "published_at", "duration",
+    "video_id", "page_url", "title", "tags", "category", "language", "published_at", "duration",
     "like_count", "view_count", "comment_count", "author_id",
 )  # fmt: skip
 

@@ -358,6 +358,17 @@ def test_the_numbers_are_those_of_the_tables(small):
     assert counts == read_manifest(built.path, next_step="").counters
 
 
+def test_the_card_says_which_videos_were_seeds(make):
+    """Floors and lists of the recipe stand in the card with the reasons that verdicts have."""
+    seeds = {"min_interactions": 100, "categories": ["Music"], "languages": ["zh", "en"]}
+    built = make(seeds=seeds).fill(world()).build()
+
+    card = (built.path / "README.md").read_text()
+    assert "with 100 comments or fewer (`too_few_interactions`)" in card
+    assert "of another category than 1 chosen ones (`other_category`)" in card
+    assert "in another language than zh, en (`other_language`)" in card
+
+
 def test_the_card_holds_no_text_of_users(small):
     """Titles, tags and comments are hostile text: none of them is in the README."""
     data = world(9)

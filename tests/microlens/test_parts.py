@@ -17,6 +17,7 @@ VIDEO = VideoRecord(
     page_url="http://site.test/v1",
     title="<b>\u202e",
     tags=("a", "猫"),
+    category="音乐",
     language=None,
     published_at_ms=None,
     duration_s=1.5,

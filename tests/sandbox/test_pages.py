@@ -69,6 +69,7 @@ def test_a_page_describes_its_video(site, fetch, plain_id):
     assert data["@type"] == "VideoObject"
     assert (data["identifier"], data["url"]) == (plain_id, f"{site.url}/v/{plain_id}")
     assert (data["name"], tuple(data["keywords"])) == (videos.titles[video], videos.tags[video])
+    assert data["genre"] == videos.category(video)
     assert data["inLanguage"] == videos.languages[video]
     assert datetime.fromisoformat(data["uploadDate"]).timestamp() * 1000 == videos.published_ms[video]
     assert datetime.fromisoformat(data["uploadDate"]).tzinfo == UTC

@@ -83,7 +83,7 @@ def test_a_release_read_over_http_is_the_same(site, fetch):
 def test_a_collection_is_consistent(run_seed, target, min_likes, per_page, depth):
     """Seeds are popular, found once and at most as many as asked for; the four groups do not overlap."""
     found = truth.collect_frozen(
-        WORLD, run_seed=run_seed, target=target, min_likes=min_likes, related_per_page=per_page, depth=depth
+        WORLD, run_seed=run_seed, target=target, rule=truth.SeedRule(min_likes), related_per_page=per_page, depth=depth
     )
     groups = [set(found.seeds), found.related, found.unpopular, found.gone]
 

@@ -23,6 +23,7 @@ VIDEO = {
     "uuid": UUID,
     "url": f"{B}/videos/watch/{UUID}",
     "name": "瓶子检测",
+    "category": {"id": 15, "label": "Science & Technology"},
     "language": {"id": "zh", "label": "Chinese"},
     "publishedAt": "2026-11-21T20:11:28.336Z",
     "originallyPublishedAt": "2001-01-01T00:00:00.000Z",
@@ -123,12 +124,17 @@ def test_every_field_of_a_video_is_read():
 
     assert (video.video_id, video.page_url) == (UUID, f"{B}/videos/watch/{UUID}")
     assert video.title == "瓶子检测"
-    assert video.language == "zh"
+    assert (video.category, video.language) == ("Science & Technology", "zh")
     assert video.published_at_ms == 1_795_291_888_336
     assert video.duration_s == 10.0
     assert (video.like_count, video.view_count, video.comment_count) == (15, 79, 135)
     assert video.author_id == "ana@b.example"
     assert video.refusal is None
+
+
+def test_a_category_without_an_id_is_none():
+    """The server calls it `Unknown`, in the reader's language."""
+    assert parsed(category={"id": None, "label": "Unknown"}).category is None
 
 
 def test_media_are_the_large_landscape_cover_the_web_videos_and_the_sound():

@@ -17,6 +17,7 @@ VIDEO = {
     "url": f"{SITE}/v/k7f3",
     "name": "Cats & <dogs>",
     "keywords": ["cats", "dogs"],
+    "genre": "pets",
     "inLanguage": "en",
     "uploadDate": "2026-03-01T12:00:00.250Z",
     "duration": "PT1M2.5S",
@@ -68,7 +69,7 @@ def test_every_field_of_a_video_is_read():
     assert video.page_url == f"{SITE}/v/k7f3"
     assert video.title == "Cats & <dogs>"
     assert video.tags == ("cats", "dogs")
-    assert video.language == "en"
+    assert (video.category, video.language) == ("pets", "en")
     assert video.published_at_ms == 1_772_366_400_250
     assert video.duration_s == 62.5
     assert (video.like_count, video.view_count, video.comment_count) == (12, 345, 6)
