@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from crawler.plan import draw_related
+from microlens.addresses import canonical_url
 from microlens.errors import PageChangedError
 from microlens.ledger import Home, PageRow, now_ms
 from microlens.records import FrontierItem, VideoRecord
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from microlens.platforms.base import HomePage, ParsedVideo, VideoLink
     from microlens.privacy import Pseudonymiser
     from microlens.recipe import Recipe
+    from microlens.records import AssetKind, MediaLink
 
 
 def home_row(item: FrontierItem, home: HomePage) -> Home:
@@ -23,7 +25,7 @@ def home_row(item: FrontierItem, home: HomePage) -> Home:
 
 
 def fitted(video: ParsedVideo) -> ParsedVideo:
-    """The video without numbers that no column holds: one of them would cost all records of its batch."""
+    """The video with each file once, and without numbers that no column holds: one would cost its batch all records."""
     return replace(
         video,
         published_at_ms=_within(video.published_at_ms, 63),
@@ -32,9 +34,17 @@ def fitted(video: ParsedVideo) -> ParsedVideo:
         comment_count=_within(video.comment_count, 63),
         media=tuple(
             replace(link, height=_within(link.height, 31), size_bytes=_within(link.size_bytes, 63))
-            for link in video.media
+            for link in _distinct(video.media)
         ),
     )
+
+
+def _distinct(media: Iterable[MediaLink]) -> Iterable[MediaLink]:
+    """Each file once, by its canonical address; the first spelling stays, and is what is fetched."""
+    found: dict[tuple[AssetKind, str], MediaLink] = {}
+    for link in media:
+        found.setdefault((link.kind, canonical_url(link.url)), link)
+    return found.values()
 
 
 def _within(number: int | None, bits: int) -> int | None:

@@ -14,11 +14,11 @@ import re
 from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import urlsplit
 
 import orjson
 import redis
 
+from microlens.addresses import origin_of
 from microlens.errors import RedisUnreachableError
 from microlens.records import FrontierItem, WorkKind, fields_of
 
@@ -56,9 +56,8 @@ class Claim:
 
 
 def host_of(url: str) -> str:
-    """The origin, scheme and port included: what a budget is kept for (RFC 9309 keeps robots.txt by the same)."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2].lower()}"
+    """The origin in its one spelling: what a budget is kept for (RFC 9309 keeps robots.txt by the same)."""
+    return origin_of(url)
 
 
 class Frontier:

@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from microlens import __version__
+from microlens.addresses import origin_of
 from microlens.errors import RecipeError
 from microlens.explain import explain
 
@@ -154,7 +155,7 @@ class Recipe(_Section):
             if scheme not in {"http", "https"} or not rest.strip("/"):
                 raise ValueError(f"{instance!r} is not of the form http(s)://host[:port]")
         origins = tuple(instance.rstrip("/") for instance in instances)
-        if len(set(origins)) < len(origins):
+        if len(set(map(origin_of, origins))) < len(origins):
             raise ValueError("an instance is named twice")
         return origins
 

@@ -8,6 +8,7 @@ from urllib.parse import quote, urljoin, urlsplit
 
 from parsel import Selector
 
+from microlens.addresses import canonical_url
 from microlens.platforms import fields
 from microlens.platforms.base import CommentPage, HomePage, ParsedComment, ParsedVideo, VideoLink, page_changed
 from microlens.records import MediaLink
@@ -85,10 +86,13 @@ def _document(page: Page) -> Selector:
 
 
 def _links(page: Page, document: Selector, css: str) -> tuple[VideoLink, ...]:
-    urls = dict.fromkeys(fields.absolute(page, href) for href in document.css(f"{css}::attr(href)").getall())
-    found = [(_VIDEO_PATH.fullmatch(urlsplit(url).path), url) for url in urls]
+    urls: dict[str, str] = {}
+    for href in document.css(f"{css}::attr(href)").getall():
+        url = fields.absolute(page, href)
+        urls.setdefault(canonical_url(url), url)
+    found = [(_VIDEO_PATH.fullmatch(urlsplit(url).path), url) for url in urls.values()]
     if not all(match for match, _ in found):
-        raise page_changed(page, f"'/v/{{id}}' in a link that {css!r} selects", urls)
+        raise page_changed(page, f"'/v/{{id}}' in a link that {css!r} selects", urls.values())
     return tuple(VideoLink(match["id"], url) for match, url in found if match)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Self
 
+from microlens.addresses import canonical_url
 from microlens.platforms import fields
 from microlens.platforms.base import CommentPage, HomePage, ParsedVideo, VideoLink, page_changed
 from microlens.platforms.comment_rows import live_rows, next_url, read_comments
@@ -122,7 +123,7 @@ class SelectorsPlatform:
                 url: str | None = fill(rule.url_template, origin=origin, video_id=video_id)
             else:
                 url = document.address(address_text(row, rule.url) if rule.url else address_of(row))
-                video_id = video_id or id_in(self.site.id_pattern, url)
+                video_id = canonical_url(video_id) if video_id else id_in(self.site.id_pattern, url)
             if video_id and url:
                 yield VideoLink(video_id, url, _refusal(row, rule.refuse))
 

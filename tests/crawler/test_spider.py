@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pyarrow as pa
@@ -101,6 +102,16 @@ def raising(error):
 # --- lists of related videos ---
 
 
+def test_a_file_under_two_spellings_is_one():
+    """Tracking, fragment and the host's case make no second file; the first spelling is what is fetched."""
+    urls = ["https://Cdn.test/v.mp4?a=1&utm_source=x", "https://cdn.test:443/v.mp4?a=1#t", "https://cdn.test/v.mp4?a=2"]
+    media = tuple(MediaLink("video", url) for url in urls)
+
+    found = fitted(replace(VIDEO, media=(*media, MediaLink("cover", urls[1])))).media
+
+    assert [urls[0], urls[2], urls[1]] == [link.url for link in found]
+
+
 def test_a_list_that_answers_gives_the_links():
     """The row holds what the list shows."""
     desk = Desk(answer=answer(200)).parse()
@@ -193,7 +204,7 @@ def test_an_answer_that_is_too_large_is_not_asked_for_again():
 
 def test_numbers_that_no_column_holds_are_left_out():
     """The record can be written; what fits stays."""
-    media = (MediaLink("video", "u", 1 << 31, 1 << 63), MediaLink("video", "u", 720, 5))
+    media = (MediaLink("video", "u", 1 << 31, 1 << 63), MediaLink("video", "w", 720, 5))
     video = ParsedVideo("v", "u", "t", like_count=10**30, view_count=7, comment_count=-(10**30), media=media)
     record = video_record("sandbox", fitted(video), Pseudonymiser(b"k" * 32))
     [row] = pa.Table.from_pylist([record.to_row()], schema=CRAWLED_VIDEOS).to_pylist()

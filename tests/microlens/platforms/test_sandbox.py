@@ -54,6 +54,15 @@ def test_a_home_page_yields_its_videos_once_each():
     assert PLATFORM.home_url(f"{SITE}/", 3) == f"{SITE}/?refresh=3"
 
 
+def test_a_link_under_two_spellings_is_one():
+    """Tracking parameters and fragments make no second link; the first spelling is what is fetched."""
+    body = '<a class="video" href="/v/b?utm_source=feed">B</a><a class="video" href="/v/b#play">B</a>'
+
+    home = PLATFORM.parse_home(Page(f"{SITE}/", body.encode()))
+
+    assert home.links == (VideoLink("b", f"{SITE}/v/b?utm_source=feed"),)
+
+
 @pytest.mark.parametrize("body", [b"", b"<p>Log in</p>", b'<a class="video" href="/watch/1">x</a>', b"\xff\x00"])
 def test_a_home_page_without_videos_is_a_changed_page(body):
     """An empty crawl is never taken for a finished one."""

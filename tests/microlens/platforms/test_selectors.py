@@ -360,6 +360,29 @@ def test_any_query_may_follow_any_rows(rows, query):
     assert set(read) <= set(READERS)
 
 
+def test_an_id_that_is_an_address_has_one_spelling():
+    """Links to one video under two spellings are one, and its own page has the same id."""
+    links = {"rows": "a", "video_id": "./@href"}
+    file = {**LEAST, "home": {"url": "{instance}/", "links": links}, "video": {"video_id": "link::attr(href)"}}
+    platform = SelectorsPlatform(file)
+    body = b'<a href="https://Site.test:443/v/1?utm_source=x#t">1</a><a href="https://site.test/v/1">1</a>'
+    page = b'<link href="https://site.TEST/v/1?fbclid=2"><meta property="og:title" content="T">'
+
+    [link] = platform.parse_home(Page(f"{SITE}/", body)).links
+
+    assert (f"{SITE}/v/1", "https://Site.test:443/v/1?utm_source=x#t") == (link.video_id, link.url)
+    assert f"{SITE}/v/1" == platform.parse_video(Page(link.url, page)).video_id
+
+
+def test_a_pattern_sees_the_canonical_address():
+    """A greedy pattern takes no tracking parameter for a part of the id."""
+    platform = SelectorsPlatform({**LEAST, "id_pattern": "/v/(.+)"})
+
+    links = platform.parse_home(Page(f"{SITE}/", b'<a href="/v/1?a=2&gclid=3">1</a><a href="/v/1?a=2">1</a>')).links
+
+    assert (VideoLink("1?a=2", f"{SITE}/v/1?a=2&gclid=3"),) == links
+
+
 # --- the file itself ---
 
 
