@@ -175,8 +175,8 @@ class Node:
         except NotMediaError as error:
             await self._failed(item, Refusal("not_media", is_final=True), detail=error.message)
         except PageChangedError as error:
-            log.warning("page_changed", url=item.url, error=error.message)
-            await self._failed(item, Refusal("page_changed", is_final=True), detail=error.message)
+            log.warning("page_changed", url=item.url, error=error.message, hint=error.hint)
+            await self._failed(item, Refusal("page_changed", is_final=True), detail=str(error))
             self._check_changed(error)
         except MicrolensError:
             raise

@@ -21,6 +21,7 @@ from microlens.outcomes import Refusal
 from microlens.platforms.base import Page
 from microlens.records import Failure
 from microlens.robots import RETRY_S, is_unreachable
+from microlens.samples import Samples
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -60,6 +61,7 @@ class VideoSpider(Spider):
         self._frontier = frontier
         self.robots = robots
         self._committer = committer
+        self._samples = Samples(run.folder / "samples")
         self._pump = Pump(frontier, committer, self, limit=limit, on_tick=on_tick)
         self._resting: set[str] = set()
         self._asking: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -169,7 +171,7 @@ class VideoSpider(Spider):
             await self._rest(item, refused, 0)
             failure = self._failure(item, refused, is_final=True)
         except PageChangedError as error:
-            log.warning("page_changed", url=video.related_url, error=error.message)
+            log.warning("page_changed", url=video.related_url, error=error.message, hint=error.hint)
             self._committer.count_changed(error)
             changed = RefusedAnswerError(Refusal("page_changed", is_final=True), status=None)
             changed.url = video.related_url
@@ -190,7 +192,9 @@ class VideoSpider(Spider):
         except RefusedAnswerError as refused:
             refused.url, refused.sent_ms = url, sent_ms
             raise
-        links = self._platform.parse_related(Page(url, response.body))
+        page = Page(url, response.body)
+        with self._samples.of("related", page):
+            links = self._platform.parse_related(page)
         await self._calm(url)
         return links
 
@@ -220,7 +224,9 @@ class VideoSpider(Spider):
             check_answer(response)
             if item.payload["page"] == "video":
                 check_tags(response)
-            await self._read(item, Page(item.url, response.body))
+            page = Page(item.url, response.body)
+            with self._samples.of(item.payload["page"], page):
+                await self._read(item, page)
             await self._calm(item.url)
         except RefusedAnswerError as refused:
             await self._refused(item, refused, sent_ms)
@@ -246,7 +252,7 @@ class VideoSpider(Spider):
         self._committer.add_page(item.name, row, record)
 
     def _page_changed(self, item: FrontierItem, error: PageChangedError) -> None:
-        log.warning("page_changed", url=item.url, error=error.message)
+        log.warning("page_changed", url=item.url, error=error.message, hint=error.hint)
         if item.payload["page"] == "home":
             self._pump.stop(error)
             return

@@ -169,6 +169,10 @@ def print_status(status: dict[str, Any], *, as_json: bool) -> None:
     sys.stdout.write(f"crawl      {'finished' if status['crawl_finished'] else 'not finished'}\n")
     sys.stdout.write(f"progress   {_line(status['progress'])}\n")
     sys.stdout.write(f"failures   {_line(status['failures']) or 'none'}\n")
+    if status["samples"]:
+        sys.stdout.write(
+            f"samples    {len(status['samples'])} of pages that could not be read: {status['samples'][0]}\n"
+        )
     if status["funnel"]:
         _print_funnel(status["funnel"])
     for release in status["releases"]:

@@ -253,6 +253,7 @@ def status_of(run: Run) -> dict[str, Any]:
         "crawl_finished": run.ledger.is_stage_finished("crawl"),
         "progress": run.ledger.progress(),
         "failures": run.ledger.failure_counts(),
+        "samples": [str(path) for path in sorted((run.folder / "samples").glob("*-*.*"))],
         "funnel": read_manifest(run.integrated, next_step="").counters if integrated.exists() else None,
         "releases": [
             {"name": path.parent.name, "path": str(path.parent), **read_manifest(path.parent, next_step="").counters}

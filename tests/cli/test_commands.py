@@ -176,7 +176,10 @@ def test_a_status_shows_funnel_and_releases(capsys):
     """The status of a built run shows its funnel and where its releases lie."""
     status = {"run": "x", "platform": "p", "folder": "f", "crawl_finished": True, "progress": {"pages": 5}}
     release = {"name": "small", "path": "runs/x/releases/small", **COUNTS}
-    print_status({**status, "failures": {"gone": 2}, "funnel": FUNNEL, "releases": [release]}, as_json=False)
+    print_status(
+        {**status, "failures": {"gone": 2}, "samples": ["a", "b"], "funnel": FUNNEL, "releases": [release]},
+        as_json=False,
+    )
     told = capsys.readouterr().out
 
     assert "crawl      finished" in told

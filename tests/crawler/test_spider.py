@@ -3,6 +3,7 @@
 import asyncio
 import time
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pyarrow as pa
@@ -40,12 +41,15 @@ REDIS_AHEAD_MS = 3_600_000
 class Desk:
     """A spider among stand-ins that note what it asks of them; `answer` is the list's."""
 
-    def __init__(self, *, answer=None, parse_video=lambda _: VIDEO, parse_related=lambda _: (LINK,)):
+    def __init__(
+        self, *, folder=Path("nowhere"), answer=None, parse_video=lambda _: VIDEO, parse_related=lambda _: (LINK,)
+    ):
         self.pages, self.failures, self.retried, self.rested, self.asked = [], [], [], [], []
         self.answer = answer
         self.changed = []
         run = SimpleNamespace(
             recipe=RECIPE,
+            folder=folder,
             pseudonyms=Pseudonymiser(b"k" * 32),
             ledger=SimpleNamespace(record_failure=self.failures.append),
         )
@@ -148,6 +152,16 @@ def test_a_list_whose_shape_changed_costs_its_links_alone():
     assert "v" == desk.pages[0][1].video_id
     assert [(LIST, "page_changed", True)] == desk.reasons
     assert [error] == desk.changed
+
+
+def test_a_list_whose_shape_changed_is_kept_as_a_sample(tmp_path):
+    """The error that counts says where the shape of the answer lies."""
+    desk = Desk(folder=tmp_path, answer=answer(200), parse_related=raising(PageChangedError("no links", hint="mend")))
+    desk.parse()
+
+    [path] = (tmp_path / "samples").iterdir()
+    assert path.name.startswith("related-")
+    assert str(path) in desk.changed[0].hint
 
 
 def test_a_list_that_is_busy_rests_its_own_host_and_the_page_comes_again():
