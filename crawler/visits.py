@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from crawler.plan import draw_related
-from microlens.addresses import canonical_url
+from microlens.addresses import canonical_url, origin_of
 from microlens.errors import PageChangedError
 from microlens.ledger import Home, PageRow, now_ms
 from microlens.records import FrontierItem, VideoRecord
@@ -20,8 +20,20 @@ if TYPE_CHECKING:
     from microlens.records import AssetKind, MediaLink
 
 
-def home_row(item: FrontierItem, home: HomePage) -> Home:
-    return Home(item.payload["instance"], item.payload["refresh"], home.links, home.is_last)
+def home_row(item: FrontierItem, home: HomePage, recipe: Recipe) -> Home:
+    links = tuple(_at_origin(home.links, recipe))
+    return Home(item.payload["instance"], item.payload["refresh"], links, home.is_last)
+
+
+def _at_origin(links: Iterable[VideoLink], recipe: Recipe) -> Iterable[VideoLink]:
+    """Links whose page is read on the instance that a video comes from, if the recipe names it; else where it was seen.
+
+    So a federated video is read where its counts and comments are whole, whichever instance shows it first.
+    """
+    named = set(map(origin_of, recipe.instances))
+    for link in links:
+        is_named = link.origin_url is not None and origin_of(link.origin_url) in named
+        yield replace(link, url=link.origin_url if is_named and link.origin_url else link.url, origin_url=None)
 
 
 def fitted(video: ParsedVideo) -> ParsedVideo:
@@ -68,7 +80,7 @@ def page_row(item: FrontierItem, video: ParsedVideo, links: Iterable[VideoLink],
         language=video.language,
         refusal=video.refusal,
         media=video.media,
-        related=draw_related(recipe.seed, video.video_id, links, recipe.expansion.related_per_page),
+        related=draw_related(recipe.seed, video.video_id, _at_origin(links, recipe), recipe.expansion.related_per_page),
     )
 
 
@@ -89,6 +101,7 @@ def video_record(platform: str, video: ParsedVideo, pseudonyms: Pseudonymiser) -
         comment_count=video.comment_count,
         author_key=pseudonyms.user_key(platform, video.author_id) if video.author_id else None,
         media=video.media,
+        captions=video.captions,
         refusal=video.refusal,
         crawled_at_ms=now_ms(),
     )

@@ -19,7 +19,7 @@ from microlens.frontier import LEASE_S, Frontier, host_of
 from microlens.ledger import now_ms
 from microlens.network import NetworkPolicy
 from microlens.outcomes import Refusal
-from microlens.platforms import load_platform
+from microlens.platforms import platform_of
 from microlens.records import Failure, FrontierItem, WorkKind
 from microlens.robots import RETRY_S, Robots, is_unreachable
 
@@ -60,7 +60,7 @@ class Node:
 
     def __init__(self, run: Run, redis_url: str) -> None:
         self._run = run
-        self._platform = load_platform(run.recipe.platform, run.recipe.platform_options)
+        self._platform = platform_of(run.recipe)
         self._frontier = Frontier.connect(redis_url, run.shared_name, run.recipe.politeness)
         self._robots = Robots(self._frontier, run.recipe.user_agent)
         self._fetcher = Fetcher(run.recipe, NetworkPolicy(run.recipe.network.allow), self._why_not)

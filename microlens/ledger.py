@@ -168,7 +168,7 @@ class Ledger:
         part: Part | None = None,
     ) -> None:
         """Commit visits, and the part that holds their records, at once; what was committed before stays as it was."""
-        home_rows = [{**fields_of(home), "links": orjson.dumps(home.links).decode()} for home in homes]
+        home_rows = [{**fields_of(home), "links": _links_to_sql(home.links)} for home in homes]
         page_rows = [_page_to_sql(page, part) for page in pages]
         chosen = [fields_of(selected) for selected in selections]
         with self._write() as connection:
@@ -364,9 +364,15 @@ def _configure_sqlite(connection: Any, _record: Any) -> None:
 def _page_to_sql(page: PageRow, part: Part | None) -> dict[str, Any]:
     row = fields_of(page)
     row["media"] = orjson.dumps(page.media).decode()
-    row["related"] = orjson.dumps(page.related).decode()
+    row["related"] = _links_to_sql(page.related)
     row["part_id"] = part.part_id if part and page.failure is None else None
     return row
+
+
+def _links_to_sql(links: Iterable[VideoLink]) -> str:
+    """Without what a link does not say: millions of them are kept."""
+    told = [{name: value for name, value in fields_of(link).items() if value is not None} for link in links]
+    return orjson.dumps(told).decode()
 
 
 def _nearer_selection() -> Any:

@@ -74,11 +74,14 @@ class Comments(_Section):
 
 
 class Media(_Section):
-    """Which files are fetched."""
+    """Which files are fetched, or told of."""
 
     max_height: int = Field(default=480, ge=1, description="Tallest video rendition fetched, pixels.")
     max_bytes: int = Field(default=500_000_000, ge=1, description="A longer file is given up.")
     audio: bool = Field(default=True, description="Fetch the separate audio track where the site has one.")
+    captions: bool = Field(
+        default=False, description="Tell where captions are; PeerTube takes one more request a video for that."
+    )
 
 
 class Filters(_Section):
@@ -134,7 +137,10 @@ class Recipe(_Section):
     platform_options: dict[str, Any] = Field(
         default={}, description="What that file says: load_recipe puts it here, so that a run needs the file no more."
     )
-    instances: tuple[str, ...] = Field(min_length=1, description="Addresses of the site, each scheme://host[:port].")
+    instances: tuple[str, ...] = Field(
+        min_length=1,
+        description="Addresses of the site, each scheme://host[:port]; see docs/adding-a-platform.md for several.",
+    )
     contact: str = Field(min_length=5, description="E-mail or address where the site's owner reaches you.")
     seed: int = Field(default=0, description="Every random choice of the run is drawn from it.")
     seeds: Seeds = Seeds()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any, cast
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import structlog
 from scrapy import Request, Spider
@@ -34,11 +35,14 @@ if TYPE_CHECKING:
     from crawler.scheduler import FrontierScheduler
     from microlens.frontier import Frontier
     from microlens.platforms.base import ParsedVideo, Platform, VideoLink
-    from microlens.records import FrontierItem
+    from microlens.records import Caption, FrontierItem
     from microlens.robots import Robots
     from microlens.runs import Run
 
 log = structlog.get_logger()
+
+T = TypeVar("T")
+U = TypeVar("U")
 
 
 class VideoSpider(Spider):
@@ -157,29 +161,42 @@ class VideoSpider(Spider):
             )
 
     async def _related_links(self, item: FrontierItem, video: ParsedVideo) -> tuple[VideoLink, ...]:
-        """The page's own related links, or those of the list that it has elsewhere; none if that is refused for good.
+        """The page's own related links, or those of the list that it has elsewhere; none if that is refused."""
+        if not self._committer.plan.needs_related(video) or video.related_url is None:
+            return video.related
+        return await self._told_beside(item, "related", video.related_url, self._platform.parse_related, ())
+
+    async def _captions(self, item: FrontierItem, video: ParsedVideo) -> tuple[Caption, ...] | None:
+        """The page's own captions, or those that it tells elsewhere; None where they are refused, or nobody asked."""
+        is_asked = self._run.recipe.media.captions and video.refusal is None
+        if video.captions is not None or video.captions_url is None or not is_asked:
+            return video.captions
+        return await self._told_beside(item, "captions", video.captions_url, self._platform.parse_captions, None)
+
+    async def _told_beside(
+        self, item: FrontierItem, kind: str, url: str, read: Callable[[Page], T], otherwise: U
+    ) -> T | U:
+        """What an answer beside the page says; `otherwise` if it is refused for good or cannot be read.
 
         A refusal that may pass is raised, so that the page is tried again, as long as it has tries left.
         """
-        if not self._committer.plan.needs_related(video) or video.related_url is None:
-            return video.related
         try:
-            return await self._fetch_list(video.related_url)
+            return await self._fetch_beside(kind, url, read)
         except RefusedAnswerError as refused:
             if not self._is_last(item, refused):
                 raise
             await self._rest(item, refused, 0)
             failure = self._failure(item, refused, is_final=True)
         except PageChangedError as error:
-            log.warning("page_changed", url=video.related_url, error=error.message, hint=error.hint)
+            log.warning("page_changed", url=url, error=error.message, hint=error.hint)
             self._committer.count_changed(error)
             changed = RefusedAnswerError(Refusal("page_changed", is_final=True), status=None)
-            changed.url = video.related_url
+            changed.url = url
             failure = self._failure(item, changed, is_final=True)
         await asyncio.to_thread(self._run.ledger.record_failure, failure)
-        return ()
+        return otherwise
 
-    async def _fetch_list(self, url: str) -> tuple[VideoLink, ...]:
+    async def _fetch_beside(self, kind: str, url: str, read: Callable[[Page], T]) -> T:
         while (wait_s := await asyncio.to_thread(self._frontier.take, host_of(url))) > 0:  # noqa: ASYNC110 - a clock in Redis
             await asyncio.sleep(wait_s)
         sent_ms = now_ms() + self._clock_ms
@@ -193,10 +210,10 @@ class VideoSpider(Spider):
             refused.url, refused.sent_ms = url, sent_ms
             raise
         page = Page(url, response.body)
-        with self._samples.of("related", page):
-            links = self._platform.parse_related(page)
+        with self._samples.of(kind, page):
+            told = read(page)
         await self._calm(url)
-        return links
+        return told
 
     # --- answers ---
 
@@ -244,9 +261,10 @@ class VideoSpider(Spider):
 
     async def _read(self, item: FrontierItem, page: Page) -> None:
         if item.payload["page"] == "home":
-            self._committer.add_home(item.name, home_row(item, self._platform.parse_home(page)))
+            self._committer.add_home(item.name, home_row(item, self._platform.parse_home(page), self._run.recipe))
             return
         video = fitted(self._platform.parse_video(page))
+        video = replace(video, captions=await self._captions(item, video))
         row = page_row(item, video, await self._related_links(item, video), self._run.recipe)
         record = video_record(self._platform.name, video, self._run.pseudonyms)
         self._committer.add_page(item.name, row, record)

@@ -12,6 +12,7 @@ SELECT
     videos.comment_count,
     selection.stage,
     videos.page_url,
+    videos.captions,
     cover.sha256 AS cover_sha256,
     cover.mime AS cover_mime,
     video.sha256 AS video_sha256,

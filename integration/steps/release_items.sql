@@ -12,6 +12,7 @@ SELECT
     items.comment_count,
     items.stage,
     items.page_url,
+    items.captions,
     items.cover_sha256,
     items.video_sha256,
     items.audio_sha256,

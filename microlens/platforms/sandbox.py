@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from microlens.platforms.base import Page
     from microlens.platforms.fields import Json
-    from microlens.records import AssetKind
+    from microlens.records import AssetKind, Caption
 
 COMMENTS_PER_PAGE = 100
 
@@ -33,6 +33,8 @@ class SandboxPlatform:
     """`/?refresh=N` lists videos, `/v/{id}` is one of them and names its related ones."""
 
     name = "sandbox"
+    has_global_ids = True
+    """One world, on however many addresses it is served."""
 
     def home_url(self, instance: str, refresh: int) -> str:
         return f"{instance.rstrip('/')}/?refresh={refresh}"
@@ -65,6 +67,9 @@ class SandboxPlatform:
 
     def parse_related(self, page: Page) -> tuple[VideoLink, ...]:
         return _links(page, _document(page), "a.related")
+
+    def parse_captions(self, _page: Page) -> tuple[Caption, ...]:
+        return ()  # no video has a captions_url, so this is never asked
 
     def comments_url(self, page_request_url: str, video_id: str) -> str:
         path = f"/api/videos/{quote(video_id, safe='')}/comments?limit={COMMENTS_PER_PAGE}"

@@ -15,12 +15,12 @@ from crawler.answers import refused_by
 from crawler.middlewares.robots import ForbiddenByRobotsError
 from crawler.pump import Pump
 from crawler.spiders.videos import VideoSpider
-from crawler.visits import fitted, video_record
+from crawler.visits import fitted, home_row, page_row, video_record
 from microlens.errors import PageChangedError, RedisUnreachableError
-from microlens.platforms.base import ParsedVideo, VideoLink
+from microlens.platforms.base import HomePage, ParsedVideo, VideoLink
 from microlens.privacy import Pseudonymiser
-from microlens.recipe import Recipe
-from microlens.records import FrontierItem, MediaLink
+from microlens.recipe import Media, Recipe
+from microlens.records import Caption, FrontierItem, MediaLink
 from microlens.tables import CRAWLED_VIDEOS
 
 SITE, LIST = "http://one.test", "http://lists.test/of/v"
@@ -35,6 +35,7 @@ RECIPE = Recipe.model_validate(
 )
 VIDEO = ParsedVideo("v", f"{SITE}/v", "t", related_url=LIST)
 LINK = VideoLink("w", f"{SITE}/w")
+CAPTION = Caption("en", f"{SITE}/en.vtt")
 REDIS_AHEAD_MS = 3_600_000
 
 
@@ -42,13 +43,19 @@ class Desk:
     """A spider among stand-ins that note what it asks of them; `answer` is the list's."""
 
     def __init__(
-        self, *, folder=Path("nowhere"), answer=None, parse_video=lambda _: VIDEO, parse_related=lambda _: (LINK,)
+        self,
+        *,
+        folder=Path("nowhere"),
+        recipe=RECIPE,
+        answer=None,
+        parse_video=lambda _: VIDEO,
+        parse_related=lambda _: (LINK,),
     ):
         self.pages, self.failures, self.retried, self.rested, self.asked = [], [], [], [], []
         self.answer = answer
         self.changed = []
         run = SimpleNamespace(
-            recipe=RECIPE,
+            recipe=recipe,
             folder=folder,
             pseudonyms=Pseudonymiser(b"k" * 32),
             ledger=SimpleNamespace(record_failure=self.failures.append),
@@ -64,7 +71,9 @@ class Desk:
             add_page=lambda _, row, record=None: self.pages.append((row, record)),
             count_changed=self.changed.append,
         )
-        platform = SimpleNamespace(name="sandbox", parse_video=parse_video, parse_related=parse_related)
+        platform = SimpleNamespace(
+            name="sandbox", parse_video=parse_video, parse_related=parse_related, parse_captions=lambda _: (CAPTION,)
+        )
         self.spider = VideoSpider(run=run, platform=platform, frontier=frontier, robots=None, committer=committer)
         engine = SimpleNamespace(download_async=self._download, crawl=lambda _: None)
         self.spider.crawler = SimpleNamespace(engine=engine)
@@ -101,6 +110,42 @@ def raising(error):
         raise error
 
     return parse
+
+
+# --- where a federated video is read ---
+
+
+def test_a_federated_video_is_read_where_it_comes_from_if_the_recipe_names_that():
+    """Else where it was first seen; in the ledger a link has one address."""
+    recipe = RECIPE.model_copy(update={"instances": ("https://one.test", "https://Two.test:443")})
+    links = [
+        VideoLink("a", "https://one.test/a", origin_url="https://two.test/a"),
+        VideoLink("b", "https://one.test/b", origin_url="https://three.test/b"),
+        VideoLink("c", "https://one.test/c"),
+    ]
+    item = FrontierItem("page", "home", SITE, {"page": "home", "instance": SITE, "refresh": 0})
+    item_v = FrontierItem("page", "v", SITE, {"page": "video", "video_id": "v"})
+    read = {VideoLink("a", "https://two.test/a"), *(VideoLink(v, f"https://one.test/{v}") for v in "bc")}
+
+    assert read == set(home_row(item, HomePage(tuple(links)), recipe).links)
+    assert read == set(page_row(item_v, VIDEO, links, recipe).related)
+
+
+# --- captions ---
+
+
+def test_captions_are_asked_for_only_where_the_recipe_wants_them():
+    """Without the key nobody asks, and nobody knows: null, not none."""
+    video = replace(VIDEO, related_url=None, captions_url=f"{SITE}/c")
+    wanted = RECIPE.model_copy(update={"media": Media(captions=True)})
+    silent = Desk(parse_video=lambda _: video).parse()
+    asking = Desk(parse_video=lambda _: video, answer=answer(200), recipe=wanted).parse()
+    refused = Desk(parse_video=lambda _: replace(video, refusal="sensitive"), recipe=wanted).parse()
+    missing = Desk(parse_video=lambda _: video, answer=answer(404), recipe=wanted).parse()
+
+    assert [None, (CAPTION,), None, None] == [desk.pages[0][1].captions for desk in (silent, asking, refused, missing)]
+    assert [[], [f"{SITE}/c"], [], [f"{SITE}/c"]] == [desk.asked for desk in (silent, asking, refused, missing)]
+    assert [(f"{SITE}/c", "gone", True)] == missing.reasons
 
 
 # --- lists of related videos ---

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from microlens.parts import write_part, write_table
-from microlens.records import MediaLink, VideoRecord
+from microlens.records import Caption, MediaLink, VideoRecord
 from microlens.store import sha256_of
 from microlens.tables import CRAWLED_COMMENTS, CRAWLED_VIDEOS
 
@@ -26,6 +26,7 @@ VIDEO = VideoRecord(
     comment_count=0,
     author_key=bytes(16),
     media=(MediaLink("cover", "http://site.test/c", height=90),),
+    captions=(Caption("en", "http://site.test/en.vtt"),),
     refusal=None,
     crawled_at_ms=1,
 )
