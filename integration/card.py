@@ -23,6 +23,9 @@ _PAPER = (
     ("MicroLens", "34,492,051", "1,142,528", "1,006,528,709", "99.997%", "258,367", "138 s"),
 )
 _TABLES = {"items": ITEMS, "interactions": INTERACTIONS, "users": USERS, "comments": COMMENTS}
+_FLAGS = {"has_more_likes_than_views": "more likes than views: one of the two counts is wrong"}
+"""Columns that mark what looks wrong and is kept all the same."""
+
 _TIMES = {
     "exact": "in milliseconds, as the site shows them",
     "day": "cut to the day (UTC)",
@@ -32,7 +35,7 @@ _TIMES = {
 
 def statistics(data: Path) -> dict[str, Any]:
     """The columns of the paper's Table 1, and the mean length of its Figure 3."""
-    columns = ["item_id", "tags", "duration_s", "video_path", "audio_path", "cover_path"]
+    columns = ["item_id", "tags", "duration_s", "video_path", "audio_path", "cover_path", *_FLAGS]
     items = pq.read_table(data / "items.parquet", columns=columns)
     users = pq.read_metadata(data / "users.parquet").num_rows
     interactions = pq.read_metadata(data / "interactions.parquet").num_rows
@@ -50,6 +53,7 @@ def statistics(data: Path) -> dict[str, Any]:
         "covers": items.num_rows - items["cover_path"].null_count,
         "audios": items.num_rows - items["audio_path"].null_count,
         "videos": items.num_rows - items["video_path"].null_count,
+        "flags": {name: pc.sum(items[name]).as_py() or 0 for name in _FLAGS},
     }
 
 
@@ -133,6 +137,10 @@ def _statistics(plan: ReleasePlan, counts: dict[str, Any]) -> Iterator[str]:
         "| dataset | #User | #Item | #Interaction | Sparsity | #Tags | Duration |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
         *("| " + " | ".join(row) + " |" for row in (own, *_PAPER)),
+        "",
+        "Data-quality flags, of items that are kept all the same:",
+        "",
+        *(f"- `{name}`: {counts['flags'][name]:,} with {what}" for name, what in _FLAGS.items()),
         "",
     )
 

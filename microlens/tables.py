@@ -90,6 +90,7 @@ ITEMS = pa.schema(
         _column("like_count", pa.int64(), "at the time of the crawl"),
         _column("view_count", pa.int64(), "at the time of the crawl"),
         _column("comment_count", pa.int64(), "at the time of the crawl"),
+        _column("has_more_likes_than_views", pa.bool_(), "one of the two counts is wrong; null where one is not known"),
         _column("stage", pa.string(), "seed or related", nullable=False),
         _column("page_url", pa.string(), "public address of the video's page", nullable=False),
         _column("captions", pa.list_(_CAPTION), "where captions can be fetched; null where nobody asked"),

@@ -10,6 +10,7 @@ SELECT
     videos.like_count,
     videos.view_count,
     videos.comment_count,
+    videos.like_count > videos.view_count AS has_more_likes_than_views,
     selection.stage,
     videos.page_url,
     videos.captions,

@@ -10,6 +10,7 @@ SELECT
     items.like_count,
     items.view_count,
     items.comment_count,
+    items.has_more_likes_than_views,
     items.stage,
     items.page_url,
     items.captions,

@@ -11,6 +11,7 @@ from parsel import Selector
 from microlens.addresses import canonical_url
 from microlens.platforms import fields
 from microlens.platforms.base import CommentPage, HomePage, ParsedComment, ParsedVideo, VideoLink, page_changed
+from microlens.platforms.quantities import parse_count
 from microlens.records import MediaLink
 
 if TYPE_CHECKING:
@@ -153,7 +154,8 @@ def _interactions(video: Json, action: str) -> int | None:
         kind = counter.get("interactionType")
         name = kind.get("@type") if isinstance(kind, dict) else kind
         if str(name).rpartition("/")[2] == action:
-            return fields.int_or_none(counter.get("userInteractionCount"))
+            said = counter.get("userInteractionCount")
+            return parse_count(said) if isinstance(said, (int, str)) else None
     return None
 
 

@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 from collections import Counter
+from decimal import Decimal
 
 import pytest
 from hypothesis import given, settings
@@ -20,7 +21,10 @@ def links(answer, kind):
 
 
 def likes(answer):
-    return int(re.search(r'LikeAction", "userInteractionCount": (\d+)', answer.text)[1])
+    """Read by hand: 12345, "12,345", "12.3K", "1.2万" or Arabic digits, which `int` takes as they are."""
+    written = re.search(r'LikeAction", "userInteractionCount": "?([^"}]+)', answer.text)[1]
+    number, unit = re.fullmatch(r"(.*?)([KM万]?)", re.sub("[,\N{ARABIC THOUSANDS SEPARATOR}]", "", written)).groups()
+    return int(Decimal(number) * {"": 1, "K": 1_000, "M": 1_000_000, "万": 10_000}[unit])
 
 
 def crawl_over_http(fetch, url, run_seed, target, depth):

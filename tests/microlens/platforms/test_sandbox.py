@@ -92,6 +92,25 @@ def test_every_field_of_a_video_is_read():
     assert video.related == PLATFORM.parse_related(video_page('<a class="related" href="/v/zz">next</a>'))
 
 
+@pytest.mark.parametrize(
+    ("said", "count"),
+    [
+        ("1.2万", 12_000),
+        ("12.3K", 12_300),
+        ("1,234", 1_234),
+        ("\u0661\u066c\u0662\u0663\u0664", 1_234),
+        (1_234, 1_234),
+        ("many", None),
+        (-1, None),
+    ],
+)
+def test_a_count_is_read_in_every_spelling(said, count):
+    """Units, groups and other digits; what is no count is none."""
+    counters = [{"interactionType": "LikeAction", "userInteractionCount": said}]
+
+    assert count == PLATFORM.parse_video(video_page(interactionStatistic=counters)).like_count
+
+
 @pytest.mark.parametrize("field", ["identifier", "url", "name"])
 def test_a_missing_mandatory_field_names_itself(field):
     """The error says which field is gone and what the page has instead."""
