@@ -1,9 +1,13 @@
 """Seeds chosen from a whole site, against what the site knows of itself."""
 
+from pathlib import Path
+
 import pytest
 
 from sandbox.process import SandboxSite
 from sandbox.truth import SeedRule, collect_frozen
+
+DESCRIBED = Path(__file__).parents[1] / "microlens" / "sandbox_html.yaml"
 
 
 @pytest.fixture(scope="module")
@@ -41,3 +45,29 @@ def test_a_crawl_takes_the_seeds_that_the_site_knows(crawl, sandbox, rules):
     assert 0 < len(truth.seeds) < len(everything.seeds)
     assert set(truth.seeds) == {video for video, (stage, _) in places.items() if stage == "seed"}
     assert truth.related == {video for video, (stage, _) in places.items() if stage == "related"} - truth.gone
+
+
+def test_a_site_without_a_word_for_machines_gives_the_same_crawl(crawl, sandbox):
+    """Described in YAML by its HTML alone, the site's spelled counts and words select the same videos."""
+    rules = {"min_interactions": 20, "languages": ["zh"]}
+    truth = collect_frozen(
+        sandbox.world,
+        run_seed=3,
+        target=1000,
+        rule=SeedRule(10_000, 20, languages=frozenset(["zh"])),
+        stale_refreshes=2,
+    )
+
+    crawl(
+        sandbox,
+        seed=3,
+        platform="selectors",
+        platform_file=str(DESCRIBED),
+        seeds={"target": 1000, "max_stale_refreshes": 2, **rules},
+        politeness={"requests_per_second": 2000, "concurrency": 32},
+    )
+
+    found = crawl.look()
+    places = {video: stage for video, (stage, _) in found.places.items() if found.pages[video] is None}
+    assert {**dict.fromkeys(truth.related, "related"), **dict.fromkeys(truth.seeds, "seed")} == places
+    assert truth.seeds
