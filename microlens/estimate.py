@@ -60,7 +60,7 @@ def estimate(recipe: Recipe) -> Estimate:
     asked = videos if recipe.comments.when == "always" else round(videos * KEPT_SHARE)
     seed_comments = max(recipe.seeds.min_interactions, recipe.seeds.min_likes // LIKES_PER_COMMENT, 0)
     comments_each = min(max(COMMENTS_PER_VIDEO, seed_comments), recipe.comments.max_per_video)
-    pages = home_pages + related + round(home_pages / LINKS_PER_REFRESH)
+    pages = (home_pages + related) * (2 if recipe.media.captions else 1) + round(home_pages / LINKS_PER_REFRESH)
     media, comment_pages = videos * len(kinds), asked * -(-comments_each // COMMENTS_PER_PAGE)
     requests = pages + media + comment_pages
     return Estimate(

@@ -38,8 +38,9 @@ class Samples:
         try:
             yield
         except PageChangedError as error:
-            path = self._keep(kind, page)
-            if path is not None and str(path) not in error.hint:
+            # An error that tells of a sample already is of an answer beside this page.
+            path = self._keep(kind, page) if str(self._folder) not in error.hint else None
+            if path is not None:
                 error.hint = f"{error.hint}; the shape of the answer, without its words, lies in {path}"
             raise
 

@@ -4,9 +4,9 @@ from microlens.estimate import estimate
 from microlens.recipe import Recipe
 
 
-def estimated(**seeds):
+def estimated(*, captions=False, **seeds):
     keys = {"name": "r", "platform": "sandbox", "instances": ["http://a.test"], "contact": "a@b.org", "seeds": seeds}
-    return estimate(Recipe.model_validate(keys))
+    return estimate(Recipe.model_validate({**keys, "media": {"captions": captions}}))
 
 
 def test_the_papers_likes_mean_its_interactions():
@@ -15,6 +15,13 @@ def test_the_papers_likes_mean_its_interactions():
     assert 100 == estimated(min_interactions=50).seed_comments
     assert 250 == estimated(min_interactions=250).seed_comments
     assert 0 == estimated(min_likes=-1).seed_comments
+
+
+def test_captions_take_one_more_request_a_page():
+    """Every page that is read is asked for twice; refreshes of the home page are not."""
+    plain, asking = estimated(target=100), estimated(target=100, captions=True)
+
+    assert (200 + 1000 + 10, 2 * (200 + 1000) + 10) == (plain.page_requests, asking.page_requests)
 
 
 def test_seeds_that_are_talked_about_more_bring_more_comments():

@@ -46,6 +46,15 @@ def test_a_page_is_kept_once_and_few_of_a_kind(tmp_path):
     assert str(tmp_path) in other.hint
 
 
+def test_an_answer_beside_a_page_does_not_make_the_page_a_sample(tmp_path):
+    """The error that stops a crawl passes by the page whose list could not be read."""
+    samples, url = Samples(tmp_path), "http://site.test/v/1"
+    with pytest.raises(PageChangedError), samples.of("video", Page(url, b"")), samples.of("related", Page(url, b"")):
+        raise PageChangedError("no links", hint="mend the adapter")
+
+    assert ["related"] == [path.name.partition("-")[0] for path in tmp_path.iterdir()]
+
+
 def test_a_folder_that_cannot_be_written_costs_only_the_sample(tmp_path):
     """The changed page is what counts, not what becomes of its sample."""
     (tmp_path / "samples").write_text("a file where the folder should be")
