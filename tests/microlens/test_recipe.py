@@ -228,3 +228,4 @@ def test_two_releases_of_one_name_are_refused():
 def test_an_instance_named_twice_is_refused():
     """The same instance twice, with a slash or without, is a mistake in the recipe."""
     assert "an instance is named twice" in refusal(instances=["http://a.test", "http://a.test/"])
+    assert "an instance is named twice" in refusal(instances=["http://a.test", "http://A.test:80"])
