@@ -13,12 +13,14 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from filtering.seeds import check_seed
 from microlens.ledger import Home, PageRow, Selected
 from microlens.records import FrontierItem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from filtering.seeds import SeedFacts
     from microlens.platforms.base import Platform, VideoLink
     from microlens.recipe import Recipe
 
@@ -102,10 +104,10 @@ class CrawlPlan:
         if page.video_id in self._selected:
             self._follow(self._selected[page.video_id], page)
 
-    def needs_related(self, like_count: int | None) -> bool:
+    def needs_related(self, video: SeedFacts) -> bool:
         """Whether a page's related links may be followed, and so are worth a request of their own."""
         depth = self._recipe.expansion.depth
-        return depth > 1 or (depth == 1 and self._is_popular(like_count))
+        return depth > 1 or (depth == 1 and check_seed(video, self._recipe.seeds) is None)
 
     def advance(self) -> Step:
         """Go as far as the committed pages allow."""
@@ -123,7 +125,7 @@ class CrawlPlan:
                 self._select(Selected(page.video_id, "seed", None, 0))
 
     def _is_seed(self, page: PageRow) -> bool:
-        return page.failure is None and page.refusal is None and self._is_popular(page.like_count)
+        return page.failure is None and page.refusal is None and check_seed(page, self._recipe.seeds) is None
 
     def _may_refresh(self) -> bool:
         return (
@@ -163,9 +165,6 @@ class CrawlPlan:
         self._want(link)
         if link.video_id not in self._pages:
             self._unknown.add(link.video_id)
-
-    def _is_popular(self, like_count: int | None) -> bool:
-        return (like_count or 0) > self._recipe.seeds.min_likes
 
     def _select(self, selected: Selected) -> None:
         known = self._selected.get(selected.video_id)

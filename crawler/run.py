@@ -13,7 +13,7 @@ from crawler.pump import IN_FLIGHT
 from crawler.spiders.videos import VideoSpider
 from microlens.frontier import Frontier
 from microlens.hosts import Hosts
-from microlens.platforms import load_platform
+from microlens.platforms import platform_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,7 +86,7 @@ def scrapy_settings(run: Run) -> dict[str, Any]:
 
 def restore_frontier(run: Run, frontier: Frontier) -> None:
     """Push to the frontier whatever the ledger says that the crawl still wants."""
-    platform = load_platform(run.recipe.platform, run.recipe.platform_options)
+    platform = platform_of(run.recipe)
     Committer(run, CrawlPlan(run.recipe, platform), frontier, platform).restore()
 
 
@@ -98,7 +98,7 @@ def crawl(run: Run, redis_url: str, *, limit: int | None = None, on_tick: Callab
 
     Raises SiteUnreachableError, PageChangedError or RedisUnreachableError; what was committed before stays.
     """
-    platform = load_platform(run.recipe.platform, run.recipe.platform_options)
+    platform = platform_of(run.recipe)
     frontier = Frontier.connect(redis_url, run.shared_name, run.recipe.politeness)
     plan = CrawlPlan(run.recipe, platform)
     committer = Committer(run, plan, frontier, platform)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from crawler.plan import draw_related
+from microlens.addresses import canonical_url, origin_of
 from microlens.errors import PageChangedError
 from microlens.ledger import Home, PageRow, now_ms
 from microlens.records import FrontierItem, VideoRecord, fields_of
@@ -19,14 +20,27 @@ if TYPE_CHECKING:
     from microlens.platforms.base import HomePage, ParsedVideo, VideoLink
     from microlens.privacy import Pseudonymiser
     from microlens.recipe import Recipe
+    from microlens.records import AssetKind, MediaLink
 
 
-def home_row(item: FrontierItem, home: HomePage) -> Home:
-    return Home(item.payload["instance"], item.payload["refresh"], home.links, home.is_last)
+def home_row(item: FrontierItem, home: HomePage, recipe: Recipe) -> Home:
+    links = tuple(_at_origin(home.links, recipe))
+    return Home(item.payload["instance"], item.payload["refresh"], links, home.is_last)
+
+
+def _at_origin(links: Iterable[VideoLink], recipe: Recipe) -> Iterable[VideoLink]:
+    """Links whose page is read on the instance that a video comes from, if the recipe names it; else where it was seen.
+
+    So a federated video is read where its counts and comments are whole, whichever instance shows it first.
+    """
+    named = set(map(origin_of, recipe.instances))
+    for link in links:
+        is_named = link.origin_url is not None and origin_of(link.origin_url) in named
+        yield replace(link, url=link.origin_url if is_named and link.origin_url else link.url, origin_url=None)
 
 
 def fitted(video: ParsedVideo) -> ParsedVideo:
-    """The video without numbers that no column holds: one of them would cost all records of its batch."""
+    """The video with each file once, and without numbers that no column holds: one would cost its batch all records."""
     return replace(
         video,
         published_at_ms=_within(video.published_at_ms, 63),
@@ -35,9 +49,17 @@ def fitted(video: ParsedVideo) -> ParsedVideo:
         comment_count=_within(video.comment_count, 63),
         media=tuple(
             replace(link, height=_within(link.height, 31), size_bytes=_within(link.size_bytes, 63))
-            for link in video.media
+            for link in _distinct(video.media)
         ),
     )
+
+
+def _distinct(media: Iterable[MediaLink]) -> Iterable[MediaLink]:
+    """Each file once, by its canonical address; the first spelling stays, and is what is fetched."""
+    found: dict[tuple[AssetKind, str], MediaLink] = {}
+    for link in media:
+        found.setdefault((link.kind, canonical_url(link.url)), link)
+    return found.values()
 
 
 def _within(number: int | None, bits: int) -> int | None:
@@ -56,9 +78,12 @@ def page_row(item: FrontierItem, video: ParsedVideo, links: Iterable[VideoLink],
         url=item.url,
         title=video.title,
         like_count=video.like_count,
+        comment_count=video.comment_count,
+        category=video.category,
+        language=video.language,
         refusal=video.refusal,
         media=video.media,
-        related=draw_related(recipe.seed, video.video_id, links, recipe.expansion.related_per_page),
+        related=draw_related(recipe.seed, video.video_id, _at_origin(links, recipe), recipe.expansion.related_per_page),
     )
 
 
@@ -70,6 +95,7 @@ def video_record(platform: str, video: ParsedVideo, pseudonyms: Pseudonymiser) -
         page_url=video.page_url,
         title=video.title,
         tags=video.tags,
+        category=video.category,
         language=video.language,
         published_at_ms=video.published_at_ms,
         duration_s=video.duration_s,
@@ -78,6 +104,7 @@ def video_record(platform: str, video: ParsedVideo, pseudonyms: Pseudonymiser) -
         comment_count=video.comment_count,
         author_key=pseudonyms.user_key(platform, video.author_id) if video.author_id else None,
         media=video.media,
+        captions=video.captions,
         refusal=video.refusal,
         crawled_at_ms=now_ms(),
     )

@@ -20,6 +20,7 @@ import pyarrow as pa
 from microlens.parts import write_part
 from microlens.platforms.base import Page
 from microlens.privacy import USER_KEY_BYTES, scrub_all
+from microlens.samples import Samples
 from microlens.tables import CRAWLED_COMMENTS
 
 if TYPE_CHECKING:
@@ -162,6 +163,7 @@ class CommentCollector:
         self._run = run
         self._platform = platform
         self._get = get
+        self._samples = Samples(run.folder / "samples")
         self._users = _KnownUsers(run.pseudonyms, platform.name)
         self._clean = _CLEANERS[run.recipe.comments.text]
         self._has_gender = run.recipe.comments.gender
@@ -185,7 +187,9 @@ class CommentCollector:
             if url in asked or len(asked) > limit:
                 break  # a cursor that goes round, or pages without comments and without end
             asked.add(url)
-            page = self._platform.parse_comments(Page(url, await self._get(url, is_paid=is_paid)))
+            answer = Page(url, await self._get(url, is_paid=is_paid))
+            with self._samples.of("comments", answer):
+                page = self._platform.parse_comments(answer)
             is_paid = False
             pending = [*page.next_urls, *later]
             spool.add(self._without_names(page.comments), pending)

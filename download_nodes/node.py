@@ -23,7 +23,7 @@ from microlens.hosts import Hosts
 from microlens.ledger import now_ms
 from microlens.network import NetworkPolicy
 from microlens.outcomes import SILENCE, HostRestsError, Refusal
-from microlens.platforms import load_platform
+from microlens.platforms import platform_of
 from microlens.platforms.base import is_asking
 from microlens.records import Failure, FrontierItem, WorkKind
 from microlens.robots import RETRY_S
@@ -62,7 +62,7 @@ class Node:
 
     def __init__(self, run: Run, redis_url: str) -> None:
         self._run = run
-        self._platform = load_platform(run.recipe.platform, run.recipe.platform_options)
+        self._platform = platform_of(run.recipe)
         self._frontier = Frontier.connect(redis_url, run.shared_name, run.recipe.politeness)
         self._hosts = Hosts(run, self._frontier)
         self._learning: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -198,8 +198,8 @@ class Node:
         except NotMediaError as error:
             await self._failed(item, Refusal("not_media", is_final=True), detail=error.message)
         except PageChangedError as error:
-            log.warning("page_changed", url=item.url, error=error.message)
-            await self._failed(item, Refusal(error.reason, is_final=True), detail=error.message)
+            log.warning("page_changed", url=item.url, error=error.message, hint=error.hint)
+            await self._failed(item, Refusal(error.reason, is_final=True), detail=str(error))
             self._check_changed(error)
         except MicrolensError:
             raise

@@ -16,7 +16,7 @@ from download_nodes.jobs import DRAIN_S, NodeJob, drain, queue_name
 from microlens.children import start_child, stop_child
 from microlens.errors import MicrolensError
 from microlens.frontier import Frontier
-from microlens.platforms import load_platform
+from microlens.platforms import platform_of
 
 if TYPE_CHECKING:
     import subprocess
@@ -51,7 +51,7 @@ def work(
     """
     frontier = Frontier.connect(redis_url, run.shared_name, run.recipe.politeness)
     frontier.forget(forget_lost(run))
-    frontier.push(outstanding(run, load_platform(run.recipe.platform, run.recipe.platform_options)))
+    frontier.push(outstanding(run, platform_of(run.recipe)))
     _sweep(run)
     doorbell = _Doorbell(redis_url, run.shared_name)
     workers = [_start_worker(run, redis_url) for _ in range(processes)]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from filtering.cover import check_cover
 from filtering.drop import Drop
 from filtering.duplicates import Copy, check_duplicates
+from filtering.seeds import check_seed
 from filtering.title import check_title
 from filtering.video import check_video
 from microlens.records import Verdict
@@ -15,7 +16,7 @@ from microlens.records import Verdict
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from microlens.recipe import Filters
+    from microlens.recipe import Filters, Seeds
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +43,15 @@ class Measured:
     """Unique among the rows that are decided together."""
     title: str | None
     like_count: int | None = None
+    comment_count: int | None = None
+    category: str | None = None
+    language: str | None = None
     page_failure: str | None = None
     """Why its page could never be read: `gone`, `private`, `robots` ...; set, nothing else is looked at."""
     refusal: str | None = None
     """Why its owner does not want it taken: `download_disabled`, `sensitive`."""
     is_selected: bool = True
-    """False: the crawl met it but its likes did not reach the recipe's `seeds.min_likes`."""
+    """False: the crawl met it, but it is no seed by the recipe's `seeds`, nor related to one."""
     has_cover: bool = True
     """The page names a cover."""
     cover_failure: str | None = None
@@ -62,14 +66,14 @@ class Measured:
     video_sha256: str | None = None
 
 
-def decide(rows: Iterable[Measured], thresholds: Thresholds, *, min_likes: int | None = None) -> list[Verdict]:
+def decide(rows: Iterable[Measured], thresholds: Thresholds, seeds: Seeds) -> list[Verdict]:
     """Give every row one verdict, in the rows' order; which verdict does not depend on that order.
 
     Duplicates are looked for last, among videos that pass all else: a copy without a usable cover must not
-    drive out one that has it. `min_likes` is only written down beside the reason `unpopular`.
+    drive out one that has it. `seeds` only tells why a video was not selected.
     """
     known = list(rows)
-    drops = {row.video_id: _first_drop(row, thresholds, min_likes) for row in known}
+    drops = {row.video_id: _first_drop(row, thresholds, seeds) for row in known}
     if len(drops) != len(known):
         raise ValueError(f"{len(known)} rows describe {len(drops)} videos; a verdict needs one row for each video_id")
     drops |= check_duplicates(
@@ -99,13 +103,14 @@ def passes_early(
     )
 
 
-def _first_drop(row: Measured, thresholds: Thresholds, min_likes: int | None) -> Drop | None:
+def _first_drop(row: Measured, thresholds: Thresholds, seeds: Seeds) -> Drop | None:
     if row.page_failure is not None:
         return Drop(row.page_failure, "page")
     if row.refusal is not None:
         return Drop(row.refusal, "owner")
     if not row.is_selected:
-        return Drop("unpopular", "popularity", row.like_count, min_likes)
+        # One that could have been a seed was met after there were enough of them.
+        return check_seed(row, seeds) or Drop("unpopular", "popularity", row.like_count, seeds.min_likes)
     return (
         check_title(row.title, min_characters=thresholds.min_title_characters)
         or _check_cover(row, thresholds)

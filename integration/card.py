@@ -23,6 +23,9 @@ _PAPER = (
     ("MicroLens", "34,492,051", "1,142,528", "1,006,528,709", "99.997%", "258,367", "138 s"),
 )
 _TABLES = {"items": ITEMS, "interactions": INTERACTIONS, "users": USERS, "comments": COMMENTS}
+_FLAGS = {"has_more_likes_than_views": "more likes than views: one of the two counts is wrong"}
+"""Columns that mark what looks wrong and is kept all the same."""
+
 _TIMES = {
     "exact": "in milliseconds, as the site shows them",
     "day": "cut to the day (UTC)",
@@ -32,7 +35,7 @@ _TIMES = {
 
 def statistics(data: Path) -> dict[str, Any]:
     """The columns of the paper's Table 1, and the mean length of its Figure 3."""
-    columns = ["item_id", "tags", "duration_s", "video_path", "audio_path", "cover_path"]
+    columns = ["item_id", "tags", "duration_s", "video_path", "audio_path", "cover_path", *_FLAGS]
     items = pq.read_table(data / "items.parquet", columns=columns)
     users = pq.read_metadata(data / "users.parquet").num_rows
     interactions = pq.read_metadata(data / "interactions.parquet").num_rows
@@ -50,6 +53,7 @@ def statistics(data: Path) -> dict[str, Any]:
         "covers": items.num_rows - items["cover_path"].null_count,
         "audios": items.num_rows - items["audio_path"].null_count,
         "videos": items.num_rows - items["video_path"].null_count,
+        "flags": {name: pc.sum(items[name]).as_py() or 0 for name in _FLAGS},
     }
 
 
@@ -94,14 +98,26 @@ def _funnel(plan: ReleasePlan, recipe: Recipe, funnel: dict[str, Any], counts: d
         f"Dropped are titles of fewer than {filters.min_title_characters} meaningful characters (`title_too_short`), "
         f"covers with more than {filters.max_cover_share:.0%} of one colour (`cover_single_color`), video files under "
         f"{filters.min_video_bytes:,} bytes (`video_too_small`), second copies of the same bytes (`duplicate_video`), "
-        f"videos seen on the home page with {recipe.seeds.min_likes:,} likes or fewer and not reached from another "
-        "(`unpopular`), deleted ones (`gone`), and those whose owner does not want them taken.",
+        f"videos seen on the home page and not reached from another that are no seeds: {_seed_rules(recipe)}; "
+        "deleted ones (`gone`), and those whose owner does not want them taken.",
         "",
         f"All kept videos together have {funnel['interactions']:,} interactions of {funnel['users']:,} users "
         f"(one a user and video, the earliest). This release has {counts['users']:,} users, each with at least "
         f"{plan.min_user} interactions.",
         "",
     )
+
+
+def _seed_rules(recipe: Recipe) -> str:
+    seeds = recipe.seeds
+    rules = [f"with {seeds.min_likes:,} likes or fewer, or found when there were seeds enough (`unpopular`)"]
+    if seeds.min_interactions >= 0:
+        rules.append(f"with {seeds.min_interactions:,} comments or fewer (`too_few_interactions`)")
+    rules += [f"of another category than {len(seeds.categories)} chosen ones (`other_category`)"] * bool(
+        seeds.categories
+    )
+    rules += [f"in another language than {', '.join(seeds.languages)} (`other_language`)"] * bool(seeds.languages)
+    return ", ".join(rules)
 
 
 def _statistics(plan: ReleasePlan, counts: dict[str, Any]) -> Iterator[str]:
@@ -121,6 +137,10 @@ def _statistics(plan: ReleasePlan, counts: dict[str, Any]) -> Iterator[str]:
         "| dataset | #User | #Item | #Interaction | Sparsity | #Tags | Duration |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
         *("| " + " | ".join(row) + " |" for row in (own, *_PAPER)),
+        "",
+        "Data-quality flags, of items that are kept all the same:",
+        "",
+        *(f"- `{name}`: {counts['flags'][name]:,} with {what}" for name, what in _FLAGS.items()),
         "",
     )
 

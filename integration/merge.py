@@ -243,7 +243,7 @@ def _add_inputs(engine: DuckEngine, inputs: Inputs) -> None:
 
 def _decide(measured: pa.Table, recipe: Recipe) -> pa.Table:
     rows = (Measured(**row) for row in measured.to_pylist())
-    verdicts = decide(rows, Thresholds.of(recipe.filters), min_likes=recipe.seeds.min_likes)
+    verdicts = decide(rows, Thresholds.of(recipe.filters), recipe.seeds)
     return pa.Table.from_pylist([asdict(verdict) for verdict in verdicts], schema=VERDICTS)
 
 

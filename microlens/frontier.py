@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import urlsplit
 
 import orjson
 import redis
 
+from microlens.addresses import origin_of
 from microlens.errors import RedisUnreachableError
 from microlens.records import FrontierItem, WorkKind
 
@@ -65,14 +65,11 @@ class Claim:
 
 
 def host_of(url: str) -> str:
-    """The origin, scheme and port included: what a budget is kept for (RFC 9309 keeps robots.txt by the same)."""
+    """The origin in its one spelling: what a budget is kept for (RFC 9309 keeps robots.txt by the same)."""
     return _origin("/".join(url.split("/", 3)[:3]))
 
 
-@lru_cache(maxsize=4096)
-def _origin(start: str) -> str:
-    parts = urlsplit(start)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2].lower()}"
+_origin = lru_cache(maxsize=4096)(origin_of)
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,10 +59,17 @@ class PageRow:
     failure: str | None = None
     title: str | None = None
     like_count: int | None = None
+    comment_count: int | None = None
+    category: str | None = None
+    language: str | None = None
     refusal: str | None = None
     media: tuple[MediaLink, ...] = ()
     related: tuple[VideoLink, ...] = ()
     """The links drawn from the page, not all that it shows."""
+
+
+_PLAIN = tuple(name for name in PageRow.__slots__ if name not in {"media", "related"})
+"""What stands in the table as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +176,7 @@ class Ledger:
         Tells whether every visit was new. `committer` names who commits, for `crawled_since`.
         """
         by = {"committer": committer}
-        home_rows = [{**fields_of(home), "links": orjson.dumps(home.links).decode(), **by} for home in homes]
+        home_rows = [{**fields_of(home), "links": _links_to_sql(home.links), **by} for home in homes]
         page_rows = [_page_to_sql(page, part) | by for page in pages]
         failure_rows = [self._failure_to_sql(failure) for failure in failures]
         chosen = [fields_of(selected) for selected in selections]
@@ -381,9 +388,15 @@ def _configure_sqlite(connection: Any, _record: Any) -> None:
 def _page_to_sql(page: PageRow, part: Part | None) -> dict[str, Any]:
     row = fields_of(page)
     row["media"] = orjson.dumps(page.media).decode()
-    row["related"] = orjson.dumps(page.related).decode()
+    row["related"] = _links_to_sql(page.related)
     row["part_id"] = part.part_id if part and page.failure is None else None
     return row
+
+
+def _links_to_sql(links: Iterable[VideoLink]) -> str:
+    """Without what a link does not say: millions of them are kept."""
+    told = [{name: value for name, value in fields_of(link).items() if value is not None} for link in links]
+    return orjson.dumps(told).decode()
 
 
 def _nearer_selection() -> Any:
@@ -401,9 +414,8 @@ def _home_from_sql(row: sa.RowMapping) -> Home:
 
 
 def _page_from_sql(row: dict[str, Any]) -> PageRow:
-    values = {name: row[name] for name in ("video_id", "url", "failure", "title", "like_count", "refusal")}
     return PageRow(
-        **values,
+        **{name: row[name] for name in _PLAIN},
         media=tuple(MediaLink(**link) for link in orjson.loads(row["media"])),
         related=tuple(VideoLink(**link) for link in orjson.loads(row["related"])),
     )

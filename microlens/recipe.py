@@ -6,12 +6,13 @@ Where things are (Redis, SQL, folders, secrets) is not here but in microlens.set
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from microlens import __version__
+from microlens.addresses import canonical_url, origin_of
 from microlens.errors import RecipeError
 from microlens.explain import explain
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 """Of runs and releases: they are names of folders as well."""
+
+Word = Annotated[str, Field(min_length=1)]
 
 _DESCRIBED_PLATFORM = "selectors"
 _LISTED_PLATFORM = "ytdlp"
@@ -34,6 +37,17 @@ class Seeds(_Section):
 
     target: int = Field(default=400_000, ge=1, description="Seed videos wanted; the crawl of the home page ends there.")
     min_likes: int = Field(default=10_000, ge=-1, description="A seed has MORE likes than this; -1 takes all.")
+    min_interactions: int = Field(
+        default=-1,
+        ge=-1,
+        description="A seed's page counts MORE comments than this; the paper's floor is 100, -1 takes all.",
+    )
+    categories: tuple[Word, ...] = Field(
+        default=(), description="A seed is of one of these, as the site names them; empty takes all."
+    )
+    languages: tuple[Word, ...] = Field(
+        default=(), description="A seed is in one of these (BCP 47; `zh` takes `zh-Hans` too); empty takes all."
+    )
     max_stale_refreshes: int = Field(
         default=20, ge=1, description="Refreshes in a row without an unseen video, after which the home page is done."
     )
@@ -61,11 +75,14 @@ class Comments(_Section):
 
 
 class Media(_Section):
-    """Which files are fetched."""
+    """Which files are fetched, or told of."""
 
     max_height: int = Field(default=480, ge=1, description="Tallest video rendition fetched, pixels.")
     max_bytes: int = Field(default=500_000_000, ge=1, description="A longer file is given up.")
     audio: bool = Field(default=True, description="Fetch the separate audio track where the site has one.")
+    captions: bool = Field(
+        default=False, description="Tell where captions are; PeerTube takes one more request a video for that."
+    )
 
 
 class Filters(_Section):
@@ -132,8 +149,8 @@ class Recipe(_Section):
     )
     instances: tuple[str, ...] = Field(
         min_length=1,
-        description="Addresses of the site, each scheme://host[:port]; for `ytdlp` the listings: channels, hashtags, "
-        "playlists by their addresses, searches as ytsearch50:cats.",
+        description="Addresses of the site, each scheme://host[:port]; see docs/adding-a-platform.md for several. For "
+        "`ytdlp` the listings: channels, hashtags, playlists by their addresses, searches as ytsearch50:cats.",
     )
     contact: str = Field(min_length=5, description="E-mail or address where the site's owner reaches you.")
     seed: int = Field(default=0, description="Every random choice of the run is drawn from it.")
@@ -156,7 +173,8 @@ class Recipe(_Section):
             if scheme not in {"http", "https"} or not rest.strip("/"):
                 raise ValueError(f"{instance!r} is not of the form http(s)://host[:port]")
         origins = tuple(instance.rstrip("/") for instance in instances)
-        if len(set(origins)) < len(origins):
+        # Two listings may be of one site.
+        if len(set(map(canonical_url if is_listed else origin_of, origins))) < len(origins):
             raise ValueError("an instance is named twice")
         return origins
 

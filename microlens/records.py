@@ -34,6 +34,17 @@ class MediaLink:
 
 
 @dataclass(frozen=True, slots=True)
+class Caption:
+    """Where the captions of a video in one language can be fetched."""
+
+    language: str
+    """BCP 47, as the site says."""
+    url: str
+    is_generated: bool | None = None
+    """Written by a machine; None where the site does not say."""
+
+
+@dataclass(frozen=True, slots=True)
 class VideoRecord:
     """One visit to one video's page."""
 
@@ -42,6 +53,8 @@ class VideoRecord:
     page_url: str
     title: str
     tags: tuple[str, ...]
+    category: str | None
+    """As the site names it."""
     language: str | None
     published_at_ms: int | None
     duration_s: float | None
@@ -51,13 +64,16 @@ class VideoRecord:
     author_key: bytes | None
     """Keyed pseudonym of the author, 16 bytes (microlens.privacy)."""
     media: tuple[MediaLink, ...]
+    captions: tuple[Caption, ...] | None
+    """None where nobody asked, or the site does not tell."""
     refusal: str | None
     """Why the site's owner does not want its media taken (`download_disabled`, `sensitive`), or None."""
     crawled_at_ms: int
 
     def to_row(self) -> dict[str, Any]:
         """A row of microlens.tables.CRAWLED_VIDEOS."""
-        return {**fields_of(self), "media": [fields_of(link) for link in self.media]}
+        captions = None if self.captions is None else [fields_of(caption) for caption in self.captions]
+        return {**fields_of(self), "media": [fields_of(link) for link in self.media], "captions": captions}
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ recipe.yaml         the recipe as it is used
 ledger.sqlite       what is committed
 private/            the pseudonym key and the id maps; never part of a release
 store/              content-addressed media
+samples/            shapes of answers that could not be read (microlens.samples)
 spool/              comment pages of videos that are not complete yet
 crawled/            parts: videos, comments
 integrated/         consistent tables

@@ -13,6 +13,8 @@ _MEDIA_LINK = pa.struct(
     [("kind", pa.string()), ("url", pa.string()), ("height", pa.int32()), ("size_bytes", pa.int64())]
 )
 
+_CAPTION = pa.struct([("language", pa.string()), ("url", pa.string()), ("is_generated", pa.bool_())])
+
 CRAWLED_VIDEOS = pa.schema(
     [
         _column("platform", pa.string(), "name of the adapter", nullable=False),
@@ -20,6 +22,7 @@ CRAWLED_VIDEOS = pa.schema(
         _column("page_url", pa.string(), "public address of the video's page", nullable=False),
         _column("title", pa.string(), "as the site shows it; hostile text", nullable=False),
         _column("tags", pa.list_(pa.string()), "as the site shows them", nullable=False),
+        _column("category", pa.string(), "as the site names it"),
         _column("language", pa.string(), "BCP 47, as the site says"),
         _column("published_at_ms", pa.int64(), "milliseconds since 1970, UTC"),
         _column("duration_s", pa.float64(), "seconds, as the site says"),
@@ -28,6 +31,7 @@ CRAWLED_VIDEOS = pa.schema(
         _column("comment_count", pa.int64(), "at the time of the visit"),
         _column("author_key", pa.binary(16), "keyed pseudonym of the author"),
         _column("media", pa.list_(_MEDIA_LINK), "where the assets can be fetched", nullable=False),
+        _column("captions", pa.list_(_CAPTION), "where captions can be fetched; null where nobody asked"),
         _column("refusal", pa.string(), "why the owner does not want the media taken"),
         _column("crawled_at_ms", pa.int64(), "time of the visit, milliseconds since 1970", nullable=False),
     ]
@@ -79,14 +83,17 @@ ITEMS = pa.schema(
         _column("item_id", pa.int32(), "from 1; 0 is padding", nullable=False),
         _column("title", pa.string(), "as the site shows it; hostile text", nullable=False),
         _column("tags", pa.list_(pa.string()), "as the site shows them", nullable=False),
+        _column("category", pa.string(), "as the site names it"),
         _column("language", pa.string(), "BCP 47, as the site says"),
         _column("duration_s", pa.float64(), "seconds: measured, or else as the site says"),
         _column("published_at_ms", pa.int64(), "milliseconds since 1970, UTC"),
         _column("like_count", pa.int64(), "at the time of the crawl"),
         _column("view_count", pa.int64(), "at the time of the crawl"),
         _column("comment_count", pa.int64(), "at the time of the crawl"),
+        _column("has_more_likes_than_views", pa.bool_(), "one of the two counts is wrong; null where one is not known"),
         _column("stage", pa.string(), "seed or related", nullable=False),
         _column("page_url", pa.string(), "public address of the video's page", nullable=False),
+        _column("captions", pa.list_(_CAPTION), "where captions can be fetched; null where nobody asked"),
         _column("cover_sha256", pa.string(), "of media/covers/<item_id>"),
         _column("video_sha256", pa.string(), "of media/videos/<item_id>"),
         _column("audio_sha256", pa.string(), "of media/audios/<item_id>"),

@@ -9,6 +9,9 @@ from html import escape
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+from sandbox.spellings import Spelling, spell
+from sandbox.videos import DAY_MS
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -25,8 +28,10 @@ _JSON_IN_HTML = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
 class Pages:
     """Renders the pages of one world; the links of a page are given to it."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, *, now_ms: int | None = None) -> None:
+        """With a clock, dates that are written short are counted back from it; else they stand in full."""
         self._world = world
+        self._now_ms = now_ms
         self._item = lru_cache(maxsize=50_000)(self._render_item)
         self._main = lru_cache(maxsize=10_000)(self._render_main)
 
@@ -73,22 +78,39 @@ class Pages:
     def _render_main(self, video: int, origin: str) -> str:
         """Render a video's page down to its related links."""
         videos = self._world.videos
+        likes, views, comments = self._counts(video)
         title, media = escape(videos.titles[video]), f"/media/{videos.ids[video]}"
         tags = " ".join(f"<span>#{escape(tag)}</span>" for tag in videos.tags[video])
         linked = json.dumps(self._linked_data(video, origin), ensure_ascii=False).translate(_JSON_IN_HTML)
         body = (
             f'<script type="application/ld+json">{linked}</script><p><a href="/">Sandbox</a></p><h1>{title}</h1>'
             f'<video controls preload="none" poster="{media}/cover.jpg" src="{media}/video.mp4"></video>'
-            f"<p>{videos.likes[video]:,} likes · {videos.views[video]:,} views · "
-            f"{len(self._world.comments.of_video(video)):,} comments · {videos.duration_s(video):.1f} s</p>"
-            f"<p><small>by {escape(videos.authors[video])}, {_iso_time(videos.published_ms[video])} {tags}</small></p>"
+            f'<p class="facts"><strong>{likes}</strong> likes · <strong>{views}</strong> views · '
+            f"<strong>{comments}</strong> comments · <i>{videos.duration_s(video):.1f}</i> s</p>"
+            f'<p><small>by <a class="author">{escape(videos.authors[video])}</a>, <time>{self._date(video)}</time> in '
+            f'<em class="category">{escape(videos.category(video))}</em> {tags}</small></p>'
         )
-        return _page(title, body).removesuffix("</body></html>")
+        return _page(title, body, videos.languages[video]).removesuffix("</body></html>")
+
+    def _counts(self, video: int) -> tuple[int | str, ...]:
+        """Give likes, views and comments as the page writes them."""
+        videos = self._world.videos
+        counts = (videos.likes[video], videos.views[video], len(self._world.comments.of_video(video)))
+        return tuple(spell(int(count), videos.spelling[video]) for count in counts)
+
+    def _date(self, video: int) -> str:
+        published_ms, spelling = int(self._world.videos.published_ms[video]), self._world.videos.spelling[video]
+        if spelling is Spelling.MYRIAD:
+            day = datetime.fromtimestamp(published_ms / 1000, UTC)
+            return f"{day.year}年{day.month}月{day.day}日"
+        if spelling is Spelling.SHORT and self._now_ms is not None:
+            return f"{(self._now_ms - published_ms) // DAY_MS} days ago"
+        return _iso_time(published_ms)
 
     def _linked_data(self, video: int, origin: str) -> dict[str, Any]:
         videos = self._world.videos
         video_id, media = videos.ids[video], f"{origin}/media/{videos.ids[video]}"
-        comment_count = len(self._world.comments.of_video(video))
+        likes, views, comments = self._counts(video)
         return {
             "@context": "https://schema.org",
             "@type": "VideoObject",
@@ -97,6 +119,7 @@ class Pages:
             "name": videos.titles[video],
             "description": f"{videos.titles[video]} | {' '.join(videos.tags[video])}",
             "keywords": list(videos.tags[video]),
+            "genre": videos.category(video),
             "inLanguage": videos.languages[video],
             "uploadDate": _iso_time(videos.published_ms[video]),
             "duration": f"PT{videos.duration_s(video):.1f}S",
@@ -105,11 +128,11 @@ class Pages:
             "audio": {"@type": "AudioObject", "contentUrl": f"{media}/audio.m4a"},
             "author": {"@type": "Person", "identifier": videos.authors[video]},
             "interactionStatistic": [
-                _counter("LikeAction", int(videos.likes[video])),
-                _counter("WatchAction", int(videos.views[video])),
-                _counter("CommentAction", comment_count),
+                _counter("LikeAction", likes),
+                _counter("WatchAction", views),
+                _counter("CommentAction", comments),
             ],
-            "commentCount": comment_count,
+            "commentCount": comments,
         }
 
 
@@ -118,7 +141,7 @@ def comment_id(number: int) -> str:
     return f"c{number:010d}"
 
 
-def _counter(action: str, count: int) -> dict[str, Any]:
+def _counter(action: str, count: int | str) -> dict[str, Any]:
     return {
         "@type": "InteractionCounter",
         "interactionType": f"https://schema.org/{action}",
@@ -130,9 +153,10 @@ def _iso_time(time_ms: float) -> str:
     return datetime.fromtimestamp(float(time_ms) / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _page(title: str, body: str) -> str:
-    """Wrap a body; both arguments are HTML already."""
+def _page(title: str, body: str, language: str = "en") -> str:
+    """Wrap a body; it and the title are HTML already."""
     return (
-        f'<!doctype html><html><head><meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style></head>'
+        f'<!doctype html><html lang="{language}"><head><meta charset="utf-8"><title>{title}</title>'
+        f"<style>{_STYLE}</style></head>"
         f"<body>{body}</body></html>"
     )

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import itertools
 import json
+import time
 from collections import Counter, OrderedDict
 from http import HTTPStatus
 from typing import TYPE_CHECKING, TextIO
@@ -96,7 +97,8 @@ class Site:
 
     def __init__(self, world: World, folder: MediaFolder, *, is_frozen: bool, crawl_delay: float | None) -> None:
         self._world = world
-        self._pages = Pages(world)
+        # A frozen page depends on its address alone, so it has no clock.
+        self._pages = Pages(world, now_ms=None if is_frozen else time.time_ns() // 1_000_000)
         self._links = Links(world)
         self._files = _Files(folder)
         self._is_frozen = is_frozen

@@ -28,13 +28,31 @@ class Collected:
     seeds: list[str]
     related: set[str]
     unpopular: set[str]
-    """Visited from the home page and left there: too few likes, or the target was reached before them."""
+    """Visited from the home page and left there: no seeds by the rule, or the target was reached before them."""
 
     gone: set[str]
 
     @property
     def ids(self) -> set[str]:
         return {*self.seeds, *self.related}
+
+
+@dataclass(frozen=True)
+class SeedRule:
+    """Which videos of the home page are taken; no words take all."""
+
+    min_likes: int = flaws.POPULAR_LIKES
+    min_interactions: int = -1
+    categories: frozenset[str] = frozenset()
+    languages: frozenset[str] = frozenset()
+
+    def takes(self, world: World, video: int) -> bool:
+        return (
+            world.videos.likes[video] > self.min_likes
+            and len(world.comments.of_video(video)) > self.min_interactions
+            and (not self.categories or world.videos.category(video) in self.categories)
+            and (not self.languages or world.videos.languages[video] in self.languages)
+        )
 
 
 @dataclass(frozen=True)
@@ -78,14 +96,14 @@ def collect_frozen(
     *,
     run_seed: int,
     target: int,
-    min_likes: int = flaws.POPULAR_LIKES,
+    rule: SeedRule = SeedRule(),
     related_per_page: int = 10,
     depth: int = 1,
     stale_refreshes: int = 5,
 ) -> Collected:
     """Crawl the frozen site in the head: the home page until `target` seeds, then related videos of related ones."""
     crawl = _Crawl(world, run_seed, related_per_page)
-    seeds = crawl.find_seeds(target, min_likes, stale_refreshes)
+    seeds = crawl.find_seeds(target, rule, stale_refreshes)
     related = crawl.find_related(seeds, depth)
     names = world.videos.ids
     return Collected(
@@ -100,6 +118,7 @@ class _Crawl:
     """One walk over the frozen site's links."""
 
     def __init__(self, world: World, run_seed: int, related_per_page: int) -> None:
+        self._world = world
         self._videos = world.videos
         self._links = Links(world)
         self._run_seed = run_seed
@@ -107,18 +126,18 @@ class _Crawl:
         self.visited: set[int] = set()
         self.gone: set[int] = set()
 
-    def find_seeds(self, target: int, min_likes: int, stale_refreshes: int) -> list[int]:
+    def find_seeds(self, target: int, rule: SeedRule, stale_refreshes: int) -> list[int]:
         """Refresh the home page until there are enough seeds or nothing new comes any more."""
-        popular: list[int] = []
+        taken: list[int] = []
         refresh = stale = 0
-        while len(popular) < target and stale < stale_refreshes:
+        while len(taken) < target and stale < stale_refreshes:
             fresh = [video for video in self._links.home(refresh) if video not in self.visited | self.gone]
             live = [video for video in fresh if not self._is_gone(video)]
-            popular += [video for video in live if self._videos.likes[video] > min_likes]
+            taken += [video for video in live if rule.takes(self._world, video)]
             self.visited.update(live)
             stale = 0 if fresh else stale + 1
             refresh += 1
-        return popular[:target]
+        return taken[:target]
 
     def find_related(self, seeds: list[int], depth: int) -> set[int]:
         """Follow each page's chosen links, level by level."""

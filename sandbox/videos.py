@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sandbox import flaws, text
+from sandbox.spellings import Spelling, cut_counts, draw_spellings
 from sandbox.topics import TOPICS
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ POPULAR_SHARE = 0.65
 CHINESE_SHARE = 0.5
 APPEAL_SKEW = 0.7
 """Zipf exponent of the draw. Mild, so that knowing a user's taste says more than knowing what everybody likes."""
+
+ODD_EVERY = 100
+"""One video in so many has more likes than views."""
 
 _LIKES_SKEW = 0.8
 _VIDEOS_PER_TOPIC = 10
@@ -42,9 +46,19 @@ class Videos:
 
     likes: NDArray[np.int64]
     views: NDArray[np.int64]
+    """More than the likes, but for the few of `more_likes_than_views`."""
+
+    spelling: list[Spelling]
+    """How the page writes the counts; likes and views are what it says."""
+
+    more_likes_than_views: frozenset[int]
     frame_count: NDArray[np.int64]
     published_ms: NDArray[np.int64]
     flaws: flaws.Flaws
+
+    def category(self, video: int) -> str:
+        """Give the word under which the site files a video: its topic's."""
+        return TOPICS[int(self.topic[video])].english[0]
 
     def duration_s(self, video: int) -> float:
         return float(self.frame_count[video]) / FPS
@@ -59,19 +73,30 @@ def make_videos(rng: np.random.Generator, count: int, published_before_ms: int) 
     topic = rng.permutation(np.arange(count) % topic_count)[dealt.source]
     languages = np.where(rng.random(count) < CHINESE_SHARE, "zh", "en").tolist()
     codes = rng.integers(0, 2**31, count).tolist()
+    ids = ["v" + name for name in random_names(rng, count, 10, _BASE32)]
+    authors = [f"author{number:05d}" for number in rng.integers(0, max(2, count // 3), count)]
+    views = (likes * rng.uniform(8, 40, count)).astype(np.int64) + 1
+    frame_count = rng.integers(2 * FPS, 3 * FPS + 1, count)[dealt.source]
+    published_ms = published_before_ms - rng.integers(1, 365 * DAY_MS, count)
+    spelling = draw_spellings(rng, count)
+    likes, views = (cut_counts(counts, spelling, dealt) for counts in (likes, views))
+    odd = _choose_odd(rng, dealt)
+    views[odd] = likes[odd] // 3
     return Videos(
-        ids=["v" + name for name in random_names(rng, count, 10, _BASE32)],
+        ids=ids,
         titles=_titles(topic, languages, codes, dealt),
         tags=[text.make_tags(TOPICS[t], lang, code) for t, lang, code in zip(topic, languages, codes, strict=True)],
         languages=languages,
-        authors=[f"author{number:05d}" for number in rng.integers(0, max(2, count // 3), count)],
+        authors=authors,
         topic=topic,
         topic_count=topic_count,
         appeal=appeal,
         likes=likes,
-        views=(likes * rng.uniform(8, 40, count)).astype(np.int64) + 1,
-        frame_count=rng.integers(2 * FPS, 3 * FPS + 1, count)[dealt.source],
-        published_ms=published_before_ms - rng.integers(1, 365 * DAY_MS, count),
+        views=views,
+        spelling=spelling,
+        more_likes_than_views=frozenset(odd.tolist()),
+        frame_count=frame_count,
+        published_ms=published_ms,
         flaws=dealt,
     )
 
@@ -100,6 +125,12 @@ def _likes(rng: np.random.Generator, appeal: NDArray[np.float64]) -> NDArray[np.
     likes[best_first[popular:]] = np.sort(rng.integers(50, flaws.POPULAR_LIKES - 50, count - popular))[::-1]
     likes[best_first[popular : popular + max(1, count // 100)]] = flaws.POPULAR_LIKES
     return likes
+
+
+def _choose_odd(rng: np.random.Generator, dealt: flaws.Flaws) -> NDArray[np.int64]:
+    """Choose one in a hundred of the sound videos, whose counts contradict each other and are kept all the same."""
+    sound = np.flatnonzero([kind == "" for kind in dealt.kind])
+    return rng.choice(sound, max(1, len(dealt.kind) // ODD_EVERY), replace=False)
 
 
 def _titles(topic: NDArray[np.int64], languages: list[str], codes: list[int], dealt: flaws.Flaws) -> list[str]:

@@ -65,6 +65,10 @@ class Video:
     like_count: int
     is_local: bool
     tags: tuple[str, ...]
+    category: str | None
+    language: str | None
+    captions: tuple[str, ...]
+    """Languages."""
     files: tuple[File, ...]
     """Empty for sensitive videos."""
     comments: tuple[Comment, ...]
@@ -109,6 +113,9 @@ def _video(row: dict[str, Any], answers: dict[str, bytes]) -> Video:
         like_count=row["likes"],
         is_local=row["isLocal"],
         tags=tuple(detail.get("tags", ())),
+        category=row["category"]["label"] if row["category"]["id"] else None,
+        language=row["language"]["id"],
+        captions=tuple(_captions(row["uuid"], answers)),
         files=() if row["nsfw"] else tuple(_files(detail, answers)),
         comments=tuple(sorted(_comments(row["uuid"], answers), key=lambda comment: comment.url)),
         announced_comments=row["comments"],
@@ -122,6 +129,11 @@ def _files(detail: dict[str, Any], answers: dict[str, bytes]) -> list[File]:
         File(url, kind, height, len(answers[url]), hashlib.sha256(answers[url]).hexdigest())
         for kind, url, height in found
     ]
+
+
+def _captions(uuid: str, answers: dict[str, bytes]) -> list[str]:
+    told = json.loads(answers.get(f"{HOME}/api/v1/videos/{uuid}/captions", b'{"data": []}'))
+    return [row["language"]["id"] for row in told["data"]]
 
 
 def _comments(uuid: str, answers: dict[str, bytes]) -> set[Comment]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any, cast
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import structlog
 from scrapy import Request, Spider
@@ -25,6 +26,7 @@ from microlens.outcomes import SILENCE, HostRestsError, Refusal
 from microlens.platforms.base import Page, is_asking
 from microlens.records import Failure
 from microlens.robots import RETRY_S
+from microlens.samples import Samples
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
@@ -38,10 +40,13 @@ if TYPE_CHECKING:
     from microlens.frontier import Claim, Frontier
     from microlens.hosts import Hosts, RobotsOutcome
     from microlens.platforms.base import ParsedVideo, Platform, VideoLink
-    from microlens.records import FrontierItem
+    from microlens.records import Caption, FrontierItem
     from microlens.runs import Run
 
 log = structlog.get_logger()
+
+T = TypeVar("T")
+U = TypeVar("U")
 
 _PATIENCE_S = 20.0
 """A host that rests for longer is not waited for: the page goes back, and its place is another's."""
@@ -67,6 +72,7 @@ class VideoSpider(Spider):
         self._frontier = frontier
         self.hosts = hosts
         self._committer = committer
+        self._samples = Samples(run.folder / "samples")
         self._pump = Pump(frontier, committer, self, limit=limit, on_tick=on_tick)
         self._changed = ChangedPages()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -202,27 +208,42 @@ class VideoSpider(Spider):
     async def _related_links(
         self, item: FrontierItem, video: ParsedVideo
     ) -> tuple[tuple[VideoLink, ...], Failure | None]:
-        """The page's own related links, or those of the list that it has elsewhere; none if that is refused for good.
+        """The page's own related links, or those of the list that it has elsewhere; none if that is refused."""
+        if not self._committer.plan.needs_related(video) or video.related_url is None:
+            return video.related, None
+        return await self._told_beside(item, "related", video.related_url, self._platform.parse_related, ())
+
+    async def _captions(
+        self, item: FrontierItem, video: ParsedVideo
+    ) -> tuple[tuple[Caption, ...] | None, Failure | None]:
+        """The page's own captions, or those that it tells elsewhere; None where they are refused, or nobody asked."""
+        is_asked = self._run.recipe.media.captions and video.refusal is None
+        if video.captions is not None or video.captions_url is None or not is_asked:
+            return video.captions, None
+        return await self._told_beside(item, "captions", video.captions_url, self._platform.parse_captions, None)
+
+    async def _told_beside(
+        self, item: FrontierItem, kind: str, url: str, read: Callable[[Page], T], otherwise: U
+    ) -> tuple[T | U, Failure | None]:
+        """What an answer beside the page says; `otherwise`, and why, if it is refused for good or cannot be read.
 
         A refusal that may pass is raised, so that the page is tried again, as long as it has tries left.
         """
-        if not self._committer.plan.needs_related(video.like_count) or video.related_url is None:
-            return video.related, None
         try:
-            return await self._fetch_list(video.related_url), None
+            return await self._fetch_beside(kind, url, read), None
         except RefusedAnswerError as refused:
             await self.tell_hosts(item, refused, 0)
             if not self._is_last(item, refused):
                 raise
-            return (), self._failure(item, refused, is_final=True)
+            return otherwise, self._failure(item, refused, is_final=True)
         except PageChangedError as error:
-            log.warning("page_changed", url=video.related_url, error=error.message)
+            log.warning("page_changed", url=url, error=error.message, hint=error.hint)
             self._changed.count_changed(error)
             changed = RefusedAnswerError(Refusal("page_changed", is_final=True), status=None)
-            changed.url = video.related_url
-            return (), self._failure(item, changed, is_final=True)
+            changed.url = url
+            return otherwise, self._failure(item, changed, is_final=True)
 
-    async def _fetch_list(self, url: str) -> tuple[VideoLink, ...]:
+    async def _fetch_beside(self, kind: str, url: str, read: Callable[[Page], T]) -> T:
         await self.await_turn(url)
         sent_ms = self.hosts.now_ms()
         try:
@@ -237,7 +258,9 @@ class VideoSpider(Spider):
             refused.url, refused.sent_ms = url, sent_ms
             raise
         await self.answered(response.url)
-        return self._platform.parse_related(Page(url, response.body))
+        page = Page(url, response.body)
+        with self._samples.of(kind, page):
+            return read(page)
 
     # --- answers ---
 
@@ -275,7 +298,9 @@ class VideoSpider(Spider):
             if item.payload["page"] == "video":
                 check_tags(response)
             await self.answered(response.url)
-            return await self._read(item, Page(item.url, response.body))
+            page = Page(item.url, response.body)
+            with self._samples.of(item.payload["page"], page):
+                return await self._read(item, page)
         except HostRestsError as rest:
             return self._given_back(item, rest)
         except RefusedAnswerError as refused:
@@ -296,28 +321,30 @@ class VideoSpider(Spider):
 
     async def _read(self, item: FrontierItem, page: Page) -> Outcome:
         if item.payload["page"] == "home":
-            return Outcome(item, home=home_row(item, self._platform.parse_home(page)))
+            return Outcome(item, home=home_row(item, self._platform.parse_home(page), self._run.recipe))
         video = fitted(self._platform.parse_video(page))
-        links, failure = await self._related_links(item, video)
-        return self._video(item, video, links, failure)
+        captions, no_captions = await self._captions(item, video)
+        video = replace(video, captions=captions)
+        links, no_links = await self._related_links(item, video)
+        return self._video(item, video, links, tuple(filter(None, (no_captions, no_links))))
 
     async def _ask(self, item: FrontierItem, asked: AskedPages) -> Outcome:
         if item.payload["page"] == "home":
-            return Outcome(item, home=home_row(item, await asked.home(item)))
+            return Outcome(item, home=home_row(item, await asked.home(item), self._run.recipe))
         video = fitted(await asked.video(item))
         return self._video(item, video, video.related)
 
     def _video(
-        self, item: FrontierItem, video: ParsedVideo, links: tuple[VideoLink, ...], failure: Failure | None = None
+        self, item: FrontierItem, video: ParsedVideo, links: tuple[VideoLink, ...], failures: tuple[Failure, ...] = ()
     ) -> Outcome:
         row = page_row(item, video, links, self._run.recipe)
         record = video_record(self._platform.name, video, self._run.pseudonyms)
         self._changed.count_read()
-        return Outcome(item, page=row, record=record, failures=(failure,) if failure else ())
+        return Outcome(item, page=row, record=record, failures=failures)
 
     def _page_changed(self, item: FrontierItem, error: PageChangedError) -> Outcome:
         """A page that its adapter cannot read; where they are many, the pump forgets them for a mended adapter."""
-        log.warning("page_changed", url=item.url, error=error.message)
+        log.warning("page_changed", url=item.url, error=error.message, hint=error.hint)
         if item.payload["page"] == "home":
             raise error
         try:

@@ -195,6 +195,9 @@ def print_status(status: dict[str, Any], *, as_json: bool) -> None:
         often = f"{parked['times']} times in a row" if parked["times"] > 1 else "once"
         until = _clock(parked["until_ms"])
         sys.stdout.write(f"parked     {parked['host']}: {parked['reason']}, {often}, until {until}\n")
+    if status["samples"]:
+        count = len(status["samples"])
+        sys.stdout.write(f"samples    {count} of pages that could not be read: {status['samples'][0]}\n")
     if status["funnel"]:
         _print_funnel(status["funnel"])
     for release in status["releases"]:
@@ -221,6 +224,7 @@ def print_estimate(estimate: Estimate, *, as_json: bool) -> None:
         ("requests for media", f"{estimate.media_requests:,}"),
         ("requests for comments", f"{estimate.comment_requests:,}"),
         ("comments", f"{estimate.comments:,}"),
+        ("comments of a seed, over", f"{estimate.seed_comments:,}"),
         ("media", f"{estimate.media_bytes / 1e9:,.1f} GB"),
         ("Redis memory, at most", f"{estimate.redis_bytes / 1e6:,.1f} MB"),
         ("days, at least", f"{estimate.days:,.2f}"),

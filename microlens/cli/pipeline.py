@@ -90,9 +90,9 @@ def _collect(run: Run, settings: Settings, *, processes: int, reporter: Reporter
     """Crawl in one child process, download in others, at the same time; False if nothing was left to do."""
     from download_nodes.backlog import outstanding
     from download_nodes.supervise import work
-    from microlens.platforms import load_platform
+    from microlens.platforms import platform_of
 
-    platform = load_platform(run.recipe.platform, run.recipe.platform_options)
+    platform = platform_of(run.recipe)
     is_crawled = run.ledger.is_stage_finished("crawl")
     if is_crawled and next(iter(outstanding(run, platform)), None) is None:
         return False
@@ -211,7 +211,7 @@ def recover(run: Run, settings: Settings) -> dict[str, int]:
     """Forget the run's frontier and push whatever the ledger still wants; gives how much that is."""
     from crawler.run import restore_frontier
     from download_nodes.backlog import outstanding
-    from microlens.platforms import load_platform
+    from microlens.platforms import platform_of
 
     if settings.redis_url is None:
         raise NotReadyError(
@@ -223,7 +223,7 @@ def recover(run: Run, settings: Settings) -> dict[str, int]:
         frontier.clear()
         if not run.ledger.is_stage_finished("crawl"):
             restore_frontier(run, frontier)
-        frontier.push(outstanding(run, load_platform(run.recipe.platform, run.recipe.platform_options)))
+        frontier.push(outstanding(run, platform_of(run.recipe)))
         return {kind: frontier.open_count([kind]) for kind in ("page", "media", "comments")}
 
 
@@ -256,6 +256,7 @@ def status_of(run: Run) -> dict[str, Any]:
         "given_up": run.ledger.given_up(),
         "robots": run.ledger.hosts.robots_counts(),
         "parked": [asdict(parking) for parking in run.ledger.hosts.parked()],
+        "samples": [str(path) for path in sorted((run.folder / "samples").glob("*-*.*"))],
         "funnel": read_manifest(run.integrated, next_step="").counters if integrated.exists() else None,
         "releases": [
             {"name": path.parent.name, "path": str(path.parent), **read_manifest(path.parent, next_step="").counters}

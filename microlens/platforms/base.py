@@ -5,6 +5,7 @@ Every page a stage asks for has one URL that the adapter spells and one answer t
     home_url(instance, n)      -> parse_home      -> HomePage      links to videos
     VideoLink.url              -> parse_video     -> ParsedVideo   one video, its media, its related links
     ParsedVideo.related_url    -> parse_related   -> links         only where the page itself has none
+    ParsedVideo.captions_url   -> parse_captions  -> captions      only where the recipe asks for them
     comments_url(instance, id) -> parse_comments  -> CommentPage   comments, and the URLs to ask for next
 
 A mandatory field that is missing raises PageChangedError; an optional one is None.
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from microlens.outcomes import Refusal
-    from microlens.records import AssetKind, MediaLink
+    from microlens.records import AssetKind, Caption, MediaLink
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,8 @@ class VideoLink:
     """What to fetch for `parse_video`."""
     refusal: str | None = None
     """Set where the list itself says that the video must not be taken (`sensitive`)."""
+    origin_url: str | None = None
+    """Where a site federates: the same page on the instance that the video comes from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,8 @@ class ParsedVideo:
     """The public address of the page, for people."""
     title: str
     tags: tuple[str, ...] = ()
+    category: str | None = None
+    """One word of the site's own list, as people see it."""
     language: str | None = None
     published_at_ms: int | None = None
     duration_s: float | None = None
@@ -76,6 +81,9 @@ class ParsedVideo:
     refusal: str | None = None
     related: tuple[VideoLink, ...] = ()
     related_url: str | None = None
+    captions: tuple[Caption, ...] | None = None
+    """None where the page does not tell, () where it tells that there are none."""
+    captions_url: str | None = None
 
 
 class ParsedComment(NamedTuple):
@@ -102,11 +110,18 @@ class Platform(Protocol):
     """One site (or one kind of site with many instances)."""
 
     name: str
+    has_global_ids: bool
+    """Whether videos, users and comments have the same ids on every instance; if not (or if an adapter does not say),
+    a recipe with several instances puts the instance before them (microlens.platforms.instance_ids)."""
 
     def home_url(self, instance: str, refresh: int) -> str: ...
     def parse_home(self, page: Page) -> HomePage: ...
     def parse_video(self, page: Page) -> ParsedVideo: ...
     def parse_related(self, page: Page) -> tuple[VideoLink, ...]: ...
+    def parse_captions(self, page: Page, /) -> tuple[Caption, ...]:
+        """Asked for only where a video has a `captions_url`."""
+        ...
+
     def comments_url(self, page_request_url: str, video_id: str) -> str:
         """`page_request_url` is the URL that `parse_video` was given the answer of."""
         ...
@@ -154,7 +169,10 @@ class UnavailableError(Exception):
 
 
 class AskingPlatform(Protocol):
-    """A site whose adapter asks while it reads; UnavailableError where the site refuses."""
+    """A site whose adapter asks while it reads; UnavailableError where the site refuses.
+
+    Its ids are the same whatever instance they are seen on.
+    """
 
     name: str
 

@@ -6,9 +6,10 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, quote, urlsplit
 
+from microlens.addresses import origin_of
 from microlens.platforms import fields
 from microlens.platforms.base import CommentPage, HomePage, ParsedComment, ParsedVideo, VideoLink, page_changed
-from microlens.records import MediaLink
+from microlens.records import Caption, MediaLink
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -30,6 +31,7 @@ class PeerTubePlatform:
     """`video_id` is the uuid, `comment_id` the comment's address: numeric ids differ from instance to instance."""
 
     name = "peertube"
+    has_global_ids = True
 
     def home_url(self, instance: str, refresh: int) -> str:
         # Without nsfw=both the server hides sensitive videos, and nobody could say how many were left out.
@@ -50,6 +52,7 @@ class PeerTubePlatform:
             page_url=fields.text(page, video, "url"),
             title=fields.text(page, video, "name"),
             tags=tags,
+            category=_category(video),
             language=fields.text_or_none(fields.inner(video, "language").get("id")),
             published_at_ms=fields.ms_or_none(video.get("publishedAt")),
             duration_s=fields.float_or_none(video.get("duration")),
@@ -60,11 +63,29 @@ class PeerTubePlatform:
             media=(*_covers(page, video), *_streams(page, video)),
             refusal=_refusal(video),
             related_url=_related_url(page, tags),
+            captions_url=f"{fields.origin(page.url)}/api/v1/videos/{_uuid(page, video)}/captions",
         )
 
     def parse_related(self, page: Page) -> tuple[VideoLink, ...]:
         """Read the rows of a search by tags, the video itself among them: the answer does not tell whose tags."""
         return _links(page, fields.json_objects(page, fields.json_answer(page), "data"))
+
+    def parse_captions(self, page: Page) -> tuple[Caption, ...]:
+        """Read where each language's captions are; older servers tell the path alone."""
+        rows = fields.json_objects(page, fields.json_answer(page), "data")
+        told = [
+            (
+                fields.text_or_none(fields.inner(row, "language").get("id")),
+                row.get("fileUrl") or row.get("captionPath"),
+                row,
+            )
+            for row in rows
+        ]
+        return tuple(
+            Caption(language, fields.absolute(page, url), _bool_or_none(row.get("automaticallyGenerated")))
+            for language, url, row in told
+            if language and isinstance(url, str)
+        )
 
     def comments_url(self, page_request_url: str, video_id: str) -> str:
         video = f"{fields.origin(page_request_url)}/api/v1/videos/{quote(video_id, safe='')}"
@@ -117,7 +138,24 @@ def _comments(page: Page, rows: Iterable[Json]) -> Iterator[ParsedComment]:
 
 def _links(page: Page, rows: Iterable[Json]) -> tuple[VideoLink, ...]:
     videos = f"{fields.origin(page.url)}/api/v1/videos"
-    return tuple(VideoLink(_uuid(page, row), f"{videos}/{_uuid(page, row)}", _refusal(row)) for row in rows)
+    return tuple(
+        VideoLink(_uuid(page, row), f"{videos}/{_uuid(page, row)}", _refusal(row), _origin_url(page, row))
+        for row in rows
+    )
+
+
+def _origin_url(page: Page, row: Json) -> str | None:
+    """The video on the instance that it comes from: its public address, ActivityPub's id of it, lies there."""
+    url = row.get("url")
+    try:
+        origin = origin_of(url) if isinstance(url, str) else ""
+    except ValueError:  # a broken IPv6 address is one
+        return None
+    return f"{origin}/api/v1/videos/{_uuid(page, row)}" if origin.startswith(("http://", "https://")) else None
+
+
+def _bool_or_none(value: object) -> bool | None:
+    return value if isinstance(value, bool) else None
 
 
 def _refusal(video: Json) -> str | None:
@@ -127,6 +165,12 @@ def _refusal(video: Json) -> str | None:
     if video.get("downloadEnabled") is False:
         return "download_disabled"
     return "live" if video.get("isLive") else None
+
+
+def _category(video: Json) -> str | None:
+    """Take the label, which is the same on all instances; without an id it says `Unknown`."""
+    category = fields.inner(video, "category")
+    return fields.text_or_none(category.get("label")) if fields.text_or_none(category.get("id")) else None
 
 
 def _covers(page: Page, video: Json) -> Iterator[MediaLink]:

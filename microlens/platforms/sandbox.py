@@ -8,8 +8,10 @@ from urllib.parse import quote, urljoin, urlsplit
 
 from parsel import Selector
 
+from microlens.addresses import canonical_url
 from microlens.platforms import fields
 from microlens.platforms.base import CommentPage, HomePage, ParsedComment, ParsedVideo, VideoLink, page_changed
+from microlens.platforms.quantities import parse_count
 from microlens.records import MediaLink
 
 if TYPE_CHECKING:
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
     from microlens.platforms.base import Page
     from microlens.platforms.fields import Json
-    from microlens.records import AssetKind
+    from microlens.records import AssetKind, Caption
 
 COMMENTS_PER_PAGE = 100
 
@@ -32,6 +34,8 @@ class SandboxPlatform:
     """`/?refresh=N` lists videos, `/v/{id}` is one of them and names its related ones."""
 
     name = "sandbox"
+    has_global_ids = True
+    """One world, on however many addresses it is served."""
 
     def home_url(self, instance: str, refresh: int) -> str:
         return f"{instance.rstrip('/')}/?refresh={refresh}"
@@ -50,6 +54,7 @@ class SandboxPlatform:
             page_url=fields.absolute(page, fields.text(page, video, "url")),
             title=fields.text(page, video, "name"),
             tags=fields.words(video.get("keywords")),
+            category=fields.text_or_none(video.get("genre")),
             language=fields.text_or_none(video.get("inLanguage")),
             published_at_ms=fields.ms_or_none(video.get("uploadDate")),
             duration_s=_seconds_or_none(video.get("duration")),
@@ -63,6 +68,9 @@ class SandboxPlatform:
 
     def parse_related(self, page: Page) -> tuple[VideoLink, ...]:
         return _links(page, _document(page), "a.related")
+
+    def parse_captions(self, _page: Page) -> tuple[Caption, ...]:
+        return ()  # no video has a captions_url, so this is never asked
 
     def comments_url(self, page_request_url: str, video_id: str) -> str:
         path = f"/api/videos/{quote(video_id, safe='')}/comments?limit={COMMENTS_PER_PAGE}"
@@ -85,10 +93,13 @@ def _document(page: Page) -> Selector:
 
 
 def _links(page: Page, document: Selector, css: str) -> tuple[VideoLink, ...]:
-    urls = dict.fromkeys(fields.absolute(page, href) for href in document.css(f"{css}::attr(href)").getall())
-    found = [(_VIDEO_PATH.fullmatch(urlsplit(url).path), url) for url in urls]
+    urls: dict[str, str] = {}
+    for href in document.css(f"{css}::attr(href)").getall():
+        url = fields.absolute(page, href)
+        urls.setdefault(canonical_url(url), url)
+    found = [(_VIDEO_PATH.fullmatch(urlsplit(url).path), url) for url in urls.values()]
     if not all(match for match, _ in found):
-        raise page_changed(page, f"'/v/{{id}}' in a link that {css!r} selects", urls)
+        raise page_changed(page, f"'/v/{{id}}' in a link that {css!r} selects", urls.values())
     return tuple(VideoLink(match["id"], url) for match, url in found if match)
 
 
@@ -147,7 +158,8 @@ def _interactions(video: Json, action: str) -> int | None:
         kind = counter.get("interactionType")
         name = kind.get("@type") if isinstance(kind, dict) else kind
         if str(name).rpartition("/")[2] == action:
-            return fields.int_or_none(counter.get("userInteractionCount"))
+            said = counter.get("userInteractionCount")
+            return parse_count(said) if isinstance(said, (int, str)) else None
     return None
 
 

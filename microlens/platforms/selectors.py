@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Self
 
+from microlens.addresses import canonical_url, origin_of
 from microlens.platforms import fields
 from microlens.platforms.base import CommentPage, HomePage, ParsedVideo, VideoLink, page_changed
 from microlens.platforms.comment_rows import live_rows, next_url, read_comments
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from microlens.platforms.base import Page
     from microlens.platforms.queries import Node
     from microlens.platforms.site_file import Links, Pick
+    from microlens.records import Caption
 
 
 def _now_ms() -> int:
@@ -36,6 +38,7 @@ class SelectorsPlatform:
     def __init__(self, options: Mapping[str, Any] | None = None, *, clock: Callable[[], int] = _now_ms) -> None:
         self.site = check_site(options or {})
         self.now_ms = clock
+        self.has_global_ids = self.site.has_global_ids
 
     @classmethod
     def from_file(cls, path: Path) -> Self:
@@ -80,6 +83,9 @@ class SelectorsPlatform:
         document.require_list(related.links.rows)
         return self.links(document, related.links)
 
+    def parse_captions(self, _page: Page) -> tuple[Caption, ...]:
+        return ()  # no video has a captions_url, so this is never asked
+
     def comments_url(self, page_request_url: str, video_id: str) -> str:
         comments = self.site.comments
         gaps = {"cursor": "", "page": comments.first_page, "offset": 0}
@@ -109,9 +115,9 @@ class SelectorsPlatform:
 
     def links(self, document: Document, rule: Links) -> tuple[VideoLink, ...]:
         """Videos that a list shows, each once; what has no id or no address is something else, and is passed over."""
-        found: dict[str, VideoLink] = {}
+        found: dict[tuple[str, str], VideoLink] = {}
         for link in self._all_links(document, rule):
-            found.setdefault(link.video_id, link)
+            found.setdefault((link.video_id, origin_of(link.url)), link)
         return tuple(found.values())
 
     def _all_links(self, document: Document, rule: Links) -> Iterator[VideoLink]:
@@ -122,7 +128,7 @@ class SelectorsPlatform:
                 url: str | None = fill(rule.url_template, origin=origin, video_id=video_id)
             else:
                 url = document.address(address_text(row, rule.url) if rule.url else address_of(row))
-                video_id = video_id or id_in(self.site.id_pattern, url)
+                video_id = canonical_url(video_id) if video_id else id_in(self.site.id_pattern, url)
             if video_id and url:
                 yield VideoLink(video_id, url, _refusal(row, rule.refuse))
 

@@ -31,6 +31,7 @@ _SCHEMA_ORG_PATHS = {
     "page_url": ("$.url",),
     "title": ("$.name", "$.headline"),
     "tags": ("$.keywords",),
+    "category": ("$.genre", "$.genre[0]"),
     "language": ("$.inLanguage", "$.inLanguage.alternateName"),
     "published_at": ("$.datePublished", "$.uploadDate"),
     "duration": ("$.duration",),

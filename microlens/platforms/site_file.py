@@ -157,6 +157,7 @@ class Video(_Section):
     page_url: Pick | None = None
     title: Pick | None = None
     tags: Pick | None = None
+    category: Pick | None = None
     language: Pick | None = None
     published_at: Pick | None = None
     duration: Pick | None = None
@@ -225,6 +226,9 @@ class Site(_Section):
 
     id_pattern: Pattern | None = None
     """Finds a video's id in its page's address; an address without it is no video's."""
+    has_global_ids: bool = False
+    """Ids of videos, users and comments are the same on every instance (a federation, mirrors); else a recipe with
+    several instances puts the instance before each."""
     home: Home
     video: Video = Video()
     related: Related | None = None

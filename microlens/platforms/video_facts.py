@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from microlens.addresses import canonical_url
 from microlens.platforms import fields
 from microlens.platforms.document import address_text, said, shows, text
 from microlens.platforms.quantities import parse_count, parse_duration, parse_moment
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 MANDATORY = ("video_id", "title")
 FIELDS = (
-    "video_id", "page_url", "title", "tags", "language", "published_at", "duration",
+    "video_id", "page_url", "title", "tags", "category", "language", "published_at", "duration",
     "like_count", "view_count", "comment_count", "author_id",
 )  # fmt: skip
 
@@ -45,8 +46,8 @@ def read_facts(site: Site, document: Document, now_ms: int) -> dict[str, Fact]:
 
 
 def id_in(pattern: re.Pattern[str] | None, url: str | None) -> str | None:
-    """The video's id that an address holds."""
-    match = pattern.search(url) if pattern is not None and url else None
+    """The video's id that an address holds, however the address is spelled."""
+    match = pattern.search(canonical_url(url)) if pattern is not None and url else None
     return match[match.re.groups] if match else None
 
 
@@ -84,9 +85,14 @@ def _converted(document: Document, name: str, raw: Any, now_ms: int) -> Any:
         return parse_duration(scalar)
     if name == "published_at":
         return parse_moment(scalar, now_ms=now_ms)
-    said_text = str(scalar) if scalar is not None else None
+    return _text(document, name, str(scalar) if scalar is not None else None)
+
+
+def _text(document: Document, name: str, said_text: str | None) -> str | None:
     if name == "page_url":
         return document.address(said_text)
+    if name == "video_id" and said_text:
+        return canonical_url(said_text)
     return said_text if said_text or name == "title" else None
 
 
@@ -114,8 +120,9 @@ def _media(document: Document, rule: MediaRule | None, kind: AssetKind) -> Itera
     """Files of one kind, each address once, and where they stood."""
     seen = set()
     for link, source in _offered(document, rule, kind):
-        if link.url not in seen:
-            seen.add(link.url)
+        address = canonical_url(link.url)
+        if address not in seen:
+            seen.add(address)
             yield link, source
 
 

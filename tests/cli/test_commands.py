@@ -181,7 +181,7 @@ def test_a_status_shows_funnel_and_releases(capsys):
     status = {"run": "x", "platform": "p", "folder": "f", "crawl_finished": True, "progress": {"pages": 5}}
     release = {"name": "small", "path": "runs/x/releases/small", **COUNTS}
     told = {"given_up": {"page": 2}, "robots": {"hosts": 3, "fetches": 4, "failed": 1}, "parked": []}
-    told |= {"failures": {"gone": 2}, "funnel": FUNNEL, "releases": [release]}
+    told |= {"failures": {"gone": 2}, "samples": ["a", "b"], "funnel": FUNNEL, "releases": [release]}
     print_status(status | told, as_json=False)
     told = capsys.readouterr().out
 

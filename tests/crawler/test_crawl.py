@@ -152,7 +152,11 @@ def test_many_changed_pages_stop_the_crawl(crawl, site):
         site.videos[name].is_changed = True
     said = crawl(site, expect=6, politeness={"concurrency": 1})
 
+    samples = sorted((crawl.run_folder / "samples").iterdir())
     assert "cannot be read" in said
+    assert "the shape of the answer, without its words, lies in" in said
+    assert 4 == len(samples)
+    assert "<h1>Xxx xxx xxxxxx</h1>" in samples[0].read_text()
     assert not crawl.look().is_finished
 
 

@@ -25,6 +25,8 @@ class World:
     related: dict
     homes: dict
     last_at: dict = field(default_factory=dict)
+    facts: dict = field(default_factory=dict)
+    """More of what a page says: comment_count, category, language."""
     failures: dict = field(default_factory=dict)
     owners: dict = field(default_factory=dict)
     listed: dict = field(default_factory=dict)
@@ -47,6 +49,7 @@ class World:
             like_count=self.likes.get(video_id),
             refusal=self.owners.get(video_id),
             related=tuple(map(self.link, self.related.get(video_id, ()))),
+            **self.facts.get(video_id, {}),
         )
 
 
@@ -55,14 +58,14 @@ def world(likes, related=None, homes=(), **more):
     return World(likes, related or {}, {INSTANCES[0]: list(homes)}, **more)
 
 
-def recipe_of(site, *, target=100, min_likes=10, stale=2, depth=1):
+def recipe_of(site, *, target=100, min_likes=10, stale=2, depth=1, **seeds):
     return Recipe.model_validate(
         {
             "name": "plan",
             "platform": "sandbox",
             "instances": list(site.homes),
             "contact": "a@b.org",
-            "seeds": {"target": target, "min_likes": min_likes, "max_stale_refreshes": stale},
+            "seeds": {"target": target, "min_likes": min_likes, "max_stale_refreshes": stale, **seeds},
             "expansion": {"depth": depth},
         }
     )
@@ -241,6 +244,36 @@ def test_a_seed_has_more_likes_than_the_minimum():
     assert ["a", "b", "c", "d"] == Crawl(site, recipe_of(site, min_likes=-1)).run().seeds
 
 
+def test_a_seed_has_more_comments_than_the_minimum_and_is_of_the_kinds_asked_for():
+    """The site's own count and words decide; a page that does not tell is of no use where they are asked for."""
+    facts = {
+        "a": {"comment_count": 101, "category": "Music", "language": "zh-Hans"},
+        "b": {"comment_count": 100, "category": "music", "language": "en"},
+        "c": {"category": "Films", "language": "zh"},
+        "d": {"comment_count": 500},
+    }
+    site = world(dict.fromkeys("abcd", 50), {"a": ["d"]}, homes=[list("abcd")], facts=facts)
+
+    def seeds(**rules):
+        return Crawl(site, recipe_of(site, **rules)).run().seeds
+
+    assert list("abcd") == seeds()
+    assert ["a", "d"] == seeds(min_interactions=100)
+    assert ["a", "b"] == seeds(categories=["MUSIC"])
+    assert ["a", "c"] == seeds(languages=["zh"])
+    assert ["b"] == seeds(languages=["en", "fr"], categories=["Music"])
+    assert [] == seeds(languages=["zh-Hant"])
+
+
+def test_a_related_video_may_be_of_any_kind():
+    """Lists and minimums are for seeds: the paper's expansion takes whatever the pages link to."""
+    site = world({"a": 50}, {"a": ["b"]}, homes=[["a"]], facts={"a": {"comment_count": 200, "language": "zh"}})
+
+    crawl = Crawl(site, recipe_of(site, min_interactions=100, languages=["zh"])).run()
+
+    assert {"a": ("seed", 0), "b": ("related", 1)} == crawl.places()
+
+
 def test_stale_refreshes_end_the_home_page():
     """Only refreshes in a row count: an unseen video begins the count anew."""
     site = world({}, homes=[["a"], ["a"], ["a", "b"], ["b"], ["a"], ["c"]])
@@ -301,8 +334,8 @@ def test_related_lists_are_asked_for_only_where_they_are_followed():
     site = world({})
     plans = {depth: CrawlPlan(recipe_of(site, depth=depth), PLATFORM) for depth in (0, 1, 2)}
 
-    assert [False, False, True] == [plans[depth].needs_related(10) for depth in (0, 1, 2)]
-    assert [False, True, True] == [plans[depth].needs_related(11) for depth in (0, 1, 2)]
+    assert [False, False, True] == [plans[depth].needs_related(PageRow("v", "u", like_count=10)) for depth in (0, 1, 2)]
+    assert [False, True, True] == [plans[depth].needs_related(PageRow("v", "u", like_count=11)) for depth in (0, 1, 2)]
 
 
 @given(

@@ -2,6 +2,8 @@
 
 import asyncio
 import time
+from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pyarrow as pa
@@ -13,13 +15,13 @@ from crawler.answers import refused_by
 from crawler.middlewares.robots import ForbiddenByRobotsError
 from crawler.pump import Pump
 from crawler.spiders.videos import VideoSpider
-from crawler.visits import fitted, video_record
+from crawler.visits import fitted, home_row, page_row, video_record
 from microlens.errors import PageChangedError, RedisUnreachableError
 from microlens.frontier import Claim, host_of
-from microlens.platforms.base import ParsedVideo, VideoLink
+from microlens.platforms.base import HomePage, ParsedVideo, VideoLink
 from microlens.privacy import Pseudonymiser
-from microlens.recipe import Recipe
-from microlens.records import FrontierItem, MediaLink
+from microlens.recipe import Media, Recipe
+from microlens.records import Caption, FrontierItem, MediaLink
 from microlens.tables import CRAWLED_VIDEOS
 
 SITE, LIST = "http://one.test", "http://lists.test/of/v"
@@ -34,18 +36,27 @@ RECIPE = Recipe.model_validate(
 )
 VIDEO = ParsedVideo("v", f"{SITE}/v", "t", related_url=LIST)
 LINK = VideoLink("w", f"{SITE}/w")
+CAPTION = Caption("en", f"{SITE}/en.vtt")
 REDIS_AHEAD_MS = 3_600_000
 
 
 class Desk:
     """A spider among stand-ins that note what it asks of them; `answer` is the list's."""
 
-    def __init__(self, *, answer=None, parse_video=lambda _: VIDEO, parse_related=lambda _: (LINK,)):
+    def __init__(
+        self,
+        *,
+        folder=Path("nowhere"),
+        recipe=RECIPE,
+        answer=None,
+        parse_video=lambda _: VIDEO,
+        parse_related=lambda _: (LINK,),
+    ):
         self.outcomes, self.rested, self.asked = [], [], []
         self.is_hosts_fault = False
         self.answer = answer
         self.changed = []
-        run = SimpleNamespace(recipe=RECIPE, pseudonyms=Pseudonymiser(b"k" * 32))
+        run = SimpleNamespace(recipe=recipe, folder=folder, pseudonyms=Pseudonymiser(b"k" * 32))
         frontier = SimpleNamespace(
             take=lambda _: 0.0,
         )
@@ -59,7 +70,9 @@ class Desk:
             ),
         )
         committer = SimpleNamespace(plan=SimpleNamespace(needs_related=lambda _: True))
-        platform = SimpleNamespace(name="sandbox", parse_video=parse_video, parse_related=parse_related)
+        platform = SimpleNamespace(
+            name="sandbox", parse_video=parse_video, parse_related=parse_related, parse_captions=lambda _: (CAPTION,)
+        )
         self.spider = VideoSpider(run=run, platform=platform, frontier=frontier, hosts=hosts, committer=committer)
         self.spider._changed = SimpleNamespace(count_read=lambda: None, count_changed=self.changed.append)
         self.spider._pump.finished = self.outcomes.append
@@ -113,7 +126,53 @@ def raising(error):
     return parse
 
 
+# --- where a federated video is read ---
+
+
+def test_a_federated_video_is_read_where_it_comes_from_if_the_recipe_names_that():
+    """Else where it was first seen; in the ledger a link has one address."""
+    recipe = RECIPE.model_copy(update={"instances": ("https://one.test", "https://Two.test:443")})
+    links = [
+        VideoLink("a", "https://one.test/a", origin_url="https://two.test/a"),
+        VideoLink("b", "https://one.test/b", origin_url="https://three.test/b"),
+        VideoLink("c", "https://one.test/c"),
+    ]
+    item = FrontierItem("page", "home", SITE, {"page": "home", "instance": SITE, "refresh": 0})
+    item_v = FrontierItem("page", "v", SITE, {"page": "video", "video_id": "v"})
+    read = {VideoLink("a", "https://two.test/a"), *(VideoLink(v, f"https://one.test/{v}") for v in "bc")}
+
+    assert read == set(home_row(item, HomePage(tuple(links)), recipe).links)
+    assert read == set(page_row(item_v, VIDEO, links, recipe).related)
+
+
+# --- captions ---
+
+
+def test_captions_are_asked_for_only_where_the_recipe_wants_them():
+    """Without the key nobody asks, and nobody knows: null, not none."""
+    video = replace(VIDEO, related_url=None, captions_url=f"{SITE}/c")
+    wanted = RECIPE.model_copy(update={"media": Media(captions=True)})
+    silent = Desk(parse_video=lambda _: video).parse()
+    asking = Desk(parse_video=lambda _: video, answer=answer(200), recipe=wanted).parse()
+    refused = Desk(parse_video=lambda _: replace(video, refusal="sensitive"), recipe=wanted).parse()
+    missing = Desk(parse_video=lambda _: video, answer=answer(404), recipe=wanted).parse()
+
+    assert [None, (CAPTION,), None, None] == [desk.pages[0][1].captions for desk in (silent, asking, refused, missing)]
+    assert [[], [f"{SITE}/c"], [], [f"{SITE}/c"]] == [desk.asked for desk in (silent, asking, refused, missing)]
+    assert [(f"{SITE}/c", "gone", True)] == missing.reasons
+
+
 # --- lists of related videos ---
+
+
+def test_a_file_under_two_spellings_is_one():
+    """Tracking, fragment and the host's case make no second file; the first spelling is what is fetched."""
+    urls = ["https://Cdn.test/v.mp4?a=1&utm_source=x", "https://cdn.test:443/v.mp4?a=1#t", "https://cdn.test/v.mp4?a=2"]
+    media = tuple(MediaLink("video", url) for url in urls)
+
+    found = fitted(replace(VIDEO, media=(*media, MediaLink("cover", urls[1])))).media
+
+    assert [urls[0], urls[2], urls[1]] == [link.url for link in found]
 
 
 def test_a_list_that_answers_gives_the_links():
@@ -152,6 +211,16 @@ def test_a_list_whose_shape_changed_costs_its_links_alone():
     assert "v" == desk.pages[0][1].video_id
     assert [(LIST, "page_changed", True)] == desk.reasons
     assert [error] == desk.changed
+
+
+def test_a_list_whose_shape_changed_is_kept_as_a_sample(tmp_path):
+    """The error that counts says where the shape of the answer lies."""
+    desk = Desk(folder=tmp_path, answer=answer(200), parse_related=raising(PageChangedError("no links", hint="mend")))
+    desk.parse()
+
+    [path] = (tmp_path / "samples").iterdir()
+    assert path.name.startswith("related-")
+    assert str(path) in desk.changed[0].hint
 
 
 def test_a_list_that_is_busy_rests_its_own_host_and_the_page_comes_again():
@@ -208,7 +277,7 @@ def test_an_answer_that_is_too_large_is_not_asked_for_again():
 
 def test_numbers_that_no_column_holds_are_left_out():
     """The record can be written; what fits stays."""
-    media = (MediaLink("video", "u", 1 << 31, 1 << 63), MediaLink("video", "u", 720, 5))
+    media = (MediaLink("video", "u", 1 << 31, 1 << 63), MediaLink("video", "w", 720, 5))
     video = ParsedVideo("v", "u", "t", like_count=10**30, view_count=7, comment_count=-(10**30), media=media)
     record = video_record("sandbox", fitted(video), Pseudonymiser(b"k" * 32))
     [row] = pa.Table.from_pylist([record.to_row()], schema=CRAWLED_VIDEOS).to_pylist()

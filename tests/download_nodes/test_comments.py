@@ -237,6 +237,21 @@ def test_a_time_beyond_all_bounds_costs_its_video_alone(desk, at_ms):
     assert {"v": "page_changed"} == desk.reasons("comments")
 
 
+def test_comments_that_cannot_be_read_are_kept_as_a_sample_without_their_users(desk):
+    """The failure's detail says where the sample lies; it has the answer's shape and nobody's id or words."""
+    desk.make(comments={"when": "always"})
+    desk.add_page("v", media={})
+    desk.site.comments["v"] = [comment(1, "user-of-secret-name", "private words", at_ms=1e30)]
+    desk.drain(5)
+
+    [path] = (desk.run.folder / "samples").iterdir()
+    text = path.read_text()
+    assert (True, ".json") == (path.name.startswith("comments-"), path.suffix)
+    assert '"created_at_ms"' in text
+    assert "secret" not in text
+    assert "private" not in text
+
+
 def _comments(*keys):
     count = len(keys)
     return Comments(list(keys), [bytes(16)] * count, [None] * count, [None] * count, [1] * count)

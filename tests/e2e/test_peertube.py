@@ -156,6 +156,50 @@ def check_files(run, served, truth):
     assert {"127.0.0.1", "127.0.0.2"} == {file.host for file in wanted}
 
 
+def test_two_instances_that_federate_show_each_video_once(cli, truth):
+    """Both list the same uuids: each page, list of comments and file is asked for once, of the first in the recipe."""
+    seeds = {"target": 1000, "min_likes": -1, "max_stale_refreshes": 2, "categories": [], "languages": []}
+    with replaying(crawl_delay=0.02) as (first, at_first), replaying(crawl_delay=0.02) as (second, at_second):
+        instances = [f"http://127.0.0.1:{port}" for port in (first, second)]
+        cli("run", recipe_for(cli, first, instances=instances, seeds=seeds, media={"captions": True}))
+
+    run = cli.open("peertube")
+    api = "127.0.0.1/api/v1/videos"
+    pages = {uuid: 1 for uuid, video in truth.videos.items() if video.refusal != "sensitive"}
+    assert pages == {uuid: at_first.get(f"{api}/{uuid}") for uuid in pages}
+    assert {"127.0.0.1/robots.txt", api} == set(at_second)
+    assert sorted(truth.videos) == sorted(page.video_id for page in run.ledger.pages())
+    verdicts = pq.read_table(run.integrated / "verdicts.parquet").to_pylist()
+    check_comments(run, truth, {row["video_id"] for row in verdicts if row["is_kept"]})
+    check_kinds(run, truth)
+
+
+def check_kinds(run, truth):
+    """Category and captions of every kept video are the recording's."""
+    items = pq.read_table(run.integrated / "items.parquet").to_pylist()
+    captions = {row["video_id"]: sorted(each["language"] for each in row["captions"]) for row in items}
+
+    assert {uuid: sorted(truth.videos[uuid].captions) for uuid in captions} == captions
+    assert {truth.videos[row["video_id"]].category for row in items} == {row["category"] for row in items}
+    assert any(captions.values())
+
+
+def test_seeds_are_chosen_by_the_words_of_the_site(cli, truth):
+    """With a category and languages, seeds are exactly the recording's videos of those."""
+    seeds = {"target": 1000, "min_likes": -1, "categories": ["education", "Animals"], "languages": ["en", "es"]}
+    with replaying(crawl_delay=0.02) as (port, _):
+        cli("crawl", recipe_for(cli, port, seeds={**seeds, "max_stale_refreshes": 2}, expansion={"depth": 0}))
+
+    chosen = {row.video_id for row in cli.open("peertube").ledger.selections()}
+    wanted = {
+        video.uuid
+        for video in truth.videos.values()
+        if video.category in {"Education", "Animals"} and video.language in {"en", "es"} and video.refusal is None
+    }
+    assert wanted == chosen
+    assert wanted
+
+
 def test_a_rate_limit_and_failures_cost_nothing(cli, truth):
     """Where the server limits to 50 requests in 10 s and fails one in twenty, the same comments are collected."""
     with replaying(limit=50, fail=0.05, seed=3, crawl_delay=0.02) as (port, _):

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from filtering.verdict import Measured, Thresholds, decide, passes_early
+from microlens.recipe import Seeds
 from microlens.records import Verdict
 
 GOOD = Measured(
@@ -49,7 +50,7 @@ KEEPABLE = st.lists(
 
 
 def verdict(**changes):
-    (only,) = decide([replace(GOOD, **changes)], PAPER, min_likes=10)
+    (only,) = decide([replace(GOOD, **changes)], PAPER, Seeds(min_likes=10))
     return only
 
 
@@ -65,6 +66,7 @@ def test_a_good_video_is_kept():
         ({"page_failure": "robots"}, ("robots", "page", None, None)),
         ({"refusal": "sensitive"}, ("sensitive", "owner", None, None)),
         ({"is_selected": False}, ("unpopular", "popularity", 20, 10)),
+        ({"is_selected": False, "like_count": 9}, ("unpopular", "popularity", 9, 10)),
         ({"title": "ab!"}, ("title_too_short", "title", 2, 3)),
         ({"title": None}, ("title_missing", "title", None, 3)),
         ({"cover_share": 0.9}, ("cover_single_color", "cover", 0.9, 0.75)),
@@ -110,39 +112,39 @@ def test_a_copy_that_fails_a_filter_drives_nobody_out():
     """The most-liked copy has no usable cover, so the other one stays."""
     rows = [replace(GOOD, video_id="liked", like_count=99, cover_share=1.0), GOOD]
 
-    assert [found.is_kept for found in decide(rows, PAPER)] == [False, True]
+    assert [found.is_kept for found in decide(rows, PAPER, Seeds())] == [False, True]
 
 
 def test_a_video_without_a_hash_is_nobodys_duplicate():
     """Unknown bytes are not equal to unknown bytes."""
     rows = [replace(GOOD, video_sha256=None), replace(GOOD, video_id="v2", video_sha256=None)]
 
-    assert [found.is_kept for found in decide(rows, PAPER)] == [True, True]
+    assert [found.is_kept for found in decide(rows, PAPER, Seeds())] == [True, True]
 
 
 def test_two_rows_for_one_video_are_refused():
     """They would have two verdicts, or one that depends on their order."""
     with pytest.raises(ValueError, match="2 rows describe 1 videos"):
-        decide([GOOD, GOOD], PAPER)
+        decide([GOOD, GOOD], PAPER, Seeds())
 
 
 @given(ROWS | KEEPABLE, st.randoms())
 def test_every_row_is_kept_or_dropped_once_whatever_the_order(rows, random):
     """One verdict a row, in the rows' order; a reason exactly where a row is dropped; shuffling changes none."""
-    verdicts = decide(rows, PAPER, min_likes=1)
+    verdicts = decide(rows, PAPER, Seeds(min_likes=1))
     shuffled = random.sample(rows, len(rows))
 
     assert [row.video_id for row in rows] == [found.video_id for found in verdicts]
     assert all(found.is_kept == (found.reason is None) == (found.filter is None) for found in verdicts)
     assert {found.video_id: found for found in verdicts} == {
-        found.video_id: found for found in decide(shuffled, PAPER, min_likes=1)
+        found.video_id: found for found in decide(shuffled, PAPER, Seeds(min_likes=1))
     }
 
 
 @given(ROWS | KEEPABLE)
 def test_a_node_never_skips_the_comments_of_a_video_that_is_kept(rows):
     """The early check lets through whatever integration keeps."""
-    kept = {found.video_id for found in decide(rows, PAPER) if found.is_kept}
+    kept = {found.video_id for found in decide(rows, PAPER, Seeds()) if found.is_kept}
 
     early = {
         row.video_id
@@ -180,6 +182,6 @@ def test_laxer_thresholds_never_drop_more_before_duplicates(rows, characters, sh
     strict = Thresholds(max(characters, 3), min(share, 0.75), max(size, 100_000))
 
     def passed(thresholds):
-        return {v.video_id for v in decide(rows, thresholds) if v.is_kept or v.filter == "duplicates"}
+        return {v.video_id for v in decide(rows, thresholds, Seeds()) if v.is_kept or v.filter == "duplicates"}
 
     assert passed(strict) <= passed(PAPER)

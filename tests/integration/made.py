@@ -184,6 +184,7 @@ def video_row(video_id, *, crawled_at_ms=START_MS, title="t", tags=(), like_coun
         "language": language,
         "duration_s": 9.0,
         "like_count": like_count,
+        "view_count": more.get("view_count"),
         "media": [],
         "crawled_at_ms": crawled_at_ms,
     }

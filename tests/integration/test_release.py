@@ -358,6 +358,33 @@ def test_the_numbers_are_those_of_the_tables(small):
     assert counts == read_manifest(built.path, next_step="").counters
 
 
+def test_likes_above_views_are_flagged_and_kept(small):
+    """A column marks what cannot be, an unknown count is no judgement, and the card counts the marks."""
+    data = world(9, videos=4)
+    views = {"v0": 1, "v1": 10**9, "v2": None, "v3": 2}
+    for video_id, told in data.videos.items():
+        told["view_count"] = views[video_id]
+    built = small.fill(data).build()
+
+    flags = {
+        row["page_url"].rpartition("/")[2]: row["has_more_likes_than_views"] for row in release_table(built, "items")
+    }
+    assert {"v0": True, "v1": False, "v2": None, "v3": True} == flags
+    assert {"has_more_likes_than_views": 2} == built.counts["flags"]
+    assert "`has_more_likes_than_views`: 2 with more likes than views" in (built.path / "README.md").read_text()
+
+
+def test_the_card_says_which_videos_were_seeds(make):
+    """Floors and lists of the recipe stand in the card with the reasons that verdicts have."""
+    seeds = {"min_interactions": 100, "categories": ["Music"], "languages": ["zh", "en"]}
+    built = make(seeds=seeds).fill(world()).build()
+
+    card = (built.path / "README.md").read_text()
+    assert "with 100 comments or fewer (`too_few_interactions`)" in card
+    assert "of another category than 1 chosen ones (`other_category`)" in card
+    assert "in another language than zh, en (`other_language`)" in card
+
+
 def test_the_card_holds_no_text_of_users(small):
     """Titles, tags and comments are hostile text: none of them is in the README."""
     data = world(9)

@@ -190,7 +190,7 @@ def test_robots_is_fetched_anew_after_its_lifetime(make_frontier, items):
         ("http://a.test/x?y#z", "http://a.test"),
         ("https://A.Test:8443/", "https://a.test:8443"),
         ("http://user:secret@a.test/x", "http://a.test"),
-        ("http://[::1]:80/x", "http://[::1]:80"),
+        ("http://[::1]:80/x", "http://[::1]"),
     ],
 )
 def test_a_host_is_an_origin(url, host):
@@ -199,6 +199,18 @@ def test_a_host_is_an_origin(url, host):
 
 
 # --- budgets ---
+
+
+def test_two_spellings_of_a_host_share_one_budget(make_frontier):
+    """Case, the scheme's own port and a trailing dot give no host more than its places."""
+    frontier = make_frontier(Politeness(requests_per_second=10_000, concurrency=2))
+    urls = ["https://site.test/a", "https://SITE.test:443/b", "https://site.test./c", "https://site.test:0443/d"]
+    frontier.push(FrontierItem("page", url, url, {}) for url in urls)
+
+    claim = frontier.claim("page", 9)
+
+    assert ["https://site.test"] == [request.host for request in claim.robots]
+    assert () == claim.items
 
 
 def test_a_host_has_so_many_places(make_frontier, items):

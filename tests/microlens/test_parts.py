@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from microlens.parts import write_part, write_table
-from microlens.records import MediaLink, VideoRecord
+from microlens.records import Caption, MediaLink, VideoRecord
 from microlens.store import sha256_of
 from microlens.tables import CRAWLED_COMMENTS, CRAWLED_VIDEOS
 
@@ -17,6 +17,7 @@ VIDEO = VideoRecord(
     page_url="http://site.test/v1",
     title="<b>\u202e",
     tags=("a", "猫"),
+    category="音乐",
     language=None,
     published_at_ms=None,
     duration_s=1.5,
@@ -25,6 +26,7 @@ VIDEO = VideoRecord(
     comment_count=0,
     author_key=bytes(16),
     media=(MediaLink("cover", "http://site.test/c", height=90),),
+    captions=(Caption("en", "http://site.test/en.vtt"),),
     refusal=None,
     crawled_at_ms=1,
 )

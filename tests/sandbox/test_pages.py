@@ -2,12 +2,15 @@
 
 import json
 import re
+import time
 from collections import Counter
 from datetime import UTC, datetime
 from html import unescape
 
 from sandbox import flaws
+from sandbox.spellings import Spelling, spell
 from sandbox.truth import fates
+from sandbox.videos import DAY_MS
 
 LINK = re.compile(r'<a class="(video|related)" href="/v/([a-z0-9]+)">([^<]*)</a>')
 
@@ -69,6 +72,7 @@ def test_a_page_describes_its_video(site, fetch, plain_id):
     assert data["@type"] == "VideoObject"
     assert (data["identifier"], data["url"]) == (plain_id, f"{site.url}/v/{plain_id}")
     assert (data["name"], tuple(data["keywords"])) == (videos.titles[video], videos.tags[video])
+    assert data["genre"] == videos.category(video)
     assert data["inLanguage"] == videos.languages[video]
     assert datetime.fromisoformat(data["uploadDate"]).timestamp() * 1000 == videos.published_ms[video]
     assert datetime.fromisoformat(data["uploadDate"]).tzinfo == UTC
@@ -77,12 +81,34 @@ def test_a_page_describes_its_video(site, fetch, plain_id):
     assert data["contentUrl"] == f"{site.url}/media/{plain_id}/video.mp4"
     assert data["audio"]["contentUrl"] == f"{site.url}/media/{plain_id}/audio.m4a"
     assert data["author"]["identifier"] == videos.authors[video]
-    assert data["commentCount"] == comment_count
-    assert counters == {
-        "LikeAction": videos.likes[video],
-        "WatchAction": videos.views[video],
-        "CommentAction": comment_count,
-    }
+    counts = (int(videos.likes[video]), int(videos.views[video]), comment_count)
+    likes, views, comments = (spell(count, videos.spelling[video]) for count in counts)
+    assert data["commentCount"] == comments
+    assert counters == {"LikeAction": likes, "WatchAction": views, "CommentAction": comments}
+
+
+def shown_date(answer):
+    return re.search(r"<time>([^<]*)</time>", answer.text)[1]
+
+
+def with_spelling(site, spelling):
+    """A living video that writes its counts so."""
+    fate = fates(site.world)
+    names = zip(site.world.videos.ids, site.world.videos.spelling, strict=True)
+    return next(video_id for video_id, its in names if its is spelling and fate[video_id] != "gone")
+
+
+def test_dates_are_written_in_other_ways_too(site, live_site, fetch):
+    """As 2024年5月6日, and on the live site, which has a clock, as days ago; always the day of the video."""
+    chinese, short = (with_spelling(site, its) for its in (Spelling.MYRIAD, Spelling.SHORT))
+    ago = with_spelling(live_site, Spelling.SHORT)
+    published = {v: its.world.videos.published_ms[its.world.index[v]] for its, v in [(site, chinese), (live_site, ago)]}
+    day = datetime.fromtimestamp(published[chinese] / 1000, UTC)
+    age_ms = time.time_ns() // 1_000_000 - published[ago]
+
+    assert f"{day.year}年{day.month}月{day.day}日" == shown_date(page(fetch, site, chinese))
+    assert shown_date(page(fetch, site, short)).endswith("Z")
+    assert shown_date(page(fetch, live_site, ago)) in {f"{age_ms // DAY_MS - one} days ago" for one in (0, 1)}
 
 
 def test_addresses_follow_the_host(site, fetch, plain_id):

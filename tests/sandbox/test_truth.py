@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 from collections import Counter
+from decimal import Decimal
 
 import pytest
 from hypothesis import given, settings
@@ -20,7 +21,10 @@ def links(answer, kind):
 
 
 def likes(answer):
-    return int(re.search(r'LikeAction", "userInteractionCount": (\d+)', answer.text)[1])
+    """Read by hand: 12345, "12,345", "12.3K", "1.2万" or Arabic digits, which `int` takes as they are."""
+    written = re.search(r'LikeAction", "userInteractionCount": "?([^"}]+)', answer.text)[1]
+    number, unit = re.fullmatch(r"(.*?)([KM万]?)", re.sub("[,\N{ARABIC THOUSANDS SEPARATOR}]", "", written)).groups()
+    return int(Decimal(number) * {"": 1, "K": 1_000, "M": 1_000_000, "万": 10_000}[unit])
 
 
 def crawl_over_http(fetch, url, run_seed, target, depth):
@@ -83,7 +87,7 @@ def test_a_release_read_over_http_is_the_same(site, fetch):
 def test_a_collection_is_consistent(run_seed, target, min_likes, per_page, depth):
     """Seeds are popular, found once and at most as many as asked for; the four groups do not overlap."""
     found = truth.collect_frozen(
-        WORLD, run_seed=run_seed, target=target, min_likes=min_likes, related_per_page=per_page, depth=depth
+        WORLD, run_seed=run_seed, target=target, rule=truth.SeedRule(min_likes), related_per_page=per_page, depth=depth
     )
     groups = [set(found.seeds), found.related, found.unpopular, found.gone]
 

@@ -104,12 +104,12 @@ def test_comments_lie_in_eighteen_months(demo):
 
 
 def test_likes_split_at_ten_thousand(demo):
-    """65% of videos have more than 10,000 likes, some exactly 10,000, and views always exceed likes."""
+    """65% of videos have more than 10,000 likes, some exactly 10,000, and views exceed likes but for a few."""
     likes = demo.videos.likes
 
     assert (likes > 10_000).mean() == pytest.approx(0.65, abs=0.01)
     assert (likes == 10_000).sum() == 3
-    assert (demo.videos.views > likes).all()
+    assert (demo.videos.views <= likes).sum() == len(demo.videos.more_likes_than_views)
     assert np.corrcoef(np.log(likes), np.log(demo.videos.appeal))[0, 1] > 0.8
 
 

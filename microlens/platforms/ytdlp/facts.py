@@ -28,6 +28,7 @@ def video_of(info: Json, link: VideoLink) -> ParsedVideo:
         page_url=_address(info.get("webpage_url")) or urldefrag(link.url).url,
         title=str(info["title"]),
         tags=tuple(dict.fromkeys(tag.removeprefix("#") for tag in fields.words(info.get("tags")))),
+        category=next(iter(fields.words(info.get("categories"))), None),
         language=fields.text_or_none(info.get("language")),
         published_at_ms=_published_at_ms(info),
         duration_s=fields.float_or_none(info.get("duration")),

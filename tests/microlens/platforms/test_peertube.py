@@ -10,7 +10,7 @@ import pytest
 from microlens.errors import PageChangedError
 from microlens.platforms.base import Page, VideoLink, choose_media
 from microlens.platforms.peertube import PeerTubePlatform
-from microlens.records import MediaLink
+from microlens.records import Caption, MediaLink
 
 A = "https://a.example"
 B = "https://b.example"
@@ -23,6 +23,7 @@ VIDEO = {
     "uuid": UUID,
     "url": f"{B}/videos/watch/{UUID}",
     "name": "瓶子检测",
+    "category": {"id": 15, "label": "Science & Technology"},
     "language": {"id": "zh", "label": "Chinese"},
     "publishedAt": "2026-11-21T20:11:28.336Z",
     "originallyPublishedAt": "2001-01-01T00:00:00.000Z",
@@ -109,6 +110,46 @@ def test_a_list_yields_links_on_the_instance_that_listed_them():
     assert not home.is_last
 
 
+@pytest.mark.parametrize(
+    ("url", "origin_url"),
+    [
+        (f"{B}/videos/watch/{UUID}", f"{B}/api/v1/videos/{UUID}"),
+        (f"https://B.example:443/w/{UUID}", f"{B}/api/v1/videos/{UUID}"),
+        ("/videos/watch/x", None),
+        ("http://[broken", None),
+        ("file:///etc/passwd", None),
+        (7, None),
+        (None, None),
+    ],
+)
+def test_a_link_knows_the_instance_that_its_video_comes_from(url, origin_url):
+    """The public address tells; what is no address tells nothing, and costs nothing."""
+    row = {"uuid": UUID, "url": url}
+
+    [link] = PLATFORM.parse_home(page("/videos?start=0&count=15", {"total": 1, "data": [row]})).links
+
+    assert (f"{A}/api/v1/videos/{UUID}", origin_url) == (link.url, link.origin_url)
+
+
+def test_captions_are_asked_for_beside_the_video():
+    """Each language has its address and whether a machine wrote it; a row without either is passed over."""
+    rows = [
+        {"language": {"id": "en"}, "automaticallyGenerated": False, "fileUrl": f"{B}/c/en.vtt", "captionPath": "/x"},
+        {"language": {"id": "zh-Hans"}, "captionPath": "/lazy-static/zh.vtt"},
+        {"language": {"id": None}, "fileUrl": f"{B}/c/none.vtt"},
+        {"language": {"id": "fr"}},
+    ]
+
+    assert parsed().captions is None
+    assert parsed().captions_url == f"{A}/api/v1/videos/{UUID}/captions"
+    assert PLATFORM.parse_captions(page(f"/videos/{UUID}/captions", {"total": 4, "data": rows})) == (
+        Caption("en", f"{B}/c/en.vtt", is_generated=False),
+        Caption("zh-Hans", f"{A}/lazy-static/zh.vtt"),
+    )
+    with pytest.raises(PageChangedError):
+        PLATFORM.parse_captions(page(f"/videos/{UUID}/captions", {"error": "x"}))
+
+
 @pytest.mark.parametrize(("start", "rows", "is_last"), [(0, 15, False), (15, 2, True), (30, 0, True)])
 def test_a_list_tells_when_it_is_the_last(start, rows, is_last):
     """The end is where `total` says, or where nothing comes any more."""
@@ -123,12 +164,17 @@ def test_every_field_of_a_video_is_read():
 
     assert (video.video_id, video.page_url) == (UUID, f"{B}/videos/watch/{UUID}")
     assert video.title == "瓶子检测"
-    assert video.language == "zh"
+    assert (video.category, video.language) == ("Science & Technology", "zh")
     assert video.published_at_ms == 1_795_291_888_336
     assert video.duration_s == 10.0
     assert (video.like_count, video.view_count, video.comment_count) == (15, 79, 135)
     assert video.author_id == "ana@b.example"
     assert video.refusal is None
+
+
+def test_a_category_without_an_id_is_none():
+    """The server calls it `Unknown`, in the reader's language."""
+    assert parsed(category={"id": None, "label": "Unknown"}).category is None
 
 
 def test_media_are_the_large_landscape_cover_the_web_videos_and_the_sound():
@@ -323,7 +369,17 @@ def test_the_recorded_videos_are_read_as_they_are(recording, truth):
         assert all(offered[link.url].kind == link.kind for link in read.media)
         assert all(link.size_bytes in (None, offered[link.url].size_bytes) for link in read.media)
         assert offered[read.media[0].url].height == 1080
+        assert captions(read, recording) == [row["language"]["id"] for row in told(read.captions_url, recording)]
+        assert read.category
         assert all(row.video_id in truth.videos for row in related(read, recording))
+
+
+def told(url, recording):
+    return json.loads(recording[url])["data"]
+
+
+def captions(video, recording):
+    return [each.language for each in PLATFORM.parse_captions(Page(video.captions_url, recording[video.captions_url]))]
 
 
 def related(video, recording):

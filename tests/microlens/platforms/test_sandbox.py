@@ -17,6 +17,7 @@ VIDEO = {
     "url": f"{SITE}/v/k7f3",
     "name": "Cats & <dogs>",
     "keywords": ["cats", "dogs"],
+    "genre": "pets",
     "inLanguage": "en",
     "uploadDate": "2026-03-01T12:00:00.250Z",
     "duration": "PT1M2.5S",
@@ -53,6 +54,15 @@ def test_a_home_page_yields_its_videos_once_each():
     assert PLATFORM.home_url(f"{SITE}/", 3) == f"{SITE}/?refresh=3"
 
 
+def test_a_link_under_two_spellings_is_one():
+    """Tracking parameters and fragments make no second link; the first spelling is what is fetched."""
+    body = '<a class="video" href="/v/b?utm_source=feed">B</a><a class="video" href="/v/b#play">B</a>'
+
+    home = PLATFORM.parse_home(Page(f"{SITE}/", body.encode()))
+
+    assert home.links == (VideoLink("b", f"{SITE}/v/b?utm_source=feed"),)
+
+
 @pytest.mark.parametrize("body", [b"", b"<p>Log in</p>", b'<a class="video" href="/watch/1">x</a>', b"\xff\x00"])
 def test_a_home_page_without_videos_is_a_changed_page(body):
     """An empty crawl is never taken for a finished one."""
@@ -68,7 +78,7 @@ def test_every_field_of_a_video_is_read():
     assert video.page_url == f"{SITE}/v/k7f3"
     assert video.title == "Cats & <dogs>"
     assert video.tags == ("cats", "dogs")
-    assert video.language == "en"
+    assert (video.category, video.language) == ("pets", "en")
     assert video.published_at_ms == 1_772_366_400_250
     assert video.duration_s == 62.5
     assert (video.like_count, video.view_count, video.comment_count) == (12, 345, 6)
@@ -80,6 +90,25 @@ def test_every_field_of_a_video_is_read():
     )
     assert video.related == (VideoLink("zz", f"{SITE}/v/zz"),)
     assert video.related == PLATFORM.parse_related(video_page('<a class="related" href="/v/zz">next</a>'))
+
+
+@pytest.mark.parametrize(
+    ("said", "count"),
+    [
+        ("1.2万", 12_000),
+        ("12.3K", 12_300),
+        ("1,234", 1_234),
+        ("\u0661\u066c\u0662\u0663\u0664", 1_234),
+        (1_234, 1_234),
+        ("many", None),
+        (-1, None),
+    ],
+)
+def test_a_count_is_read_in_every_spelling(said, count):
+    """Units, groups and other digits; what is no count is none."""
+    counters = [{"interactionType": "LikeAction", "userInteractionCount": said}]
+
+    assert count == PLATFORM.parse_video(video_page(interactionStatistic=counters)).like_count
 
 
 @pytest.mark.parametrize("field", ["identifier", "url", "name"])

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import urllib.error
 import urllib.request
 from dataclasses import replace
@@ -20,6 +21,7 @@ from microlens.platforms.selectors import SelectorsPlatform
 from microlens.platforms.site_file import check_site, read_site
 from microlens.records import MediaLink
 from sandbox.process import SandboxSite
+from sandbox.spellings import Spelling
 
 TESTS = Path(__file__).parents[2]
 PAGES = TESTS / "fixtures/pages"
@@ -91,6 +93,33 @@ def test_a_file_of_seventeen_lines_reads_the_sandbox_as_its_own_adapter_does(san
     assert coded.comments_url(videos[0].url, "a/b") == described.comments_url(videos[0].url, "a/b")
     assert [coded.parse_comments(page) for page in answers] == [described.parse_comments(page) for page in answers]
     assert len(answers) > len(videos) > 5
+
+
+def test_the_sandboxs_html_is_read_by_selectors_alone(sandbox):
+    """Without its JSON-LD a page gives the same facts: counts in all spellings, dates, words, files."""
+    described, coded = platform_of(TESTS / "microlens/sandbox_html.yaml"), SandboxPlatform()
+    links = {
+        link for refresh in range(6) for link in coded.parse_home(fetch(coded.home_url(sandbox.url, refresh))).links
+    }
+    pages = [page for link in links if (page := fetch(link.url))]
+    bare = [replace(page, body=re.sub(rb"<script.*?</script>", b"", page.body)) for page in pages]
+    by_id = {video.video_id: video for video in map(coded.parse_video, pages)}
+
+    read = [described.parse_video(page) for page in bare]
+
+    assert {video.video_id for video in read} == set(by_id)
+    assert [shown(by_id[video.video_id], sandbox.world) for video in read] == read
+    assert set(sandbox.world.videos.spelling) == {
+        sandbox.world.videos.spelling[sandbox.world.index[video_id]] for video_id in by_id
+    }
+
+
+def shown(video, world):
+    """What the HTML shows of a video: titles without doubled spaces, no sound, some dates without their hour."""
+    is_day = world.videos.spelling[world.index[video.video_id]] is Spelling.MYRIAD
+    published_ms = video.published_at_ms - video.published_at_ms % 86_400_000 if is_day else video.published_at_ms
+    media = tuple(link for link in video.media if link.kind != "audio")
+    return replace(video, title=" ".join(video.title.split()), published_at_ms=published_ms, media=media)
 
 
 # --- a real site's own words for machines ---
@@ -358,6 +387,29 @@ def test_any_query_may_follow_any_rows(rows, query):
     read = outcomes(SelectorsPlatform({**LEAST, "home": {"url": "{instance}/", "links": links}}), page)
 
     assert set(read) <= set(READERS)
+
+
+def test_an_id_that_is_an_address_has_one_spelling():
+    """Links to one video under two spellings are one, and its own page has the same id."""
+    links = {"rows": "a", "video_id": "./@href"}
+    file = {**LEAST, "home": {"url": "{instance}/", "links": links}, "video": {"video_id": "link::attr(href)"}}
+    platform = SelectorsPlatform(file)
+    body = b'<a href="https://Site.test:443/v/1?utm_source=x#t">1</a><a href="https://site.test/v/1">1</a>'
+    page = b'<link href="https://site.TEST/v/1?fbclid=2"><meta property="og:title" content="T">'
+
+    [link] = platform.parse_home(Page(f"{SITE}/", body)).links
+
+    assert (f"{SITE}/v/1", "https://Site.test:443/v/1?utm_source=x#t") == (link.video_id, link.url)
+    assert f"{SITE}/v/1" == platform.parse_video(Page(link.url, page)).video_id
+
+
+def test_a_pattern_sees_the_canonical_address():
+    """A greedy pattern takes no tracking parameter for a part of the id."""
+    platform = SelectorsPlatform({**LEAST, "id_pattern": "/v/(.+)"})
+
+    links = platform.parse_home(Page(f"{SITE}/", b'<a href="/v/1?a=2&gclid=3">1</a><a href="/v/1?a=2">1</a>')).links
+
+    assert (VideoLink("1?a=2", f"{SITE}/v/1?a=2&gclid=3"),) == links
 
 
 # --- the file itself ---

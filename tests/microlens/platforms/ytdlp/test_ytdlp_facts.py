@@ -65,6 +65,14 @@ def test_a_video_with_all_its_fields():
     assert video.refusal is None
 
 
+def test_the_first_category_is_the_videos():
+    """yt-dlp lists categories; a release has a place for one, and seeds may be chosen by it."""
+    info = {"title": "A film", "categories": ["Film & Animation", "Comedy"]}
+
+    assert "Film & Animation" == video_of(info, VideoLink("BannedVideo:5f", BANNED)).category
+    assert video_of({"title": "A film"}, VideoLink("BannedVideo:5f", BANNED)).category is None
+
+
 @pytest.mark.parametrize(("shown", "reason"), [({"unlisted": True}, "unlisted"), ({"live": True}, "live")])
 def test_what_the_owner_does_not_want_taken(shown, reason):
     """An unlisted video and a live one are refused with their reasons."""
