@@ -209,6 +209,11 @@ return math.max(0, math.ceil(until_ms - now))
 --- calm  ARGV: host  -> an answer that was no refusal: the next backoff starts small again
 return redis.call('HDEL', P .. 'host:' .. ARGV[1], 'backoff_step')
 
+--- clear  -> how many keys are gone, all in one step: a push between two of them would be seen and yet have no item
+local keys = redis.call('KEYS', P .. '*')
+for _, key in ipairs(keys) do redis.call('UNLINK', key) end
+return #keys
+
 --- robots  ARGV: host, JSON, lifetime_ms, delay_ms  -> remember a host's robots.txt and obey its crawl delay
 local key = P .. 'host:' .. ARGV[1]
 redis.call('SET', P .. 'robots:' .. ARGV[1], ARGV[2], 'PX', ARGV[3])

@@ -62,7 +62,7 @@ def host_of(url: str) -> str:
 
 
 class Frontier:
-    """One run's frontier. Every method but `push` (of many items) and `clear` is one round trip, and atomic."""
+    """One run's frontier. Every method but `push` (of many items) is one round trip, and atomic."""
 
     def __init__(self, client: redis.Redis, run_id: str, politeness: Politeness) -> None:
         self._redis = client
@@ -171,8 +171,7 @@ class Frontier:
 
     def clear(self) -> None:
         """Forget everything of this run, the seen-set included."""
-        for key in self._call(lambda: list(self._redis.scan_iter(match=f"{self._prefix}*", count=1000))):
-            self._call(self._redis.delete, key)
+        self._run("clear")
 
     def _run(self, section: str, *arguments: Any) -> Any:
         return self._call(self._scripts[section], keys=[self._prefix], args=list(arguments))
