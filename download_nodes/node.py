@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import traceback
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 import structlog
@@ -70,6 +70,8 @@ class Node:
         self._budget = Budget(self._frontier, run.recipe.politeness.requests_per_second, most=WIDTH)
         self._in_work: dict[asyncio.Task[None], FrontierItem | None] = {}
         self._resting: set[str] = set()
+        self._asking: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        """By host: held while its robots.txt is looked for."""
         self._committing: list[str] = []
         self._fetched: list[str] = []
         """Videos whose comments are read; told to the frontier with the next claim."""
@@ -279,11 +281,15 @@ class Node:
     async def _why_not(self, url: str) -> str | None:
         """Ask robots.txt, fetching it first for a host that a redirect led to."""
         host = host_of(url)
-        if not self._robots.is_at_hand(host) and self._frontier.robots(host) is None:
-            status, body = await self._fetcher.robots(f"{host}/robots.txt")
-            if is_unreachable(status):
-                return "robots_unreachable"
-            self._robots.remember(host, status, body)
+        if self._robots.is_at_hand(host):
+            return self._robots.why_not(url)
+        # Where it is forgotten (it grew old, or Redis was lost) many items ask at once: one fetch serves them all.
+        async with self._asking[host]:
+            if self._frontier.robots(host) is None:
+                status, body = await self._fetcher.robots(f"{host}/robots.txt")
+                if is_unreachable(status):
+                    return "robots_unreachable"
+                self._robots.remember(host, status, body)
         return self._robots.why_not(url)
 
     def _rest(self, item: FrontierItem, error: FetchError) -> None:
