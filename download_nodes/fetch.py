@@ -159,7 +159,8 @@ class Fetcher:
         await self._check_address(url)
         reason = await self._why_not(url)
         if reason is not None:
-            raise FetchError(Refusal(reason, is_final=True))
+            # A robots.txt that could not be read may be read a little later.
+            raise FetchError(Refusal(reason, is_final=reason != "robots_unreachable"))
 
     async def _check_address(self, url: str) -> None:
         parts = urlsplit(url)

@@ -350,6 +350,11 @@ end
 wake(host, now)
 return was_parked
 
+--- clear  -> how many keys are gone, all in one step: a push between two of them would be seen and yet have no item
+local keys = redis.call('KEYS', P .. '*')
+for _, key in ipairs(keys) do redis.call('UNLINK', key) end
+return #keys
+
 --- silent  ARGV: host, sent_ms, was it for robots.txt (1 or 0), again_ms, park_after, park_ms, longest_ms
 -- A request brought no answer. After so many in a row the host's robots.txt is asked for before anything else: a host
 -- that gives it is well, and what was asked of it is at fault. A host that does not is parked, longer each time.
