@@ -57,7 +57,9 @@ def test_a_wiped_redis_is_filled_again(cluster, media_dir):
     with SandboxSite(videos=120, users=300, seed=5, frozen=True, media_dir=media_dir) as site:
         recipe = cluster.recipe(site.url, **SLOW)
         crawl = cluster.start("crawl", recipe, stderr=subprocess.DEVNULL)
-        time.sleep(2.0)
+        while crawl.poll() is None and not site.log().get("/v/1") and len(site.log()) < 10:
+            time.sleep(0.05)
+        time.sleep(1.2)  # a commit comes every second
         crawl.kill()
         crawl.wait()
         before = len(cluster.open().ledger.pages())
