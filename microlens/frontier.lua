@@ -124,11 +124,12 @@ for i = 2, #ARGV, 4 do
     added = added + 1
   end
 end
+local opened = 0 -- fewer than were added where something was forgotten while it stood here
 for host, items in pairs(ready) do
-  redis.call('ZADD', P .. 'ready:' .. kind .. ':' .. host, unpack(items))
+  opened = opened + redis.call('ZADD', P .. 'ready:' .. kind .. ':' .. host, unpack(items))
   redis.call('ZADD', P .. 'hosts:' .. kind, 'NX', now, host)
 end
-if added > 0 then redis.call('HINCRBY', P .. 'open', kind, added) end
+if opened > 0 then redis.call('HINCRBY', P .. 'open', kind, opened) end
 return added
 
 --- claim  ARGV: kind, owner, wanted, lease_ms, rate, concurrency, share, (host, requests the caller has there)*

@@ -461,17 +461,19 @@ def test_a_late_owner_renews_nothing(robbed):
     assert ["v0"] == names(late.claim("page", 1))
 
 
-def test_what_is_forgotten_and_pushed_again_in_work_is_one_item(frontier, items):
-    """A second copy of an item that somebody holds is dropped, and counted as the one it is."""
+@pytest.mark.parametrize("is_in_work", [True, False])
+def test_what_is_forgotten_and_pushed_again_while_open_is_one_item(frontier, items, is_in_work):
+    """A second copy of an item that somebody holds, or that is ready, is none, and counted as the one it is."""
     frontier.push(items(1))
-    claim_all(frontier)
+    if is_in_work:
+        claim_all(frontier)
     frontier.forget(items(1))
     frontier.push(items(1))
     again = claim_all(frontier)
     counted = frontier.open_count(["page"])
     frontier.ack("page", ["v0"])
 
-    assert ([], 1, 0) == (again, counted, frontier.open_count(["page"]))
+    assert (0 if is_in_work else 1, 1, 0) == (len(again), counted, frontier.open_count(["page"]))
 
 
 def test_no_names_is_no_call(frontier):
