@@ -770,6 +770,20 @@ def test_a_cleared_frontier_takes_everything_again(frontier, items):
     assert 5 == len(claim_all(frontier))
 
 
+def test_clearing_leaves_no_item_half_known(make_frontier, client, items):
+    """Somebody who pushes all the while that others clear loses nothing for good: whatever is seen has its item."""
+    pusher, clearer = make_frontier(), make_frontier()
+    pushed = items(3000)
+    thread = threading.Thread(target=lambda: [pusher.push(pushed) for _ in range(6)])
+    thread.start()
+    while thread.is_alive():
+        clearer.clear()
+    thread.join()
+    pusher.push(pushed)
+
+    assert 3000 == pusher.open_count(KINDS) == client.zcard(f"{pusher._prefix}ready:page:{SITE}")
+
+
 def test_a_restarted_redis_is_used_as_before(frontier, client, items):
     """Scripts and keys gone, the same client goes on: old acks are harmless and new pushes arrive."""
     frontier.push(items(3))
