@@ -72,3 +72,23 @@ def test_a_wiped_redis_is_filled_again(cluster, media_dir):
     assert before > 0
     assert expected.interactions == published.interactions
     assert expected.observed == published.kept
+
+
+def test_what_is_downloaded_is_not_asked_for_again(cluster, media_dir):
+    """Redis loses everything when all is collected: neither `recover` nor a crawl that goes on fetches it anew."""
+    with SandboxSite(videos=60, users=80, seed=5, frozen=True, media_dir=media_dir) as site:
+        recipe = cluster.recipe(site.url, comments={"when": "always"})
+        cluster("run", recipe)
+        run, before = cluster.open(), site.log()
+        run.ledger.reopen_stage("crawl")
+        client = redis.Redis.from_url(cluster.redis_url)
+        client.flushall()
+        told = cluster("recover")[1]
+        client.flushall()
+        cluster("run", recipe)
+        after = site.log()
+
+    assert "page 0  media 0  comments 0" in told
+    assert {path: count for path, count in before.items() if path != "/robots.txt"} == {
+        path: count for path, count in after.items() if path != "/robots.txt"
+    }
