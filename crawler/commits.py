@@ -71,14 +71,17 @@ class Committer:
         self._mark = Mark()
         self._settled: set[tuple[WorkKind, str]] = set()
         """The nodes' work that is done, while the plan is built."""
+        self._depths: dict[str, int] = {}
+        """Of videos whose selection the ledger has, while the plan is built."""
 
     def restore(self) -> None:
         """Build the plan from the ledger and push to the frontier whatever it still wants."""
         # In the plan's eyes all that was ever found becomes ready now, and this frontier may know nothing of the past.
         self._settled = settled(self._run.ledger)
+        self._depths = {row.video_id: row.depth for row in self._run.ledger.selections()}
         self._read_ledger(but_mine=False)
         self._apply(self.plan.advance())
-        self._settled = set()
+        self._settled, self._depths = set(), {}
 
     def follow(self) -> None:
         """Take in what other collection nodes have committed since the last call."""
@@ -156,7 +159,10 @@ class Committer:
 
     def _apply(self, step: Step) -> None:
         while step.refused or step.selected:
-            self._run.ledger.commit_crawl(pages=step.refused, selections=step.selected, committer=self._name)
+            # Writing all of them again would keep every other process from the ledger for seconds.
+            chosen = [row for row in step.selected if row.depth < self._depths.get(row.video_id, row.depth + 1)]
+            if step.refused or chosen:
+                self._run.ledger.commit_crawl(pages=step.refused, selections=chosen, committer=self._name)
             self._push(step)
             step = self.plan.advance()
         self._push(step)
