@@ -9,19 +9,9 @@ import redis
 from microlens.embedded import redis_server
 from sandbox.process import SandboxSite
 from sandbox.truth import collect_frozen, expected_release
-from tests.e2e.harness import Cli, read_back
+from tests.e2e.harness import ClusterCli, read_back
 
 SLOW = {"politeness": {"requests_per_second": 120, "concurrency": 16}}
-
-
-class ClusterCli(Cli):
-    """A command line that is told of a Redis."""
-
-    redis_url = ""
-
-    @property
-    def environment(self):
-        return {**super().environment, "MICROLENS_REDIS_URL": self.redis_url}
 
 
 @pytest.fixture
