@@ -338,6 +338,11 @@ return math.max(0, math.ceil(until_ms - now))
 redis.call('HDEL', P .. 'host:' .. ARGV[1], 'backoff_step')
 return answered(ARGV[1], now_ms())
 
+--- clear  -> how many keys are gone, all in one step: a push between two of them would be seen and yet have no item
+local keys = redis.call('KEYS', P .. '*')
+for _, key in ipairs(keys) do redis.call('UNLINK', key) end
+return #keys
+
 --- robots  ARGV: host, JSON, lifetime_ms, delay_ms, is it the host's own answer (1) or our verdict on it (0)
 -- -> remember a host's robots.txt and obey its crawl delay; 1 if it had been parked
 local host, now, was_parked = ARGV[1], now_ms(), 0

@@ -9,16 +9,16 @@ from sandbox.faults import FaultConfig
 from tests.service.trial import Scale, run_trial
 
 SMALL = Scale(
-    videos=160,
-    users=300,
-    with_media=40,
+    videos=120,
+    users=220,
+    with_media=30,
     hosts=3,
     rate=12.0,
     concurrency=6,
-    kill_every_s=4.0,
-    most_kills=8,
-    deadline_s=150.0,
-    seeds=20,
+    kill_every_s=3.5,
+    most_kills=6,
+    deadline_s=200.0,
+    seeds=15,
     related_per_page=10,
     depth=4,
     repeats_per_end=8,

@@ -783,7 +783,7 @@ def test_clearing_leaves_no_item_half_known(make_frontier, client, items):
     thread.join()
     pusher.push(pushed)
 
-    assert 3000 == pusher.open_count(KINDS) == client.hlen(f"{pusher._prefix}item:page")
+    assert 3000 == pusher.open_count(KINDS) == client.zcard(f"{pusher._prefix}ready:page:{SITE}")
 
 
 def test_a_restarted_redis_is_used_as_before(frontier, client, items):

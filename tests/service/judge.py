@@ -11,11 +11,11 @@ A granted request holds one of its host's `concurrency` places until its answer 
     seen in W  <=  rate * W + BURST + concurrency + ahead                                     (1)
 
 for every window, where `ahead` is what the nodes may have taken of a host's budget in advance: each 50 ms of its rate
-(`download_nodes/budget.py`). robots.txt is fetched beside the budget, by one process at a time, before anything else:
-it counts in (1) as one request more. What the site has in hand at once is in the hands of a place's holder too:
+(`download_nodes/budget.py`). What the site has in hand at once is in the hands of a place's holder too:
 
-    open at once  <=  concurrency (+ 1 for robots.txt)                                        (2)
+    open at once  <=  concurrency                                                             (2)
 
+robots.txt is fetched by one process at a time and paid for like all else, but holds no place: one more in (1) and (2).
 A client that gave up after its deadline has freed its place by then, although the site may see its connection end a
 little later; so a request without an answer counts as open for no longer than the client's deadline.
 

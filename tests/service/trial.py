@@ -140,6 +140,7 @@ def _drive(scale: Scale, cluster: Cluster, redis: OwnRedis, cli: ClusterCli) -> 
         stack.callback(cluster.stop)
         cluster.start()
         ledger = cli.open().ledger
+        at_kill = ledger.progress()
         while not cluster.look():
             now = time.monotonic()
             if now - began > scale.deadline_s:
@@ -147,7 +148,13 @@ def _drive(scale: Scale, cluster: Cluster, redis: OwnRedis, cli: ClusterCli) -> 
                     f"not done after {scale.deadline_s:.0f} s: {ledger.progress()}, "
                     f"failures {ledger.failure_counts()}\n{cluster.tails()}"
                 )
-            if now - killed > scale.kill_every_s and len(cluster.kills) < scale.most_kills:
+            if (
+                now - killed > scale.kill_every_s
+                and len(cluster.kills) < scale.most_kills
+                and at_kill != ledger.progress()
+            ):
+                # Something has been done since the last kill: a machine that is too busy for that would never end.
+                at_kill = ledger.progress()
                 cluster.kill_one_of_each()
                 killed = now
             if scale.has_loss and not cluster.losses and ledger.progress()["pages"] > scale.videos * 0.4:
