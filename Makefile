@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
 
-.PHONY: demo test lint bench clean help
+.PHONY: demo test service-test lint bench clean help
 
 help:            ## Show the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/'
@@ -24,6 +24,9 @@ demo: $(BIN)/.installed       ## Build a dataset and a leaderboard from a site o
 
 test: lint                    ## Lint, types, layers, tests.
 	$(BIN)/python -m pytest -n $(WORKERS)
+
+service-test: $(BIN)/.installed-dev  ## Kill collectors, nodes and Redis while they crawl a failing site (20 minutes).
+	$(BIN)/python -m pytest -m service -s tests/service
 
 lint: $(BIN)/.installed-dev   ## Lint, types and layers alone.
 	$(BIN)/ruff check .

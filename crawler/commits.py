@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from crawler.visits import video_table
-from microlens.backlog import comments_item, media_items
+from microlens.backlog import comments_item, media_items, settled
 from microlens.ledger import Mark
 from microlens.parts import write_part
 from microlens.records import FrontierItem
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from microlens.frontier import Frontier
     from microlens.ledger import Home, PageRow
     from microlens.platforms.base import Platform
-    from microlens.records import Failure, VideoRecord
+    from microlens.records import Failure, VideoRecord, WorkKind
     from microlens.runs import Run
 
 FLUSH_ROWS = 500
@@ -69,11 +69,19 @@ class Committer:
         self._batch: list[Outcome] = []
         self._batch_since = self._began = time.monotonic()
         self._mark = Mark()
+        self._settled: set[tuple[WorkKind, str]] = set()
+        """The nodes' work that is done, while the plan is built."""
+        self._depths: dict[str, int] = {}
+        """Of videos whose selection the ledger has, while the plan is built."""
 
     def restore(self) -> None:
         """Build the plan from the ledger and push to the frontier whatever it still wants."""
+        # In the plan's eyes all that was ever found becomes ready now, and this frontier may know nothing of the past.
+        self._settled = settled(self._run.ledger)
+        self._depths = {row.video_id: row.depth for row in self._run.ledger.selections()}
         self._read_ledger(but_mine=False)
         self._apply(self.plan.advance())
+        self._settled, self._depths = set(), {}
 
     def follow(self) -> None:
         """Take in what other collection nodes have committed since the last call."""
@@ -151,7 +159,10 @@ class Committer:
 
     def _apply(self, step: Step) -> None:
         while step.refused or step.selected:
-            self._run.ledger.commit_crawl(pages=step.refused, selections=step.selected, committer=self._name)
+            # Writing all of them again would keep every other process from the ledger for seconds.
+            chosen = [row for row in step.selected if row.depth < self._depths.get(row.video_id, row.depth + 1)]
+            if step.refused or chosen:
+                self._run.ledger.commit_crawl(pages=step.refused, selections=chosen, committer=self._name)
             self._push(step)
             step = self.plan.advance()
         self._push(step)
@@ -159,7 +170,7 @@ class Committer:
     def _push(self, step: Step) -> None:
         recipe = self._run.recipe
         self._frontier.push(step.items)
-        self._frontier.push(item for page in step.ready for item in media_items(page, recipe.media))
+        ready = [item for page in step.ready for item in media_items(page, recipe.media)]
         if recipe.comments.when == "always":
-            ready = [page for page in step.ready if page.refusal is None]
-            self._frontier.push(comments_item(page, self._platform) for page in ready)
+            ready += [comments_item(page, self._platform) for page in step.ready if page.refusal is None]
+        self._frontier.push(item for item in ready if (item.kind, item.name) not in self._settled)

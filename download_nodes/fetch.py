@@ -114,7 +114,8 @@ class Fetcher:
         await self._check_address(url)
         reason = await self._why_not(url)
         if reason is not None:
-            raise FetchError(Refusal(reason, is_final=True))
+            # A robots.txt that could not be read may be read a little later.
+            raise FetchError(Refusal(reason, is_final=reason != "robots_unreachable"))
 
     async def robots(self, url: str) -> tuple[int, bytes]:
         """Status and body of a robots.txt; raises FetchError only if there was no answer at all."""

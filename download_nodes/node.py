@@ -313,6 +313,7 @@ class Node:
         host = host_of(url)
         if self._hosts.robots.is_at_hand(host):
             return self._hosts.robots.why_not(url)
+        # Where it is forgotten (it grew old, or Redis was lost) many items ask at once: one fetch serves them all.
         async with self._learning[host]:
             if not self._hosts.robots.is_known(host):
                 await self._await_turn(url)

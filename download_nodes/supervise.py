@@ -14,7 +14,7 @@ from rq.serializers import JSONSerializer
 from download_nodes.backlog import forget_lost, outstanding
 from download_nodes.jobs import DRAIN_S, NodeJob, drain, queue_name
 from microlens.children import start_child, stop_child
-from microlens.errors import MicrolensError
+from microlens.errors import MicrolensError, RedisUnreachableError
 from microlens.frontier import Frontier
 from microlens.platforms import platform_of
 
@@ -98,15 +98,24 @@ class _Doorbell:
         )
 
     def ring(self, processes: int) -> None:
-        for _ in range(processes - self._queue.count):
-            self._queue.enqueue(
-                f"{drain.__module__}.{drain.__name__}",
-                DRAIN_S,
-                # A drain ends by itself; RQ's alarm would go off in the midst of some other item's work.
-                job_timeout=-1,
-                result_ttl=60,
-                failure_ttl=3600,
-            )
+        """Queue what is missing; RedisUnreachableError if there is no Redis to queue it in."""
+        try:
+            for _ in range(processes - self._queue.count):
+                self._enqueue()
+        except (redis.ConnectionError, redis.TimeoutError) as error:
+            raise RedisUnreachableError(
+                f"Redis stopped answering: {error}", hint="nothing is lost: start it, then run the same command"
+            ) from error
+
+    def _enqueue(self) -> None:
+        self._queue.enqueue(
+            f"{drain.__module__}.{drain.__name__}",
+            DRAIN_S,
+            # A drain ends by itself; RQ's alarm would go off in the midst of some other item's work.
+            job_timeout=-1,
+            result_ttl=60,
+            failure_ttl=3600,
+        )
 
 
 def _start_worker(run: Run, redis_url: str) -> subprocess.Popen[bytes]:

@@ -10,13 +10,15 @@ from microlens.records import ASSET_KINDS, AssetKind, FrontierItem
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from microlens.ledger import PageRow
+    from microlens.ledger import Ledger, PageRow
     from microlens.platforms.base import Platform
     from microlens.recipe import Media
+    from microlens.records import WorkKind
 
 # A video's bytes come last: a cover of one colour or a bad title is known before they are asked for again elsewhere.
 _PRIORITY: dict[AssetKind, int] = {"cover": 0, "audio": 1, "video": 2}
 _COMMENTS_PRIORITY = 3
+NODE_KINDS: tuple[WorkKind, ...] = ("media", "comments")
 
 
 def asset_name(video_id: str, kind: AssetKind) -> str:
@@ -38,6 +40,13 @@ def media_items(page: PageRow, media: Media) -> Iterator[FrontierItem]:
             payload={"video_id": page.video_id, "asset": kind},
             priority=_PRIORITY[kind],
         )
+
+
+def settled(ledger: Ledger) -> set[tuple[WorkKind, str]]:
+    """Kind and name of what the nodes have fetched or given up: a frontier that was lost is not to have it again."""
+    known: set[tuple[WorkKind, str]] = {("media", asset_name(row["video_id"], row["kind"])) for row in ledger.assets()}
+    known |= {("comments", video_id) for video_id in ledger.collected()}
+    return known | {(work, row["name"]) for work in NODE_KINDS for row in ledger.final_failures(work)}
 
 
 def comments_item(page: PageRow, platform: Platform) -> FrontierItem:

@@ -124,11 +124,12 @@ for i = 2, #ARGV, 4 do
     added = added + 1
   end
 end
+local opened = 0 -- fewer than were added where something was forgotten while it stood here
 for host, items in pairs(ready) do
-  redis.call('ZADD', P .. 'ready:' .. kind .. ':' .. host, unpack(items))
+  opened = opened + redis.call('ZADD', P .. 'ready:' .. kind .. ':' .. host, unpack(items))
   redis.call('ZADD', P .. 'hosts:' .. kind, 'NX', now, host)
 end
-if added > 0 then redis.call('HINCRBY', P .. 'open', kind, added) end
+if opened > 0 then redis.call('HINCRBY', P .. 'open', kind, opened) end
 return added
 
 --- claim  ARGV: kind, owner, wanted, lease_ms, rate, concurrency, share, (host, requests the caller has there)*
@@ -337,6 +338,11 @@ return math.max(0, math.ceil(until_ms - now))
 redis.call('HDEL', P .. 'host:' .. ARGV[1], 'backoff_step')
 return answered(ARGV[1], now_ms())
 
+--- clear  -> how many keys are gone, all in one step: a push between two of them would be seen and yet have no item
+local keys = redis.call('KEYS', P .. '*')
+for _, key in ipairs(keys) do redis.call('UNLINK', key) end
+return #keys
+
 --- robots  ARGV: host, JSON, lifetime_ms, delay_ms, is it the host's own answer (1) or our verdict on it (0)
 -- -> remember a host's robots.txt and obey its crawl delay; 1 if it had been parked
 local host, now, was_parked = ARGV[1], now_ms(), 0
@@ -349,6 +355,11 @@ else
 end
 wake(host, now)
 return was_parked
+
+--- clear  -> how many keys are gone, all in one step: a push between two of them would be seen and yet have no item
+local keys = redis.call('KEYS', P .. '*')
+for _, key in ipairs(keys) do redis.call('UNLINK', key) end
+return #keys
 
 --- silent  ARGV: host, sent_ms, was it for robots.txt (1 or 0), again_ms, park_after, park_ms, longest_ms
 -- A request brought no answer. After so many in a row the host's robots.txt is asked for before anything else: a host

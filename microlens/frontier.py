@@ -87,7 +87,7 @@ class Silence:
 
 
 class Frontier:
-    """One run's frontier. Every method but `push` (of many items) and `clear` is one round trip, and atomic.
+    """One run's frontier. Every method but `push` (of many items) is one round trip, and atomic.
 
     Each object is an owner of its own: an item whose lease it lost is another's, and its late calls leave it alone.
     """
@@ -235,8 +235,7 @@ class Frontier:
 
     def clear(self) -> None:
         """Forget everything of this run, the seen-set included."""
-        for key in self._call(lambda: list(self._redis.scan_iter(match=f"{self._prefix}*", count=1000))):
-            self._call(self._redis.delete, key)
+        self._run("clear")
 
     def _run_names(self, section: str, *arguments: Any, names: Sequence[str | bytes]) -> list[int]:
         """Run a section over many names, so many at a time as one command of Redis's takes in Lua."""

@@ -14,6 +14,14 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
+def one_at_a_time(path: Path) -> Iterator[None]:
+    """Hold the lock at `path` for the length of the block; wait for whoever holds it."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextlib.contextmanager
 def exclusive(path: Path, taken: MicrolensError) -> Iterator[None]:
     """Hold the lock at `path` for the length of the block; raise `taken` at once if another process holds it."""
     with path.open("w") as file:

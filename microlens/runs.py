@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 
 from microlens.errors import NotReadyError, RecipeError
 from microlens.ledger import Ledger, now_ms
-from microlens.locks import exclusive
+from microlens.locks import exclusive, one_at_a_time
 from microlens.manifest import write_atomically
 from microlens.platforms import load_platform
 from microlens.platforms.base import is_asking
@@ -91,7 +91,17 @@ def open_or_create(recipe: Recipe, settings: Settings) -> tuple[Run, bool]:
     if (folder / "run.json").exists():
         run = open_run(folder, settings)
         return _take_over(run, recipe), False
-    return _create(folder, recipe, settings), True
+    platform = load_platform(
+        recipe.platform, recipe.platform_options
+    )  # a recipe for a platform that is not there makes no run
+    if is_asking(platform):
+        platform.check_instances(recipe.instances)
+    folder.mkdir(parents=True, exist_ok=True)
+    # Collectors of one run may be started at the same moment: one of them makes it.
+    with one_at_a_time(folder / "run.lock"):
+        if not (folder / "run.json").exists():
+            return _create(folder, recipe, settings), True
+    return _take_over(open_run(folder, settings), recipe), False
 
 
 def open_run(folder: Path, settings: Settings) -> Run:
@@ -138,10 +148,6 @@ def mark_used(run: Run) -> None:
 
 
 def _create(folder: Path, recipe: Recipe, settings: Settings) -> Run:
-    platform = load_platform(recipe.platform, recipe.platform_options)  # one that is not there makes no run
-    if is_asking(platform):
-        platform.check_instances(recipe.instances)
-    folder.mkdir(parents=True, exist_ok=True)
     key_path = _key_path(folder)
     given = _given_key(settings)
     # A key without a run.json is left over from a crash while the run was being made: nothing was pseudonymised yet.

@@ -8,25 +8,38 @@ import contextlib
 import signal
 import sys
 import tempfile
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from microlens.errors import MicrolensError
+from sandbox.faults import FaultConfig
 from sandbox.media import prepare
 from sandbox.server import make_app
-from sandbox.world import World, WorldConfig, generate
+from sandbox.world import WorldConfig, generate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+FAULT_OPTIONS = {
+    "seed": "draws the faults",
+    "error_share": "requests answered with 500, 502 or 503, 0 to 1",
+    "stall_share": "requests met with silence, before the answer or in its midst, 0 to 1",
+    "cut_share": "requests whose connection ends at once, before the answer or in its midst, 0 to 1",
+    "burst_every": "requests of a host, on average, between two bursts of 429 (0: none)",
+    "burst_s": "seconds that a burst lasts, rounded up to a full second of the clock",
+    "stall_s": "seconds of silence, then the connection ends",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until SIGTERM or SIGINT; one line on standard output says where."""
     options = _parser().parse_args(arguments)
     try:
-        config = WorldConfig(options.videos, options.users, options.seed, options.shuffle_tastes)
+        config = WorldConfig(**{field.name: getattr(options, field.name) for field in fields(WorldConfig)})
+        faults = FaultConfig(**{name: getattr(options, f"fault_{name}") for name in FAULT_OPTIONS})
     except MicrolensError as error:
         sys.stderr.write(f"sandbox: {error}\n")
         return error.exit_code
@@ -36,7 +49,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         log = stack.enter_context(options.log.open("a", encoding="utf-8")) if options.log else None
         if options.prepare:
             prepare(world, folder, options.processes)
-        asyncio.run(_serve(world, options, folder, log))
+        app = make_app(
+            world, frozen=options.frozen, media_dir=folder, crawl_delay=options.crawl_delay, log=log, faults=faults
+        )
+        asyncio.run(_serve(app, (options.host, *world.addresses[1:]), options.port))
     return 0
 
 
@@ -54,24 +70,51 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--processes", type=int, default=2, help="processes for --prepare")
     parser.add_argument("--log", type=Path, help="append a JSON line a request to this file")
     parser.add_argument("--crawl-delay", type=float, help="seconds that robots.txt asks for")
+    parser.add_argument("--hosts", type=int, default=WorldConfig.hosts, help="addresses to serve on, from 127.0.0.1 on")
+    parser.add_argument("--with-media", type=int, help="videos that carry media (default: all)")
+    parser.add_argument(
+        "--media-variety", type=int, help="encodings to make, borrowed by all videos (default: no limit)"
+    )
+    defaults = FaultConfig()
+    for name, words in FAULT_OPTIONS.items():
+        value = getattr(defaults, name)
+        parser.add_argument(f"--fault-{name.replace('_', '-')}", type=type(value), default=value, help=words)
     return parser
 
 
-async def _serve(world: World, options: argparse.Namespace, folder: Path, log: TextIO | None) -> None:
+async def _serve(app: web.Application, addresses: Sequence[str], port: int) -> None:
     stopped = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stopped.set)
-    app = make_app(world, frozen=options.frozen, media_dir=folder, crawl_delay=options.crawl_delay, log=log)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+    # A handler whose client went away ends there: the log then says how long a request was really open.
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, handler_cancellation=True)
     await runner.setup()
     try:
-        await web.TCPSite(runner, options.host, options.port).start()
-        port = runner.addresses[0][1]
-        sys.stdout.write(f"sandbox on http://{options.host}:{port}\n")
+        port = await _listen(runner, addresses, port)
+        sys.stdout.write(f"sandbox on {' '.join(f'http://{address}:{port}' for address in addresses)}\n")
         sys.stdout.flush()
         await stopped.wait()
     finally:
         await runner.cleanup()
+
+
+async def _listen(runner: web.AppRunner, addresses: Sequence[str], port: int) -> int:
+    """Listen on one port of all addresses; port 0 takes one that is free on each of them."""
+    while True:
+        sites: list[web.TCPSite] = []
+        found = port
+        try:
+            for address in addresses:
+                sites.append(web.TCPSite(runner, address, found))
+                await sites[-1].start()
+                found = int(runner.addresses[0][1])
+        except OSError:
+            if port or len(sites) == 1:
+                raise
+            for site in sites[:-1]:
+                await site.stop()
+        else:
+            return found
 
 
 if __name__ == "__main__":

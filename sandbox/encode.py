@@ -58,7 +58,12 @@ def pad_mp4(body: bytes, size_bytes: int) -> bytes:
             f"an MP4 of {len(body)} bytes cannot be padded to {size_bytes}: a free box takes {_BOX_HEADER_BYTES}",
             hint="lower the grain of small clips in sandbox/media.py",
         )
-    return body + missing.to_bytes(4, "big") + b"free" + bytes(missing - _BOX_HEADER_BYTES)
+    return body + free_box(bytes(missing - _BOX_HEADER_BYTES))
+
+
+def free_box(content: bytes) -> bytes:
+    """Wrap bytes in a box that players skip."""
+    return (len(content) + _BOX_HEADER_BYTES).to_bytes(4, "big") + b"free" + content
 
 
 def _add_sound(container: OutputContainer) -> AudioStream:

@@ -46,6 +46,26 @@ class Flaws:
     hostile_title: frozenset[int]
     """Videos whose title holds markup and quotes: kept."""
 
+    def lenders(self, variety: int | None) -> Lenders:
+        """Choose the first `variety` sound videos of each sort, whose encodings all others borrow."""
+        own = np.arange(len(self.kind))
+        is_odd = (self.exact_bytes > 0) | np.array([kind == SMALL for kind in self.kind]) | (self.source != own)
+        return Lenders(*(_borrow(own, odd, variety) for odd in (is_odd, self.flat_share > 0)))
+
+
+@dataclass(frozen=True)
+class Lenders:
+    """By video: whose encoding it shows."""
+
+    clip: NDArray[np.int64]
+    cover: NDArray[np.int64]
+
+
+def _borrow(own: NDArray[np.int64], is_odd: NDArray[np.bool_], variety: int | None) -> NDArray[np.int64]:
+    """Have every video that is not odd borrow of one of the first `variety` such videos."""
+    lenders = own[~is_odd][:variety]
+    return own if variety is None else np.where(is_odd, own, lenders[own % len(lenders)])
+
 
 def plan_flaws(rng: np.random.Generator, likes: NDArray[np.int64]) -> Flaws:
     """Deal the flaws over the videos, and the borderline cases that must be kept over some of the others."""

@@ -28,14 +28,16 @@ class Links:
     def __init__(self, world: World) -> None:
         self._seed = world.config.seed
         self._topic = world.videos.topic
+        self._hosts = [_Draw(np.flatnonzero(world.host == host), world.videos) for host in range(world.config.hosts)]
         self._all = _Draw(np.arange(len(world.videos.ids)), world.videos)
         self._of_topic = [
             _Draw(np.flatnonzero(self._topic == topic), world.videos) for topic in range(world.videos.topic_count)
         ]
 
-    def home(self, refresh: int) -> list[int]:
-        """Give the videos on the home page at this refresh (frozen) or this visit (live)."""
-        return _first_distinct(self._all.sample(self._rng("home", refresh)), LINKS_PER_PAGE)
+    def home(self, refresh: int, host: int = 0) -> list[int]:
+        """Give the videos of a host on its home page at this refresh (frozen) or this visit (live)."""
+        place = ("home", refresh, host) if host else ("home", refresh)
+        return _first_distinct(self._hosts[host].sample(self._rng(*place)), LINKS_PER_PAGE)
 
     def related(self, video: int, visit: int = 0) -> list[int]:
         """Give the videos related to one: two thirds of its topic where there are as many."""

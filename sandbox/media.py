@@ -38,7 +38,13 @@ class Plan:
     clip_key: str
     """The original's for a duplicate: the same key makes the same bytes."""
 
+    stamp: bytes
+    """What an encoding that several videos borrow ends with, so that each still has a clip of its own."""
+
+    cover_topic: int
     topic: int
+    """Of clip and sound."""
+
     frame_count: int
     flat_share: float
     is_small: bool
@@ -48,23 +54,25 @@ class Plan:
 def plan(world: World, video: int) -> Plan:
     dealt = world.videos.flaws
     source = int(dealt.source[video])
+    clip, cover = int(world.lenders.clip[source]), int(world.lenders.cover[video])
     return Plan(
-        cover_key=world.videos.ids[video],
-        clip_key=world.videos.ids[source],
-        topic=int(world.videos.topic[video]),
-        frame_count=int(world.videos.frame_count[source]),
-        flat_share=float(dealt.flat_share[video]),
+        cover_key=world.videos.ids[cover],
+        clip_key=world.videos.ids[clip],
+        stamp=b"" if clip == source else encode.free_box(hashlib.sha256(world.videos.ids[source].encode()).digest()),
+        cover_topic=int(world.videos.topic[cover]),
+        topic=int(world.videos.topic[clip]),
+        frame_count=int(world.videos.frame_count[clip]),
+        flat_share=float(dealt.flat_share[cover]),
         is_small=dealt.kind[source] == flaws.SMALL,
         exact_bytes=int(dealt.exact_bytes[source]),
     )
 
 
 def make(seed: int, planned: Plan, kind: Kind) -> bytes:
-    """Make one file of a video; the same arguments give the same bytes."""
-    topic = TOPICS[planned.topic]
+    """Make one file of a video, without its stamp; the same arguments give the same bytes."""
     if kind == "cover":
-        return picture.make_cover(_rng(seed, planned.cover_key, kind), topic, planned.flat_share)
-    samples = sound.make_sound(_rng(seed, planned.clip_key, "audio"), topic, planned.frame_count / FPS)
+        return picture.make_cover(_rng(seed, planned.cover_key, kind), TOPICS[planned.cover_topic], planned.flat_share)
+    samples = sound.make_sound(_rng(seed, planned.clip_key, "audio"), TOPICS[planned.topic], planned.frame_count / FPS)
     return encode.encode_sound(samples) if kind == "audio" else _make_clip(seed, planned, samples)
 
 
@@ -90,7 +98,8 @@ class MediaFolder:
     def __init__(self, world: World, folder: Path) -> None:
         config = world.config
         self._world = world
-        self._folder = folder / f"format{FORMAT_VERSION}-seed{config.seed}-videos{config.videos}"
+        variety = "" if config.media_variety is None else f"-variety{config.media_variety}"
+        self._folder = folder / f"format{FORMAT_VERSION}-seed{config.seed}-videos{config.videos}{variety}"
         self._folder.mkdir(parents=True, exist_ok=True)
 
     def read(self, video: int, kind: Kind) -> bytes:
@@ -99,12 +108,12 @@ class MediaFolder:
         path = self._path(planned, kind)
         if not path.exists():
             _write_whole(path, make(self._world.config.seed, planned, kind))
-        return path.read_bytes()
+        return path.read_bytes() + (planned.stamp if kind == "video" else b"")
 
     def prepare(self, processes: int = 2) -> None:
         """Make all files that are missing."""
         wanted: dict[Path, tuple[int, Plan, Kind, Path]] = {}
-        for video in range(len(self._world.videos.ids)):
+        for video in np.flatnonzero(self._world.has_media).tolist():
             planned = plan(self._world, video)
             for kind in SUFFIXES:
                 path = self._path(planned, kind)

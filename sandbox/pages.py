@@ -10,6 +10,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from sandbox.spellings import Spelling, spell
+from sandbox.text import make_comment
+from sandbox.topics import TOPICS
 from sandbox.videos import DAY_MS
 
 if TYPE_CHECKING:
@@ -26,7 +28,11 @@ _JSON_IN_HTML = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
 
 
 class Pages:
-    """Renders the pages of one world; the links of a page are given to it."""
+    """Renders the pages of one world; the links of a page are given to it.
+
+    `origin` is the scheme, host and port that were asked: a link to another of the site's hosts takes all but the host
+    from it.
+    """
 
     def __init__(self, world: World, *, now_ms: int | None = None) -> None:
         """With a clock, dates that are written short are counted back from it; else they stand in full."""
@@ -35,12 +41,14 @@ class Pages:
         self._item = lru_cache(maxsize=50_000)(self._render_item)
         self._main = lru_cache(maxsize=10_000)(self._render_main)
 
-    def home(self, links: Iterable[int]) -> str:
-        items = "".join(self._item(video, "video") for video in links)
+    def home(self, links: Iterable[int], origin: str) -> str:
+        base = self._base(origin)
+        items = "".join(self._item(video, "video", base) for video in links)
         return _page("Sandbox", f"<h1>Sandbox</h1><p>Micro-videos made by a seed.</p><ul>{items}</ul>")
 
     def video(self, video: int, links: Iterable[int], origin: str) -> str:
-        items = "".join(self._item(other, "related") for other in links)
+        base = self._base(origin)
+        items = "".join(self._item(other, "related", base) for other in links)
         return f"{self._main(video, origin)}<h2>Related</h2><ul>{items}</ul></body></html>"
 
     def missing(self, status: HTTPStatus) -> str:
@@ -49,42 +57,59 @@ class Pages:
 
     def comments(self, video: int, start: int, limit: int) -> dict[str, Any]:
         """Give comments newest first; `start` counts those that are already behind the reader."""
-        numbers = self._world.comments.of_video(video)[::-1]
+        world, made = self._world, self._world.comments
+        numbers = made.of_video(video)[::-1]
         end = start + limit
+        shown = numbers[start:end]
+        topic = TOPICS[world.videos.topic[video]]
+        rows = zip(
+            *(row.tolist() for row in (shown, made.user[shown], made.code[shown], made.created_ms[shown])), strict=True
+        )
         return {
-            "video": self._world.videos.ids[video],
+            "video": world.videos.ids[video],
             "total": len(numbers),
-            "comments": [self._comment(number) for number in numbers[start:end].tolist()],
+            "comments": [
+                {
+                    "id": comment_id(number),
+                    "user": self._person(user),
+                    "text": make_comment(topic, code),
+                    "created_at_ms": created_ms,
+                    "reply_count": 0,
+                }
+                for number, user, code, created_ms in rows
+            ],
             "next": str(end) if end < len(numbers) else None,
         }
 
-    def _comment(self, number: int) -> dict[str, Any]:
-        world = self._world
-        user = int(world.comments.user[number])
-        person = {"id": world.user_ids[user], "name": world.user_name(user)}
-        gender = world.genders[user]
-        return {
-            "id": comment_id(number),
-            "user": {**person, "gender": gender} if gender else person,
-            "text": world.comment_text(number),
-            "created_at_ms": int(world.comments.created_ms[number]),
-            "reply_count": 0,
-        }
+    def _person(self, user: int) -> dict[str, str]:
+        person = {"id": self._world.user_ids[user], "name": self._world.user_name(user)}
+        gender = self._world.genders[user]
+        return {**person, "gender": gender} if gender else person
 
-    def _render_item(self, video: int, kind: str) -> str:
+    def _base(self, origin: str) -> tuple[str, ...]:
+        """What stands before a link's path, by the host of its video."""
+        if self._world.config.hosts == 1:
+            return ("",)
+        scheme, _, place = origin.partition("//")
+        port = place.rpartition(":")[2]
+        return tuple(f"{scheme}//{address}:{port}" for address in self._world.addresses)
+
+    def _render_item(self, video: int, kind: str, base: tuple[str, ...]) -> str:
         videos = self._world.videos
-        return f'<li><a class="{kind}" href="/v/{videos.ids[video]}">{escape(videos.titles[video])}</a></li>'
+        href = f"{base[self._world.host[video]]}/v/{videos.ids[video]}"
+        return f'<li><a class="{kind}" href="{href}">{escape(videos.titles[video])}</a></li>'
 
     def _render_main(self, video: int, origin: str) -> str:
         """Render a video's page down to its related links."""
         videos = self._world.videos
         likes, views, comments = self._counts(video)
         title, media = escape(videos.titles[video]), f"/media/{videos.ids[video]}"
+        player = f'<video controls preload="none" poster="{media}/cover.jpg" src="{media}/video.mp4"></video>'
         tags = " ".join(f"<span>#{escape(tag)}</span>" for tag in videos.tags[video])
         linked = json.dumps(self._linked_data(video, origin), ensure_ascii=False).translate(_JSON_IN_HTML)
         body = (
             f'<script type="application/ld+json">{linked}</script><p><a href="/">Sandbox</a></p><h1>{title}</h1>'
-            f'<video controls preload="none" poster="{media}/cover.jpg" src="{media}/video.mp4"></video>'
+            f"{player if self._world.has_media[video] else ''}"
             f'<p class="facts"><strong>{likes}</strong> likes · <strong>{views}</strong> views · '
             f"<strong>{comments}</strong> comments · <i>{videos.duration_s(video):.1f}</i> s</p>"
             f'<p><small>by <a class="author">{escape(videos.authors[video])}</a>, <time>{self._date(video)}</time> in '
@@ -111,6 +136,11 @@ class Pages:
         videos = self._world.videos
         video_id, media = videos.ids[video], f"{origin}/media/{videos.ids[video]}"
         likes, views, comments = self._counts(video)
+        files = {
+            "thumbnailUrl": f"{media}/cover.jpg",
+            "contentUrl": f"{media}/video.mp4",
+            "audio": {"@type": "AudioObject", "contentUrl": f"{media}/audio.m4a"},
+        }
         return {
             "@context": "https://schema.org",
             "@type": "VideoObject",
@@ -123,9 +153,7 @@ class Pages:
             "inLanguage": videos.languages[video],
             "uploadDate": _iso_time(videos.published_ms[video]),
             "duration": f"PT{videos.duration_s(video):.1f}S",
-            "thumbnailUrl": f"{media}/cover.jpg",
-            "contentUrl": f"{media}/video.mp4",
-            "audio": {"@type": "AudioObject", "contentUrl": f"{media}/audio.m4a"},
+            **(files if self._world.has_media[video] else {}),
             "author": {"@type": "Person", "identifier": videos.authors[video]},
             "interactionStatistic": [
                 _counter("LikeAction", likes),

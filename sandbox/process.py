@@ -9,11 +9,13 @@ import subprocess
 import sys
 import threading
 import urllib.request
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, cast
 
 from microlens.errors import SiteUnreachableError
+from sandbox.faults import FaultConfig
 from sandbox.world import World, WorldConfig, generate
 
 if TYPE_CHECKING:
@@ -42,16 +44,28 @@ class SandboxSite:
         prepare: bool = False,
         log_file: Path | None = None,
         crawl_delay: float | None = None,
+        hosts: int = WorldConfig.hosts,
+        with_media: int | None = None,
+        media_variety: int | None = None,
+        faults: FaultConfig | None = None,
         port: int = 0,
         ready_within_s: float = 120.0,
     ) -> None:
-        self.config = WorldConfig(videos, users, seed, shuffle_tastes)
+        self.config = WorldConfig(videos, users, seed, shuffle_tastes, hosts, with_media, media_variety)
         self.url = ""
+        """The first host's."""
+        self.urls: tuple[str, ...] = ()
+        """All hosts'."""
+        self.log_file = log_file
         self._ready_within_s = ready_within_s
         self._arguments = [f"--videos={videos}", f"--users={users}", f"--seed={seed}", f"--port={port}"]
         switches = {"--frozen": frozen, "--shuffle-tastes": shuffle_tastes, "--prepare": prepare}
         self._arguments += [name for name, is_on in switches.items() if is_on]
-        values = {"--media-dir": media_dir, "--log": log_file, "--crawl-delay": crawl_delay}
+        values: dict[str, object] = {"--media-dir": media_dir, "--log": log_file, "--crawl-delay": crawl_delay}
+        values |= {"--hosts": hosts, "--with-media": with_media, "--media-variety": media_variety}
+        values |= {
+            f"--fault-{name.replace('_', '-')}": value for name, value in asdict(faults or FaultConfig()).items()
+        }
         self._arguments += [f"{name}={value}" for name, value in values.items() if value is not None]
 
     @cached_property
@@ -90,7 +104,8 @@ class SandboxSite:
                 f"the sandbox did not come up within {self._ready_within_s:g} s; its first line was {line!r}",
                 hint=f"run `python -m sandbox {' '.join(self._arguments)}` to see why",
             )
-        self.url = line.removeprefix(_READY).strip()
+        self.urls = tuple(line.removeprefix(_READY).split())
+        self.url = self.urls[0]
 
     def stop(self) -> None:
         """End the process, by force if it does not go."""

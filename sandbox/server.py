@@ -11,9 +11,11 @@ from collections import Counter, OrderedDict
 from http import HTTPStatus
 from typing import TYPE_CHECKING, TextIO
 
+import orjson
 from aiohttp import web
 
 from sandbox import flaws, ranges
+from sandbox.faults import FaultConfig, Faults
 from sandbox.links import Links
 from sandbox.media import SUFFIXES, Kind, MediaFolder
 from sandbox.pages import Pages
@@ -24,8 +26,10 @@ if TYPE_CHECKING:
 
     from aiohttp.typedefs import Middleware
 
+    from sandbox.faults import Fault
     from sandbox.world import World
 
+NO_FAULTS = FaultConfig()
 SERVER_NAME = "microlens-sandbox"
 DEFAULT_LIMIT, HIGHEST_LIMIT = 20, 100
 _KIND_OF_FILE: dict[str, Kind] = {f"{kind}.{suffix}": kind for kind, suffix in SUFFIXES.items()}
@@ -34,10 +38,16 @@ _FILES_IN_MEMORY = 400
 
 
 def make_app(
-    world: World, *, frozen: bool, media_dir: Path, crawl_delay: float | None = None, log: TextIO | None = None
+    world: World,
+    *,
+    frozen: bool,
+    media_dir: Path,
+    crawl_delay: float | None = None,
+    log: TextIO | None = None,
+    faults: FaultConfig = NO_FAULTS,
 ) -> web.Application:
     """Build the site; `frozen` pages depend on their address alone, others change with every visit."""
-    requests = RequestLog(log)
+    requests = RequestLog(log, Faults(faults))
     app = web.Application(middlewares=[requests.middleware()])
     app.on_response_prepare.append(_name_server)
     site = Site(world, MediaFolder(world, media_dir), is_frozen=frozen, crawl_delay=crawl_delay)
@@ -55,28 +65,37 @@ def make_app(
 
 
 class RequestLog:
-    """Counts requests by path, the log's own aside, and writes a line for each where a file is given."""
+    """Counts requests by path, the log's own aside, has some of them suffer, and writes a line for each to a file."""
 
-    def __init__(self, lines: TextIO | None) -> None:
+    def __init__(self, lines: TextIO | None, faults: Faults) -> None:
         self._counts: Counter[str] = Counter()
         self._lines = lines
+        self._faults = faults
 
     def middleware(self) -> Middleware:
         @web.middleware
         async def count(
             request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
         ) -> web.StreamResponse:
+            began, fault, status = time.time(), None, 0
             if not request.path.startswith("/admin/"):
                 self._counts[request.path] += 1
-            status = 500
+                fault = self._faults.draw(_host(request), request.path_qs, began)
             try:
-                response = await handler(request)
-                status = response.status
+                if fault is None:
+                    response = await handler(request)
+                    status = response.status
+                else:
+                    response = await self._faults.suffer(fault, request, handler)
+                    status = fault.status or 0
             except web.HTTPException as stop:
                 status = stop.status
                 raise
+            except Exception:
+                status = 500
+                raise
             finally:
-                self._write(request, status)
+                self._write(request, status, began, fault)
             return response
 
         return count
@@ -84,11 +103,21 @@ class RequestLog:
     async def show(self, _request: web.Request) -> web.Response:
         return web.json_response({"requests": dict(self._counts)})
 
-    def _write(self, request: web.Request, status: int) -> None:
+    def _write(self, request: web.Request, status: int, began: float, fault: Fault | None) -> None:
+        """One line a request, when it is done with; status 0: there was no answer, or nobody waited for it."""
         if self._lines is not None:
-            agent = request.headers.get("User-Agent", "")
-            line = {"method": request.method, "target": request.path_qs, "status": status, "user_agent": agent}
-            self._lines.write(json.dumps(line) + "\n")
+            line = {
+                "host": _host(request),
+                "method": request.method,
+                "target": request.path_qs,
+                "status": status,
+                "user_agent": request.headers.get("User-Agent", ""),
+                "received_at_ms": round(began * 1000, 1),
+                "took_ms": round((time.time() - began) * 1000, 1),
+                "fault": fault and fault.kind,
+                "retry_after": fault and fault.retry_after,
+            }
+            self._lines.write(orjson.dumps(line).decode() + "\n")
             self._lines.flush()
 
 
@@ -97,6 +126,7 @@ class Site:
 
     def __init__(self, world: World, folder: MediaFolder, *, is_frozen: bool, crawl_delay: float | None) -> None:
         self._world = world
+        self._hosts = {address: number for number, address in enumerate(world.addresses)}
         # A frozen page depends on its address alone, so it has no clock.
         self._pages = Pages(world, now_ms=None if is_frozen else time.time_ns() // 1_000_000)
         self._links = Links(world)
@@ -111,31 +141,37 @@ class Site:
 
     async def home(self, request: web.Request) -> web.Response:
         refresh = _natural(request, "refresh", 0)
-        links = self._links.home(refresh if self._is_frozen else next(self._visits))
-        return _html(self._pages.home(links))
+        host = self._host_number(request)
+        links = self._links.home(refresh if self._is_frozen else next(self._visits), host)
+        return _html(self._pages.home(links, _origin(request)))
 
     async def video(self, request: web.Request) -> web.Response:
         video = self._find(request)
         links = self._links.related(video, 0 if self._is_frozen else next(self._visits))
-        return _html(self._pages.video(video, links, f"{request.scheme}://{request.host}"))
+        return _html(self._pages.video(video, links, _origin(request)))
 
     async def comments(self, request: web.Request) -> web.Response:
         video = self._find(request)
         start = _natural(request, "cursor", 0)
         limit = _natural(request, "limit", DEFAULT_LIMIT)
-        return web.json_response(self._pages.comments(video, start, max(1, min(limit, HIGHEST_LIMIT))))
+        page = self._pages.comments(video, start, max(1, min(limit, HIGHEST_LIMIT)))
+        return web.Response(body=orjson.dumps(page), content_type="application/json", charset="utf-8")
 
     async def media(self, request: web.Request) -> web.Response:
         video = self._find(request)
         kind = _KIND_OF_FILE.get(request.match_info["file"])
-        if kind is None:
+        if kind is None or not self._world.has_media[video]:
             raise web.HTTPNotFound
         body, etag = await self._files.read(video, kind)
         return ranges.answer(request.headers, body, etag, _CONTENT_TYPES[kind])
 
+    def _host_number(self, request: web.Request) -> int:
+        """Which of the site's hosts is asked: the first, unless there are several."""
+        return self._hosts.get(_host(request), 0)
+
     def _find(self, request: web.Request) -> int:
         video = self._world.index.get(request.match_info["video_id"])
-        if video is None:
+        if video is None or (len(self._hosts) > 1 and self._world.host[video] != self._host_number(request)):
             raise self._missing(HTTPStatus.NOT_FOUND)
         if self._world.videos.flaws.kind[video] == flaws.DELETED:
             # Real sites answer both ways; which way a video goes is fixed.
@@ -167,6 +203,14 @@ class _Files:
             return self._held[key]
         self._held.move_to_end(key)
         return self._held[key]
+
+
+def _host(request: web.Request) -> str:
+    return request.host.partition(":")[0]
+
+
+def _origin(request: web.Request) -> str:
+    return f"{request.scheme}://{request.host}"
 
 
 def _natural(request: web.Request, name: str, default: int) -> int:

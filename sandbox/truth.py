@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from sandbox.world import World
 
 KEPT = "kept"
+NO_COVER = "cover_missing"
+"""What a video without media is dropped for, unless its title is too short: the first thing missed is its cover."""
 _COVER_PATH = re.compile(r"/media/([^/]+)/cover\.jpg")
 
 
@@ -81,7 +83,9 @@ def _fates_of(world: World, collected: Iterable[int]) -> dict[str, str]:
     survivors: set[int] = set()
     for video in sorted(collected, key=lambda video: (-likes[video], ids[video])):
         kind, clip = dealt.kind[video], int(dealt.source[video])
-        if kind not in ("", flaws.DUPLICATE):
+        if not world.has_media[video] and kind not in (flaws.TITLE, flaws.DELETED):
+            fate[ids[video]] = NO_COVER
+        elif kind not in ("", flaws.DUPLICATE):
             fate[ids[video]] = kind
         elif clip in survivors:
             fate[ids[video]] = flaws.DUPLICATE
@@ -101,7 +105,7 @@ def collect_frozen(
     depth: int = 1,
     stale_refreshes: int = 5,
 ) -> Collected:
-    """Crawl the frozen site in the head: the home page until `target` seeds, then related videos of related ones."""
+    """Crawl the frozen site in the head: the home pages until `target` seeds, then related videos of related ones."""
     crawl = _Crawl(world, run_seed, related_per_page)
     seeds = crawl.find_seeds(target, rule, stale_refreshes)
     related = crawl.find_related(seeds, depth)
@@ -120,6 +124,7 @@ class _Crawl:
     def __init__(self, world: World, run_seed: int, related_per_page: int) -> None:
         self._world = world
         self._videos = world.videos
+        self._hosts = range(world.config.hosts)
         self._links = Links(world)
         self._run_seed = run_seed
         self._related_per_page = related_per_page
@@ -131,7 +136,9 @@ class _Crawl:
         taken: list[int] = []
         refresh = stale = 0
         while len(taken) < target and stale < stale_refreshes:
-            fresh = [video for video in self._links.home(refresh) if video not in self.visited | self.gone]
+            shown = (video for host in self._hosts for video in self._links.home(refresh, host))
+            known = self.visited | self.gone
+            fresh = [video for video in shown if video not in known]
             live = [video for video in fresh if not self._is_gone(video)]
             taken += [video for video in live if rule.takes(self._world, video)]
             self.visited.update(live)

@@ -17,10 +17,13 @@ from sandbox.videos import Videos, make_videos, random_names
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from sandbox.flaws import Lenders
+
 WORLD_END_MS = 1_750_000_000_000
 """No comment is later: 2025-06-15, whatever the clock on the wall says."""
 
 FEWEST_VIDEOS, FEWEST_USERS = 30, 10
+MOST_HOSTS = 16
 _ALPHANUMERIC = np.frombuffer(b"abcdefghijklmnopqrstuvwxyz0123456789", np.uint8)
 _GENDERS = (None, None, "female", "male")
 
@@ -36,12 +39,27 @@ class WorldConfig:
     seed: int = 7
     shuffle_tastes: bool = False
     """Deal the comments over the users at random: popularity and lengths stay, everything to learn goes."""
+    hosts: int = 1
+    """Addresses that the site is served on, from 127.0.0.1 on; each video lives on one of them."""
+    with_media: int | None = None
+    """So many videos carry media, copies together with their originals; None: all."""
+    media_variety: int | None = None
+    """So many encodings of each sort, borrowed by all others, so that making them is cheap; None: each its own."""
 
     def __post_init__(self) -> None:
         if self.videos < FEWEST_VIDEOS or self.users < FEWEST_USERS or self.seed < 0:
             raise RecipeError(
                 f"a sandbox cannot have videos={self.videos}, users={self.users}, seed={self.seed}",
                 hint=f"ask for at least {FEWEST_VIDEOS} videos, {FEWEST_USERS} users and a seed of 0 or more",
+            )
+        is_few = (self.with_media is not None and self.with_media < 0) or (
+            self.media_variety is not None and self.media_variety < 1
+        )
+        if is_few or not 1 <= self.hosts <= MOST_HOSTS:
+            raise RecipeError(
+                f"a sandbox cannot have hosts={self.hosts}, with_media={self.with_media}, "
+                f"media_variety={self.media_variety}",
+                hint=f"ask for 1 to {MOST_HOSTS} hosts, 0 or more videos with media, and at least 1 encoding",
             )
 
 
@@ -55,11 +73,25 @@ class World:
     user_ids: list[str]
     genders: list[str | None]
     tastes: NDArray[np.float64]
+    host: NDArray[np.int64]
+    """By video: which of the site's addresses it lives on, from 0."""
+    has_media: NDArray[np.bool_]
+    """By video: whether its page names a cover, a sound and a clip."""
 
     @cached_property
     def index(self) -> dict[str, int]:
         """From a video's id to its place in every array."""
         return {video_id: place for place, video_id in enumerate(self.videos.ids)}
+
+    @cached_property
+    def addresses(self) -> tuple[str, ...]:
+        """The site's hosts, in their order."""
+        return tuple(f"127.0.0.{number}" for number in range(1, self.config.hosts + 1))
+
+    @cached_property
+    def lenders(self) -> Lenders:
+        """Whose encoding each video shows."""
+        return self.videos.flaws.lenders(self.config.media_variety)
 
     def comment_text(self, comment: int) -> str:
         topic = TOPICS[self.videos.topic[self.comments.video[comment]]]
@@ -105,4 +137,15 @@ def generate(config: WorldConfig) -> World:
         user_ids=random_names(users_rng, len(lengths), 16, _ALPHANUMERIC),
         genders=[_GENDERS[code] for code in users_rng.integers(0, len(_GENDERS), len(lengths)).tolist()],
         tastes=tastes,
+        # Ids are random names, so their order deals the videos evenly and at random.
+        host=np.argsort(np.argsort(videos.ids)) % config.hosts,
+        has_media=_media_carriers(np.random.default_rng([config.seed, 4]), config, videos),
     )
+
+
+def _media_carriers(rng: np.random.Generator, config: WorldConfig, videos: Videos) -> NDArray[np.bool_]:
+    """Draw the videos that carry media; those that show one clip are drawn together."""
+    carries = np.zeros(config.videos, np.bool_)
+    order = np.argsort(rng.random(config.videos)[videos.flaws.source], kind="stable")
+    carries[order[: config.with_media]] = True
+    return carries

@@ -197,7 +197,7 @@ def test_a_status_lists_parked_hosts(capsys):
     status = {"run": "x", "platform": "p", "folder": "f", "crawl_finished": False, "progress": {}, "failures": {}}
     until_ms = 1_000 * int(datetime(2031, 5, 6, 7, 8, tzinfo=UTC).astimezone().timestamp())
     parked = [asdict(Parking("http://a.test", "timeout", until_ms, times)) for times in (1, 3)]
-    told = {"given_up": {}, "robots": {}, "parked": parked, "funnel": None, "releases": []}
+    told = {"given_up": {}, "robots": {}, "parked": parked, "samples": [], "funnel": None, "releases": []}
     print_status(status | told, as_json=False)
     shown = capsys.readouterr().out
     until = datetime(2031, 5, 6, 7, 8, tzinfo=UTC).astimezone().strftime("%Y-%m-%d %H:%M")

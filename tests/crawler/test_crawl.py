@@ -10,8 +10,11 @@ import time
 
 import redis
 
+from crawler.run import restore_frontier
 from microlens.frontier import Frontier
 from microlens.recipe import Politeness
+from microlens.runs import open_run
+from microlens.settings import Settings
 from tests.crawler.conftest import Crawler
 from tests.crawler.site import Reply, Video
 
@@ -220,6 +223,23 @@ def test_comments_that_are_always_wanted_reach_the_frontier(shared_crawl, site, 
 
         assert {*names, "friend"} == claimed
         assert 6 == frontier.open_count(["comments"])
+
+
+def test_a_crawl_that_goes_on_keeps_no_other_from_writing(shared_crawl, site, redis_url):
+    """What the ledger has is not written again: the plan is built while somebody else holds the ledger's write lock."""
+    fill(site, 5, related=("friend",))
+    site.videos["friend"] = Video()
+    shared_crawl(site)
+    run = open_run(shared_crawl.run_folder, Settings())
+    ledger = sqlite3.connect(run.folder / "ledger.sqlite", isolation_level=None)
+    with frontier_of(shared_crawl, redis_url) as frontier, contextlib.closing(ledger) as other:
+        other.execute("BEGIN IMMEDIATE")
+        frontier.clear()
+        restore_frontier(run, frontier)
+        left = frontier.open_count(["page", "media", "comments"])
+    run.ledger.close()
+
+    assert 0 == left
 
 
 def test_a_number_beyond_all_bounds_costs_its_page_alone(crawl, site):

@@ -1,5 +1,6 @@
 """A node over a small site: every byte once, every failure written down, comments only of what passes."""
 
+import asyncio
 import hashlib
 
 import numpy as np
@@ -69,6 +70,30 @@ def test_a_page_in_place_of_media_is_not_media(desk, media):
     assert {"a/video": "not_media"} == desk.reasons()
     assert [] == list((desk.run.folder / "store/tmp").iterdir())
     assert 1 == desk.site.count()["/media/a.mp4"]
+
+
+def test_a_forgotten_robots_txt_is_fetched_once_for_all(desk, media):
+    """However many items find that Redis no longer knows a host's robots.txt, the host is asked for it once."""
+    desk.make()
+
+    async def ask_together():
+        async with desk.node() as node:
+            return await asyncio.gather(*(node._why_not(f"{desk.site.url}/media/{n}.jpg") for n in range(20)))
+
+    assert [None] * 20 == asyncio.run(ask_together())
+    assert 1 == desk.site.count()["/robots.txt"]
+
+
+def test_a_robots_txt_that_cannot_be_read_now_is_read_later(desk, media):
+    """A file that redirects to a host whose robots.txt answers 503 is not given up: another try finds it."""
+    desk.make()
+    serve(desk, media, "a", media={"cover": "/media/a.jpg"})
+    desk.site.script("/robots.txt", Reply(200), Reply(503))
+    desk.site.script("/media/a.jpg", Reply(302, headers={"Location": f"{desk.site.other_url}/media/a.jpg"}))
+    desk.drain()
+
+    assert {} == desk.reasons()
+    assert ["a"] == [asset["video_id"] for asset in desk.run.ledger.assets()]
 
 
 def test_a_failure_is_tried_as_often_as_the_recipe_says(desk, media):

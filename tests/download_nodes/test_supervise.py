@@ -9,7 +9,7 @@ import pytest
 
 from download_nodes import supervise
 from download_nodes.backlog import outstanding
-from microlens.errors import MicrolensError
+from microlens.errors import MicrolensError, RedisUnreachableError
 from tests.crawler.site import comment
 from tests.download_nodes.desk import PLATFORM
 
@@ -79,6 +79,13 @@ def test_nothing_to_do_ends_at_once(desk):
     supervise.work(desk.run, desk.redis_url, processes=1)
 
     assert [] == workers()
+
+
+def test_a_redis_that_goes_away_is_told_in_plain_words(desk):
+    """A node whose doorbell finds no Redis ends with exit code 5, and says that nothing is lost."""
+    desk.make()
+    with pytest.raises(RedisUnreachableError, match="nothing is lost"):
+        supervise._Doorbell("redis://127.0.0.1:1/0", desk.run.shared_name).ring(1)
 
 
 def test_old_temporary_files_are_swept(desk):

@@ -69,6 +69,17 @@ class Cli:
 
 
 @dataclass
+class ClusterCli(Cli):
+    """A command line that is told of a Redis."""
+
+    redis_url: str = ""
+
+    @property
+    def environment(self):
+        return {**super().environment, "MICROLENS_REDIS_URL": self.redis_url}
+
+
+@dataclass
 class Published:
     """A release read back in the platform's own ids, as only the holder of the key can."""
 

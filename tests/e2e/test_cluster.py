@@ -9,19 +9,9 @@ import redis
 from microlens.embedded import redis_server
 from sandbox.process import SandboxSite
 from sandbox.truth import collect_frozen, expected_release
-from tests.e2e.harness import Cli, read_back
+from tests.e2e.harness import ClusterCli, read_back
 
 SLOW = {"politeness": {"requests_per_second": 120, "concurrency": 16}}
-
-
-class ClusterCli(Cli):
-    """A command line that is told of a Redis."""
-
-    redis_url = ""
-
-    @property
-    def environment(self):
-        return {**super().environment, "MICROLENS_REDIS_URL": self.redis_url}
 
 
 @pytest.fixture
@@ -57,7 +47,8 @@ def test_a_wiped_redis_is_filled_again(cluster, media_dir):
     with SandboxSite(videos=120, users=300, seed=5, frozen=True, media_dir=media_dir) as site:
         recipe = cluster.recipe(site.url, **SLOW)
         crawl = cluster.start("crawl", recipe, stderr=subprocess.DEVNULL)
-        time.sleep(2.0)
+        while not ((cluster.folder / "runs/site/run.json").exists() and cluster.open().ledger.pages()):
+            time.sleep(0.1)
         crawl.kill()
         crawl.wait()
         before = len(cluster.open().ledger.pages())
@@ -72,3 +63,23 @@ def test_a_wiped_redis_is_filled_again(cluster, media_dir):
     assert before > 0
     assert expected.interactions == published.interactions
     assert expected.observed == published.kept
+
+
+def test_what_is_downloaded_is_not_asked_for_again(cluster, media_dir):
+    """Redis loses everything when all is collected: neither `recover` nor a crawl that goes on fetches it anew."""
+    with SandboxSite(videos=60, users=80, seed=5, frozen=True, media_dir=media_dir) as site:
+        recipe = cluster.recipe(site.url, comments={"when": "always"})
+        cluster("run", recipe)
+        run, before = cluster.open(), site.log()
+        run.ledger.reopen_stage("crawl")
+        client = redis.Redis.from_url(cluster.redis_url)
+        client.flushall()
+        told = cluster("recover")[1]
+        client.flushall()
+        cluster("run", recipe)
+        after = site.log()
+
+    assert "page 0  media 0  comments 0" in told
+    assert {path: count for path, count in before.items() if path != "/robots.txt"} == {
+        path: count for path, count in after.items() if path != "/robots.txt"
+    }

@@ -461,17 +461,19 @@ def test_a_late_owner_renews_nothing(robbed):
     assert ["v0"] == names(late.claim("page", 1))
 
 
-def test_what_is_forgotten_and_pushed_again_in_work_is_one_item(frontier, items):
-    """A second copy of an item that somebody holds is dropped, and counted as the one it is."""
+@pytest.mark.parametrize("is_in_work", [True, False])
+def test_what_is_forgotten_and_pushed_again_while_open_is_one_item(frontier, items, is_in_work):
+    """A second copy of an item that somebody holds, or that is ready, is none, and counted as the one it is."""
     frontier.push(items(1))
-    claim_all(frontier)
+    if is_in_work:
+        claim_all(frontier)
     frontier.forget(items(1))
     frontier.push(items(1))
     again = claim_all(frontier)
     counted = frontier.open_count(["page"])
     frontier.ack("page", ["v0"])
 
-    assert ([], 1, 0) == (again, counted, frontier.open_count(["page"]))
+    assert (0 if is_in_work else 1, 1, 0) == (len(again), counted, frontier.open_count(["page"]))
 
 
 def test_no_names_is_no_call(frontier):
@@ -768,6 +770,20 @@ def test_a_cleared_frontier_takes_everything_again(frontier, items):
     assert 0 == counted
     assert 5 == frontier.push(items(5))
     assert 5 == len(claim_all(frontier))
+
+
+def test_clearing_leaves_no_item_half_known(make_frontier, client, items):
+    """Somebody who pushes all the while that others clear loses nothing for good: whatever is seen has its item."""
+    pusher, clearer = make_frontier(), make_frontier()
+    pushed = items(3000)
+    thread = threading.Thread(target=lambda: [pusher.push(pushed) for _ in range(6)])
+    thread.start()
+    while thread.is_alive():
+        clearer.clear()
+    thread.join()
+    pusher.push(pushed)
+
+    assert 3000 == pusher.open_count(KINDS) == client.zcard(f"{pusher._prefix}ready:page:{SITE}")
 
 
 def test_a_restarted_redis_is_used_as_before(frontier, client, items):

@@ -1,6 +1,8 @@
 """A run: made once, opened again, guarded against another recipe and another key."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -178,6 +180,23 @@ def test_a_run_that_was_never_finished_being_made_is_made_anew(demo, run_setting
     assert 5 == run.recipe.seed
     assert demo.pseudonyms.fingerprint != run.pseudonyms.fingerprint
     assert run.pseudonyms.fingerprint == run.ledger.run()["key_fingerprint"]
+
+
+def test_processes_that_start_together_make_one_run(run_settings, make_recipe):
+    """Of many that open a new run at once one makes it, and all have its key and its ledger."""
+    settings = run_settings()
+    code = (
+        "import sys; from pathlib import Path; from microlens.recipe import parse_recipe; "
+        "from microlens.runs import open_or_create; from microlens.settings import Settings; "
+        "run, is_new = open_or_create(parse_recipe(sys.argv[1]), Settings(runs_dir=Path(sys.argv[2]))); "
+        "print(is_new, run.pseudonyms.fingerprint, run.ledger.run()['key_fingerprint'])"
+    )
+    command = [sys.executable, "-c", code, make_recipe().to_yaml(), str(settings.runs_dir)]
+    started = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
+    told = [process.communicate(timeout=60)[0].split() for process in started]
+
+    assert ["False", "False", "False", "True"] == sorted(is_new for is_new, _, _ in told)
+    assert 1 == len({key for _, *keys in told for key in keys})
 
 
 def test_an_empty_ledger_is_not_a_run(tmp_path, run_settings):

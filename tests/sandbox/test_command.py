@@ -4,6 +4,7 @@ import ast
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -41,13 +42,18 @@ def test_the_ready_line_is_the_only_output():
 
 
 def test_requests_are_written_to_a_file(tmp_path, fetch):
-    """`--log` appends one JSON line a request, with its status and its user agent."""
+    """`--log` appends one JSON line a request: host, status, user agent, when it came and how long it took."""
+    before_ms = time.time() * 1000 - 1
     with SandboxSite(**TINY, log_file=tmp_path / "requests.jsonl") as site:
         fetch(f"{site.url}/robots.txt?x=1", User_Agent="tester/1.0")
         fetch(f"{site.url}/v/nobody")
+    after_ms = time.time() * 1000 + 1
     lines = [json.loads(line) for line in (tmp_path / "requests.jsonl").read_text().splitlines()]
 
-    assert lines[0] == {"method": "GET", "target": "/robots.txt?x=1", "status": 200, "user_agent": "tester/1.0"}
+    told = {name: lines[0][name] for name in ("host", "method", "target", "status", "user_agent", "fault")}
+    asked = {"host": "127.0.0.1", "method": "GET", "target": "/robots.txt?x=1", "status": 200}
+    assert told == {**asked, "user_agent": "tester/1.0", "fault": None}
+    assert before_ms <= lines[0]["received_at_ms"] <= lines[0]["received_at_ms"] + lines[0]["took_ms"] <= after_ms
     assert lines[1]["status"] == 404
 
 
@@ -76,6 +82,17 @@ def test_wrong_sizes_are_refused(capsys):
 
     assert code == 2
     assert "ask for at least 30 videos" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "option", ["--hosts=0", "--hosts=99", "--with-media=-1", "--media-variety=0", "--fault-cut-share=2"]
+)
+def test_impossible_sites_are_refused(capsys, option):
+    """Hosts, media and faults that cannot be end with the exit code of a bad option, and the value is named."""
+    code = main([option])
+
+    assert code == 2
+    assert option.partition("=")[2] in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
