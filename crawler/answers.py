@@ -17,7 +17,7 @@ from scrapy.exceptions import (
 from crawler.middlewares.network import ForbiddenAddressError
 from crawler.middlewares.robots import ForbiddenByRobotsError
 from microlens.errors import MicrolensError
-from microlens.outcomes import Refusal, refusal_of, retry_after_s
+from microlens.outcomes import Refusal, RefusedError, refusal_of, retry_after_s
 from microlens.robot_tags import forbidding_word, meta_tags
 
 if TYPE_CHECKING:
@@ -38,16 +38,7 @@ _REFUSALS: tuple[tuple[type[BaseException], Refusal], ...] = (
 _LOST = Refusal("connection_lost", is_final=False)
 
 
-class HostRestsError(IgnoreRequest):
-    """A host that a request needs cannot be asked for longer than is worth waiting; never leaves the crawler."""
-
-    def __init__(self, host: str, wait_s: float) -> None:
-        super().__init__(f"{host} rests for {wait_s:.0f} s")
-        self.host = host
-        self.wait_s = wait_s
-
-
-class RefusedAnswerError(Exception):
+class RefusedAnswerError(RefusedError):
     """An answer that cannot be used; never leaves the crawler."""
 
     def __init__(self, refusal: Refusal, *, status: int | None, retry_after_s: float | None = None) -> None:
@@ -59,8 +50,6 @@ class RefusedAnswerError(Exception):
         """What was asked for, where it was not the page itself."""
         self.sent_ms: int | None = None
         """When that was, on Redis's clock."""
-        self.is_hosts_fault: bool | None = None
-        """Whether the host rather than the page seems to be at fault; None until the host's book is asked."""
 
 
 def check_answer(response: Response) -> None:

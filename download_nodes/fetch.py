@@ -9,14 +9,17 @@ import time
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
 import aiohttp
 
 from download_nodes.resolver import ForbiddenAddressError, GuardedResolver
+from microlens.frontier import host_of
 from microlens.ledger import now_ms
-from microlens.outcomes import Refusal, refusal_of, retry_after_s
+from microlens.outcomes import Refusal, RefusedError, refusal_of, retry_after_s
+from microlens.platforms.base import Answer, Question
 from microlens.robot_tags import forbidding_word
 
 if TYPE_CHECKING:
@@ -39,6 +42,8 @@ _FILE_DEADLINE_S = 3600.0
 _SLOW_AFTER_S = 30.0
 _LEAST_BYTES_PER_S = 8_000
 """A file may take its time, but not trickle: after half a minute it must have come at this rate."""
+_FRAMING = frozenset({"content-encoding", "content-length", "set-cookie", "transfer-encoding"})
+"""Headers of an answer that say nothing once its body is read, or that are not for keeping."""
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 # The first that fits: aiohttp's classes are each other's children, and some are OSErrors or TimeoutErrors too.
@@ -55,7 +60,7 @@ _REASONS: tuple[tuple[type[Exception], str], ...] = (
 )
 
 
-class FetchError(Exception):
+class FetchError(RefusedError):
     """A fetch that brought nothing usable; never leaves the node."""
 
     def __init__(self, refusal: Refusal, *, status: int | None = None, retry_after_s: float | None = None) -> None:
@@ -104,6 +109,14 @@ class Fetcher:
     async def close(self) -> None:
         await self._session.close()
 
+    async def check(self, url: str) -> None:
+        """FetchError if an address or robots.txt forbids a URL."""
+        await self._check_address(url)
+        reason = await self._why_not(url)
+        if reason is not None:
+            # A robots.txt that could not be read may be read a little later.
+            raise FetchError(Refusal(reason, is_final=reason != "robots_unreachable"))
+
     async def robots(self, url: str) -> tuple[int, bytes]:
         """Status and body of a robots.txt; raises FetchError only if there was no answer at all."""
         async with self._open(url, self._check_address) as response:
@@ -113,6 +126,23 @@ class Fetcher:
         """The body of a small answer."""
         async with self._get(url) as response:
             return await _read(response)
+
+    async def exchange(
+        self, question: Question, await_turn: Callable[[str], Awaitable[None]]
+    ) -> tuple[Answer | None, FetchError | None]:
+        """A small answer, whatever its status, and why it is of no use, or why there is none.
+
+        `await_turn` has the targets of redirects paid for, and raises whatever ends it all.
+        """
+        answer = None
+        opened = self._open(question.url, self.check, question=question, await_turn=await_turn)
+        try:
+            async with opened as response:
+                answer = _answer(response, await _read(response))
+                _check(response)
+        except FetchError as refused:
+            return answer, refused
+        return answer, None
 
     async def file(self, url: str, path: Path, *, max_bytes: int) -> Fetched:
         """Stream an answer to `path`; the file is removed again if anything is wrong with it."""
@@ -128,39 +158,46 @@ class Fetcher:
         self, url: str, *, limits: aiohttp.ClientTimeout | None = None
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """A usable answer."""
-        async with self._open(url, self._check_target, limits=limits) as response:
+        async with self._open(url, self.check, limits=limits) as response:
             _check(response)
             _check_tags(response)
             yield response
 
     @asynccontextmanager
     async def _open(
-        self, url: str, check: Callable[[str], Awaitable[None]], *, limits: aiohttp.ClientTimeout | None = None
+        self,
+        url: str,
+        check: Callable[[str], Awaitable[None]],
+        *,
+        limits: aiohttp.ClientTimeout | None = None,
+        question: Question | None = None,
+        await_turn: Callable[[str], Awaitable[None]] | None = None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Any answer; redirects are followed by hand: each target must be allowed anew, and paid for at its own host.
 
         Whatever goes wrong, in the caller's block too, becomes a FetchError.
         """
+        asked, await_turn = question or Question(url), await_turn or self._await_turn
         for step in range(MAX_REDIRECTS + 1):
-            with _explained(url):
-                await check(url)
+            with _explained(asked.url):
+                await check(asked.url)
                 if step > 0:  # the first was paid for by whoever asks
-                    await self._await_turn(url)
-            limits = limits or self._page_limits
-            with _explained(url, now_ms()):
-                async with self._session.get(url, allow_redirects=False, timeout=limits) as response:
+                    await await_turn(asked.url)
+            with _explained(asked.url, now_ms()):
+                async with self._session.request(
+                    asked.method,
+                    asked.url,
+                    headers=asked.headers,
+                    data=asked.body,
+                    allow_redirects=False,
+                    timeout=limits or self._page_limits,
+                ) as response:
                     if response.status not in _REDIRECTS:
                         yield response
                         return
-                    url = urljoin(url, response.headers.get("Location", ""))
+                    target = urljoin(asked.url, response.headers.get("Location", ""))
+                    asked = _redirected(asked, target, response.status)
         raise FetchError(Refusal("too_many_redirects", is_final=True))
-
-    async def _check_target(self, url: str) -> None:
-        await self._check_address(url)
-        reason = await self._why_not(url)
-        if reason is not None:
-            # A robots.txt that could not be read may be read a little later.
-            raise FetchError(Refusal(reason, is_final=reason != "robots_unreachable"))
 
     async def _check_address(self, url: str) -> None:
         parts = urlsplit(url)
@@ -173,6 +210,23 @@ class Fetcher:
 
 def _is_literal(host: str) -> bool:
     return ":" in host or host.replace(".", "").isdigit()
+
+
+def _redirected(asked: Question, url: str, status: int) -> Question:
+    """The request that a redirect asks for (RFC 9110, section 15.4); what is meant for one host is not told another."""
+    to_get = (status == HTTPStatus.SEE_OTHER and asked.method != "HEAD") or (
+        status in {HTTPStatus.MOVED_PERMANENTLY, HTTPStatus.FOUND} and asked.method == "POST"
+    )
+    dropped = {"content-type"} if to_get else set()
+    if host_of(url) != host_of(asked.url):
+        dropped.add("authorization")
+    headers = tuple(pair for pair in asked.headers if pair[0].lower() not in dropped)
+    return Question(url, "GET" if to_get else asked.method, headers, None if to_get else asked.body)
+
+
+def _answer(response: aiohttp.ClientResponse, body: bytes) -> Answer:
+    headers = tuple((name, value) for name, value in response.headers.items() if name.lower() not in _FRAMING)
+    return Answer(str(response.url), response.status, headers, body)
 
 
 def _check(response: aiohttp.ClientResponse) -> None:

@@ -10,18 +10,21 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from download_nodes.asking import AskingCollector, Desk
 from download_nodes.backlog import comments_after
 from download_nodes.budget import Budget
 from download_nodes.comments import CommentCollector, CommentParts
 from download_nodes.fetch import Fetcher, FetchError
 from download_nodes.measure import NotMediaError, measure
+from microlens.conversations import ConversationOverError, Conversations
 from microlens.errors import MicrolensError, PageChangedError
 from microlens.frontier import LEASE_S, Frontier, host_of
 from microlens.hosts import Hosts
 from microlens.ledger import now_ms
 from microlens.network import NetworkPolicy
-from microlens.outcomes import SILENCE, Refusal
+from microlens.outcomes import SILENCE, HostRestsError, Refusal
 from microlens.platforms import platform_of
+from microlens.platforms.base import is_asking
 from microlens.records import Failure, FrontierItem, WorkKind
 from microlens.robots import RETRY_S
 
@@ -54,15 +57,6 @@ class LocalTroubleError(MicrolensError):
     """The machine cannot go on; no item is to blame, and none counts an attempt."""
 
 
-class HostRestsError(Exception):
-    """What an item needs cannot be asked for now; never leaves the node."""
-
-    def __init__(self, host: str, wait_s: float) -> None:
-        super().__init__(f"{host} rests for {wait_s:.0f} s")
-        self.host = host
-        self.wait_s = wait_s
-
-
 class Node:
     """Must be made inside a running event loop; `close` it there."""
 
@@ -74,9 +68,10 @@ class Node:
         self._learning: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         """By host: held while its robots.txt is fetched for a redirect."""
         self._fetcher = Fetcher(run.recipe, NetworkPolicy(run.recipe.network.allow), self._why_not, self._await_turn)
-        self._collector = CommentCollector(run, self._platform, self._get_within_budget)
-        self._parts = CommentParts(run)
+        self._conversations = Conversations()
         self._budget = Budget(self._frontier, run.recipe.politeness.requests_per_second, most=WIDTH)
+        self._collector = self._make_collector()
+        self._parts = CommentParts(run)
         self._in_work: dict[asyncio.Future[object], FrontierItem | None] = {}
         self._committing: list[str] = []
         self._fetched: list[str] = []
@@ -88,9 +83,18 @@ class Node:
     def stop(self) -> None:
         """Claim nothing more; finish what is in work, commit, return."""
         self._stopping = True
+        self._conversations.stop()
 
     async def close(self) -> None:
+        await self._conversations.close()
         await self._fetcher.close()
+
+    def _make_collector(self) -> CommentCollector:
+        if not is_asking(self._platform):
+            return CommentCollector(self._run, self._platform, self._get_within_budget)
+        talks, fetcher, frontier = self._conversations, self._fetcher, self._frontier
+        desk = Desk(talks, fetcher, self._budget, frontier, self._tell_hosts, self._answered)
+        return AskingCollector(self._run, self._platform, self._get_within_budget, desk)
 
     async def drain(self, seconds: float) -> dict[str, int]:
         """Work for up to `seconds`, or until nothing is left to do; gives what was done, by kind."""
@@ -177,8 +181,6 @@ class Node:
         """Do one item's work; whatever goes wrong costs this one item, and is written down."""
         try:
             await work(item)
-            if self._hosts.is_news(item.url):
-                await asyncio.to_thread(self._hosts.answered, item.url)
             self.counts[item.kind] += 1
         except FetchError as error:
             if error.refusal.reason in _LOCAL:
@@ -186,17 +188,18 @@ class Node:
                     f"this node cannot store {item.url}: {error.__cause__}",
                     hint="free the disk, then run the same command: nothing is lost",
                 ) from error
-            is_hosts_fault = await asyncio.to_thread(self._tell_hosts, error)
-            detail = str(error.__cause__ or "")
-            await self._failed(item, error.refusal, status=error.status, detail=detail, is_hosts_fault=is_hosts_fault)
+            await asyncio.to_thread(self._tell_hosts, error)
+            await self._failed(item, error.refusal, detail=str(error.__cause__ or ""), fetch=error)
         except HostRestsError as rest:
             # Its own host's clocks keep an item; another host's rest must be waited for.
             self._frontier.give_back(item, after_s=0.0 if rest.host == host_of(item.url) else rest.wait_s)
+        except ConversationOverError:
+            self._frontier.give_back(item)
         except NotMediaError as error:
             await self._failed(item, Refusal("not_media", is_final=True), detail=error.message)
         except PageChangedError as error:
             log.warning("page_changed", url=item.url, error=error.message, hint=error.hint)
-            await self._failed(item, Refusal("page_changed", is_final=True), detail=str(error))
+            await self._failed(item, Refusal(error.reason, is_final=True), detail=str(error))
             self._check_changed(error)
         except MicrolensError:
             raise
@@ -209,6 +212,7 @@ class Node:
         video_id, kind = item.payload["video_id"], item.payload["asset"]
         store, temporary = self._run.store, self._run.store.temporary()
         fetched = await self._fetcher.file(item.url, temporary, max_bytes=self._run.recipe.media.max_bytes)
+        await self._answered(item.url)
         self._frontier.fetched("media", [item.name])
         try:
             asset = await asyncio.to_thread(
@@ -250,7 +254,9 @@ class Node:
         """A page of an item already claimed: its host's budget is asked again for every page but the first."""
         if not is_paid:
             await self._await_turn(url)
-        return await self._fetcher.page(url)
+        body = await self._fetcher.page(url)
+        await self._answered(url)
+        return body
 
     async def _await_turn(self, url: str) -> None:
         """Take one request from the budget of a URL's host; HostRestsError if that would take too long."""
@@ -261,25 +267,19 @@ class Node:
             await asyncio.sleep(wait_s)
 
     async def _failed(
-        self,
-        item: FrontierItem,
-        refusal: Refusal,
-        *,
-        status: int | None = None,
-        detail: str,
-        is_hosts_fault: bool = False,
+        self, item: FrontierItem, refusal: Refusal, *, detail: str, fetch: FetchError | None = None
     ) -> None:
         """Write an attempt down; the last one closes the item, unless its host rather than the item may be at fault."""
         is_last = item.attempt + 1 >= self._run.recipe.politeness.max_attempts
-        is_final = refusal.is_final or (is_last and not is_hosts_fault)
+        is_final = refusal.is_final or (is_last and not (fetch and fetch.is_hosts_fault))
         failure = Failure(
             work=item.kind,
             name=item.name,
             platform=self._platform.name,
             video_id=item.payload["video_id"],
-            url=item.url,
+            url=fetch.url if fetch and fetch.url else item.url,
             reason=refusal.reason,
-            http_status=status,
+            http_status=fetch.status if fetch else None,
             attempt=item.attempt + 1,
             is_final=is_final,
             detail=detail[-2000:],
@@ -321,15 +321,21 @@ class Node:
                     raise HostRestsError(host, RETRY_S)
         return self._hosts.robots.why_not(url)
 
-    def _tell_hosts(self, error: FetchError) -> bool:
-        """Have a failed fetch mean something for its host; True if that rather than the item may be at fault."""
+    def _tell_hosts(self, error: FetchError) -> None:
+        """Have a failed fetch mean something for its host, once."""
+        if error.is_hosts_fault is not None:
+            return
+        error.is_hosts_fault = False
         if not error.sent_ms:
-            return False  # nothing was sent
+            return  # nothing was sent
         sent_ms = self._hosts.now_ms() - now_ms() + error.sent_ms
         if error.refusal.is_backoff:
             self._hosts.refused(error.url, error.refusal.reason, sent_ms=sent_ms, retry_after_s=error.retry_after_s)
         elif error.refusal.reason in SILENCE and error.status is None:
-            return self._hosts.silent(error.url, sent_ms=sent_ms)
+            error.is_hosts_fault = self._hosts.silent(error.url, sent_ms=sent_ms)
         elif error.status is not None:
             self._hosts.answered(error.url)
-        return False
+
+    async def _answered(self, url: str) -> None:
+        if self._hosts.is_news(url):
+            await asyncio.to_thread(self._hosts.answered, url)

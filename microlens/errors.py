@@ -8,6 +8,7 @@
     │   ├── SiteUnreachableError
     │   └── RedisUnreachableError
     ├── PageChangedError      6   a page no longer has the shape that its adapter knows
+    │   └── ExtractorBrokenError  a library that reads the site for us no longer can
     ├── KeyMismatchError      7   this process holds another pseudonym key than the run
     └── CorruptDataError      8   bytes on disk are not what their manifest or ledger says
 
@@ -57,6 +58,12 @@ class RedisUnreachableError(UnreachableError):
 
 class PageChangedError(MicrolensError):
     exit_code = 6
+    reason = "page_changed"
+    """Of the videos that are dropped for it."""
+
+
+class ExtractorBrokenError(PageChangedError):
+    reason = "extractor_broken"
 
 
 class KeyMismatchError(MicrolensError):

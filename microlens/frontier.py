@@ -154,6 +154,11 @@ class Frontier:
         granted, wait_ms = self._run("take", host, self._politeness.requests_per_second, wanted)
         return int(granted), int(wait_ms) / 1000
 
+    def pace_s(self, host: str) -> float:
+        """Seconds from one request to the next of a host that does not rest: its crawl delay, or the recipe's rate."""
+        delay_ms = cast("bytes | None", self._call(self._redis.hget, f"{self._prefix}host:{host}", "delay_ms"))
+        return max(1 / self._politeness.requests_per_second, float(delay_ms or 0) / 1000)
+
     def fetched(self, kind: WorkKind, names: Sequence[str]) -> None:
         """The network is done with: free the host's places, keep the leases."""
         self._run_names("fetched", kind, self._owner, names=names)

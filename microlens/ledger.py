@@ -15,7 +15,7 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
-from microlens.errors import CorruptDataError, MicrolensError
+from microlens.errors import CorruptDataError, ExtractorBrokenError, MicrolensError, PageChangedError
 from microlens.host_ledger import HostLedger
 from microlens.ledger_tables import (
     asset_table,
@@ -196,7 +196,7 @@ class Ledger:
 
     def forget_changed_pages(self) -> list[PageRow]:
         """Take back the visits of pages that could not be read, so that a mended adapter reads them again."""
-        mine = page_table.c.failure == "page_changed"
+        mine = page_table.c.failure.in_([PageChangedError.reason, ExtractorBrokenError.reason])
         with self._write() as connection:
             rows = connection.execute(sa.select(page_table).where(mine)).mappings().all()
             connection.execute(page_table.delete().where(mine))

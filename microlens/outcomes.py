@@ -22,12 +22,30 @@ class Refusal:
     """The host asks to be left alone for a while."""
 
 
+class RefusedError(Exception):
+    """An answer that cannot be used, or none at all; each stage that fetches has its own, which never leaves it."""
+
+    refusal: Refusal
+    is_hosts_fault: bool | None = None
+    """Whether the host rather than the item seems to be at fault; None until the host's book is asked."""
+
+
+class HostRestsError(Exception):
+    """A host that an item needs cannot be asked for longer than is worth waiting; never leaves a stage."""
+
+    def __init__(self, host: str, wait_s: float) -> None:
+        super().__init__(f"{host} rests for {wait_s:.0f} s")
+        self.host = host
+        self.wait_s = wait_s
+
+
 PASSING = frozenset(
     {
         "connection_lost",
         "connection_refused",
         "crawler_error",
         "dns",
+        "extractor_broken",
         "node_error",
         "page_changed",
         "rate_limited",

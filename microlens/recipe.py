@@ -9,10 +9,10 @@ import hashlib
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from microlens import __version__
-from microlens.addresses import origin_of
+from microlens.addresses import canonical_url, origin_of
 from microlens.errors import RecipeError
 from microlens.explain import explain
 
@@ -25,6 +25,7 @@ NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 Word = Annotated[str, Field(min_length=1)]
 
 _DESCRIBED_PLATFORM = "selectors"
+_LISTED_PLATFORM = "ytdlp"
 
 
 class _Section(BaseModel):
@@ -139,7 +140,7 @@ class Recipe(_Section):
     """The whole recipe; every key has a default but the first four."""
 
     name: str = Field(pattern=NAME_PATTERN, description="Names the run.")
-    platform: str = Field(description="Name of the adapter: sandbox, peertube, selectors, or one of your own.")
+    platform: str = Field(description="Name of the adapter: sandbox, peertube, selectors, ytdlp, or one of your own.")
     platform_file: str | None = Field(
         default=None, description="Describes the site to the platform `selectors`; beside the recipe, or absolute."
     )
@@ -148,7 +149,8 @@ class Recipe(_Section):
     )
     instances: tuple[str, ...] = Field(
         min_length=1,
-        description="Addresses of the site, each scheme://host[:port]; see docs/adding-a-platform.md for several.",
+        description="Addresses of the site, each scheme://host[:port]; see docs/adding-a-platform.md for several. For "
+        "`ytdlp` the listings: channels, hashtags, playlists by their addresses, searches as ytsearch50:cats.",
     )
     contact: str = Field(min_length=5, description="E-mail or address where the site's owner reaches you.")
     seed: int = Field(default=0, description="Every random choice of the run is drawn from it.")
@@ -164,13 +166,15 @@ class Recipe(_Section):
 
     @field_validator("instances")
     @classmethod
-    def _instances_are_origins(cls, instances: tuple[str, ...]) -> tuple[str, ...]:
-        for instance in instances:
+    def _instances_are_origins(cls, instances: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        is_listed = info.data.get("platform") == _LISTED_PLATFORM  # its adapter checks them when a run is made
+        for instance in () if is_listed else instances:
             scheme, _, rest = instance.partition("://")
             if scheme not in {"http", "https"} or not rest.strip("/"):
                 raise ValueError(f"{instance!r} is not of the form http(s)://host[:port]")
         origins = tuple(instance.rstrip("/") for instance in instances)
-        if len(set(map(origin_of, origins))) < len(origins):
+        # Two listings may be of one site.
+        if len(set(map(canonical_url if is_listed else origin_of, origins))) < len(origins):
             raise ValueError("an instance is named twice")
         return origins
 

@@ -28,6 +28,7 @@ from microlens.ledger import Ledger, now_ms
 from microlens.locks import exclusive, one_at_a_time
 from microlens.manifest import write_atomically
 from microlens.platforms import load_platform
+from microlens.platforms.base import is_asking
 from microlens.privacy import Pseudonymiser, create_key, open_key
 from microlens.recipe import Recipe, parse_recipe
 from microlens.store import Store
@@ -90,7 +91,9 @@ def open_or_create(recipe: Recipe, settings: Settings) -> tuple[Run, bool]:
     if (folder / "run.json").exists():
         run = open_run(folder, settings)
         return _take_over(run, recipe), False
-    load_platform(recipe.platform, recipe.platform_options)  # a recipe for a platform that is not there makes no run
+    platform = load_platform(recipe.platform, recipe.platform_options)  # one that is not there makes no run
+    if is_asking(platform):
+        platform.check_instances(recipe.instances)
     folder.mkdir(parents=True, exist_ok=True)
     # Collectors of one run may be started at the same moment: one of them makes it.
     with one_at_a_time(folder / "run.lock"):

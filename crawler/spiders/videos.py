@@ -10,18 +10,20 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import structlog
 from scrapy import Request, Spider
 
-from crawler.answers import STOPPING, HostRestsError, RefusedAnswerError, check_answer, check_tags, refused_by
+from crawler.answers import STOPPING, RefusedAnswerError, check_answer, check_tags, refused_by
+from crawler.asking import AskedPages
 from crawler.changed import ChangedPages
 from crawler.commits import Outcome
 from crawler.middlewares.network import ForbiddenAddressError
 from crawler.middlewares.robots import ROBOTS_TXT
 from crawler.pump import Pump
 from crawler.visits import fitted, home_row, page_row, video_record
+from microlens.conversations import ConversationOverError
 from microlens.errors import PageChangedError, SiteUnreachableError
 from microlens.frontier import RobotsRequest, host_of
 from microlens.ledger import PageRow
-from microlens.outcomes import SILENCE, Refusal
-from microlens.platforms.base import Page
+from microlens.outcomes import SILENCE, HostRestsError, Refusal
+from microlens.platforms.base import Page, is_asking
 from microlens.records import Failure
 from microlens.robots import RETRY_S
 from microlens.samples import Samples
@@ -74,6 +76,7 @@ class VideoSpider(Spider):
         self._pump = Pump(frontier, committer, self, limit=limit, on_tick=on_tick)
         self._changed = ChangedPages()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._asked = AskedPages(self, platform, frontier) if is_asking(platform) else None
         self._asking: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         """By host: held while its robots.txt is fetched."""
         self.error: Exception | None = None
@@ -103,6 +106,8 @@ class VideoSpider(Spider):
         except Exception as error:  # noqa: BLE001 - the caller raises it, whatever it is
             self.error = error
         finally:
+            if self._asked is not None:
+                await self._asked.conversations.close()
             cast("FrontierScheduler", self._engine.scheduler).is_finished = True
             # Left to itself, Scrapy looks whether it is idle only every five seconds.
             await self._engine.close_spider_async(reason="finished")
@@ -129,9 +134,15 @@ class VideoSpider(Spider):
         for asked in claim.robots:
             self._spawn(self.fetch_robots(asked))
         for item in claim.items:
+            if self._asked is not None:
+                self._spawn(self.parse(None, item, claim.at_ms))
+                continue
             told = {"item": item, "sent_ms": claim.at_ms}
             request = Request(item.url, callback=self.parse, errback=self.failed, cb_kwargs=told, dont_filter=True)
             self._engine.crawl(request)
+
+    async def download(self, request: Request) -> Response:
+        return await self._engine.download_async(request)
 
     async def await_turn(self, url: str) -> None:
         """Take one request from the budget of a URL's host; HostRestsError if that would take too long."""
@@ -183,7 +194,7 @@ class VideoSpider(Spider):
             raise
         except Exception as error:  # noqa: BLE001 - whatever a connection can raise
             cause = str(error) or type(error).__name__
-            reason = refused_by(error).refusal.reason
+            reason = "host_rests" if isinstance(error, HostRestsError) else refused_by(error).refusal.reason
             outcome = await asyncio.to_thread(self.hosts.robots_failed, request.host, reason, sent_ms=sent_ms)
         if outcome == "parked":
             is_instance = await asyncio.to_thread(self.hosts.are_all_instances_silent)
@@ -221,7 +232,7 @@ class VideoSpider(Spider):
         try:
             return await self._fetch_beside(kind, url, read), None
         except RefusedAnswerError as refused:
-            await self._tell_hosts(item, refused, 0)
+            await self.tell_hosts(item, refused, 0)
             if not self._is_last(item, refused):
                 raise
             return otherwise, self._failure(item, refused, is_final=True)
@@ -237,7 +248,7 @@ class VideoSpider(Spider):
         sent_ms = self.hosts.now_ms()
         try:
             try:
-                response = await self._engine.download_async(Request(url, dont_filter=True))
+                response = await self.download(Request(url, dont_filter=True))
             except HostRestsError:
                 raise
             except Exception as error:
@@ -246,17 +257,22 @@ class VideoSpider(Spider):
         except RefusedAnswerError as refused:
             refused.url, refused.sent_ms = url, sent_ms
             raise
-        await self._answered(response.url)
+        await self.answered(response.url)
         page = Page(url, response.body)
         with self._samples.of(kind, page):
             return read(page)
 
     # --- answers ---
 
-    async def parse(self, response: Response, item: FrontierItem, sent_ms: int) -> None:
-        """Read one answer; the pump learns what became of the item, or why the crawl must stop."""
+    async def parse(self, response: Response | None, item: FrontierItem, sent_ms: int) -> None:
+        """Read one answer (None: the adapter asks for it).
+
+        The pump learns what became of the item, or why the crawl must stop.
+        """
         try:
             self._pump.finished(await self._outcome(response, item, sent_ms))
+        except ConversationOverError:
+            return  # the crawl has ended, and the pump has given back what was leased
         except Exception as error:  # noqa: BLE001 - handed to the pump, which raises it
             self._pump.stop(error)
 
@@ -274,12 +290,14 @@ class VideoSpider(Spider):
         except Exception as error:  # noqa: BLE001 - handed to the pump, which raises it
             self._pump.stop(error)
 
-    async def _outcome(self, response: Response, item: FrontierItem, sent_ms: int) -> Outcome:
+    async def _outcome(self, response: Response | None, item: FrontierItem, sent_ms: int) -> Outcome:
         try:
+            if response is None:
+                return await self._ask(item, cast("AskedPages", self._asked))
             check_answer(response)
             if item.payload["page"] == "video":
                 check_tags(response)
-            await self._answered(response.url)
+            await self.answered(response.url)
             page = Page(item.url, response.body)
             with self._samples.of(item.payload["page"], page):
                 return await self._read(item, page)
@@ -289,14 +307,16 @@ class VideoSpider(Spider):
             return await self._refused(item, refused, sent_ms)
         except PageChangedError as error:
             return self._page_changed(item, error)
-        except STOPPING:
+        except (*STOPPING, ConversationOverError):
             raise
         except Exception:
             if item.payload["page"] == "home":
                 raise
             # A bug of ours or of an adapter that this page brings out: it must not end every crawl that meets it.
             log.exception("crawler_error", url=item.url)
-            bug = RefusedAnswerError(Refusal("crawler_error", is_final=False), status=response.status)
+            bug = RefusedAnswerError(
+                Refusal("crawler_error", is_final=False), status=response.status if response else None
+            )
             return await self._refused(item, bug, sent_ms)
 
     async def _read(self, item: FrontierItem, page: Page) -> Outcome:
@@ -306,10 +326,21 @@ class VideoSpider(Spider):
         captions, no_captions = await self._captions(item, video)
         video = replace(video, captions=captions)
         links, no_links = await self._related_links(item, video)
+        return self._video(item, video, links, tuple(filter(None, (no_captions, no_links))))
+
+    async def _ask(self, item: FrontierItem, asked: AskedPages) -> Outcome:
+        if item.payload["page"] == "home":
+            return Outcome(item, home=home_row(item, await asked.home(item), self._run.recipe))
+        video = fitted(await asked.video(item))
+        return self._video(item, video, video.related)
+
+    def _video(
+        self, item: FrontierItem, video: ParsedVideo, links: tuple[VideoLink, ...], failures: tuple[Failure, ...] = ()
+    ) -> Outcome:
         row = page_row(item, video, links, self._run.recipe)
         record = video_record(self._platform.name, video, self._run.pseudonyms)
         self._changed.count_read()
-        return Outcome(item, page=row, record=record, failures=tuple(filter(None, (no_captions, no_links))))
+        return Outcome(item, page=row, record=record, failures=failures)
 
     def _page_changed(self, item: FrontierItem, error: PageChangedError) -> Outcome:
         """A page that its adapter cannot read; where they are many, the pump forgets them for a mended adapter."""
@@ -320,10 +351,10 @@ class VideoSpider(Spider):
             self._changed.count_changed(error)
         except PageChangedError as too_many:
             self._pump.stop(too_many)
-        return Outcome(item, page=PageRow(item.name, item.url, failure="page_changed"))
+        return Outcome(item, page=PageRow(item.name, item.url, failure=error.reason))
 
     async def _refused(self, item: FrontierItem, refused: RefusedAnswerError, sent_ms: int) -> Outcome:
-        await self._tell_hosts(item, refused, sent_ms)
+        await self.tell_hosts(item, refused, sent_ms)
         is_last = self._is_last(item, refused)
         failure = self._failure(item, refused, is_final=is_last)
         if not is_last and self._has_tries(item):
@@ -351,7 +382,7 @@ class VideoSpider(Spider):
         """Whether an item is done with for ill; never while its host rather than the item may be at fault."""
         return refused.refusal.is_final or not (self._has_tries(item) or refused.is_hosts_fault)
 
-    async def _tell_hosts(self, item: FrontierItem, refused: RefusedAnswerError, sent_ms: int) -> None:
+    async def tell_hosts(self, item: FrontierItem, refused: RefusedAnswerError, sent_ms: int) -> None:
         """Have what was refused mean something for its host, once."""
         if refused.is_hosts_fault is not None:
             return
@@ -364,9 +395,10 @@ class VideoSpider(Spider):
         elif refused.refusal.reason in SILENCE and refused.status is None:
             refused.is_hosts_fault = await asyncio.to_thread(self.hosts.silent, url, sent_ms=sent_ms)
         elif refused.status is not None:
-            await self._answered(url)
+            await self.answered(url)
 
-    async def _answered(self, url: str) -> None:
+    async def answered(self, url: str) -> None:
+        """Have an answer end the trouble of its host."""
         if self.hosts.is_news(url):
             await asyncio.to_thread(self.hosts.answered, url)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import time
 import urllib.error
 import urllib.request
 from http import HTTPStatus
@@ -13,16 +15,21 @@ from protego import Protego
 
 from microlens import __version__
 from microlens.errors import MicrolensError, RecipeError, SiteUnreachableError
-from microlens.platforms.base import Page
+from microlens.network import NetworkPolicy
+from microlens.platforms.base import Answer, NoAnswerError, Page
 from microlens.platforms.document import Document
 from microlens.platforms.fields import origin
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from email.message import Message
     from http.client import HTTPMessage
+
+    from microlens.platforms.base import Question
 
 MAX_BYTES = 16 << 20
 TIMEOUT_S = 30.0
+_PAUSE_S = 1.0
 
 
 class RobotsRefusalError(MicrolensError):
@@ -68,6 +75,7 @@ class PageFetcher:
         self._user_agent = f"microlens-build/{__version__} (+{contact})"
         self._rules: dict[str, Protego | None] = {}
         self._pages = urllib.request.build_opener(_Redirects(self.check))
+        self._asked = urllib.request.build_opener(urllib.request.ProxyHandler({}), _Redirects(self._check_asked))
         self._robots = urllib.request.build_opener(_Redirects(_check_scheme))
 
     def fetch(self, url: str) -> Page:
@@ -76,6 +84,21 @@ class PageFetcher:
         if status != HTTPStatus.OK:
             raise SiteUnreachableError(f"{url} answered with status {status}", hint="check the address in a browser")
         return Page(url, body)
+
+    def ask(self, question: Question) -> Answer:
+        """Answer an adapter that asks, a request a second; NoAnswerError where robots.txt or the network forbids it."""
+        headers = {**dict(question.headers), "User-Agent": self._user_agent}
+        try:
+            self._check_asked(question.url)
+            time.sleep(_PAUSE_S)
+            request = urllib.request.Request(question.url, question.body, headers, method=question.method)  # noqa: S310 - checked
+            with self._asked.open(request, timeout=TIMEOUT_S) as answer:
+                return _answer(answer.url, answer.status, answer.headers, answer.read(MAX_BYTES + 1))
+        except urllib.error.HTTPError as error:
+            with error:
+                return _answer(error.url, error.code, error.headers, error.read(MAX_BYTES + 1))
+        except (MicrolensError, OSError, ValueError) as error:
+            raise NoAnswerError(str(error)) from error
 
     def check(self, url: str) -> None:
         """RobotsRefusalError if the host does not want this page fetched."""
@@ -86,6 +109,10 @@ class PageFetcher:
         rules = self._rules[host]
         if rules is not None and not rules.can_fetch(url, "microlens-build"):
             raise RobotsRefusalError(url)
+
+    def _check_asked(self, url: str) -> None:
+        self.check(url)
+        _check_public(url)
 
     def _ask_robots(self, host: str) -> Protego | None:
         """Read robots.txt as RFC 9309 has it: a client error allows everything, a server error nothing."""
@@ -131,6 +158,20 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
     ) -> urllib.request.Request | None:
         self._check(newurl)
         return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _answer(url: str, status: int, headers: Message, body: bytes) -> Answer:
+    if len(body) > MAX_BYTES:
+        raise NoAnswerError(f"{url} is longer than {MAX_BYTES:,} bytes")
+    return Answer(url, status, tuple(headers.items()), body)
+
+
+def _check_public(url: str) -> None:
+    """An extractor follows a page's links, and one may point inside our network."""
+    host = urlsplit(url).hostname or ""
+    policy = NetworkPolicy(())
+    if not all(policy.permits(str(found[4][0])) for found in socket.getaddrinfo(host, None)):
+        raise NoAnswerError(f"{host} lies in a network that is not public")
 
 
 def _check_scheme(url: str) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from microlens.cli.options import AsJson
+
+if TYPE_CHECKING:
+    from microlens.platforms.describe import Description, PageKind
 
 NAME = "platform"
 
@@ -24,7 +27,9 @@ def group() -> None:
 
 @app.command("try")
 def try_file(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A platform file: see docs/adding-a-platform.md.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A platform file: see docs/adding-a-platform.md; or the word ytdlp.")
+    ],
     url: Annotated[str, typer.Argument(metavar="URL", help="A page's address, or a saved page.")],
     *,
     kind: Annotated[
@@ -37,9 +42,11 @@ def try_file(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what a platform file takes from one page, field by field, and what is missing (exit code 6).
+    """Show what a platform file (or yt-dlp) takes from one page, field by field, and what is missing (exit code 6).
 
     microlens-build platform try site.yaml saved.html --address https://site.example/v/17
+
+    microlens-build platform try ytdlp https://site.example/v/17 --contact you@example.org
     """
     from microlens.cli.one_page import get_page
     from microlens.cli.output import print_description
@@ -47,11 +54,29 @@ def try_file(
     from microlens.platforms.describe import describe
     from microlens.platforms.selectors import SelectorsPlatform
 
-    platform = SelectorsPlatform.from_file(file)
-    found = describe(platform, get_page(url, contact=contact, address=address), kind)
+    if str(file) == "ytdlp":
+        found = _ask_ytdlp(url, kind, contact)
+    else:
+        platform = SelectorsPlatform.from_file(file)
+        found = describe(platform, get_page(url, contact=contact, address=address), kind)
     print_description(found, as_json=as_json)
     if found.missing:
         raise PageChangedError(
             f"no {', '.join(found.missing)} in the {found.kind} page {found.url}",
             hint=f"correct the selectors in {file}, or name the kind of page with --page",
         )
+
+
+def _ask_ytdlp(url: str, kind: PageKind | None, contact: str | None) -> Description:
+    from microlens.cli.one_page import PageFetcher
+    from microlens.errors import SiteUnreachableError
+    from microlens.platforms.base import NoAnswerError, UnavailableError
+    from microlens.platforms.ytdlp.platform import YtDlpPlatform
+
+    platform = YtDlpPlatform()  # says what to do where yt-dlp is not installed
+    from microlens.platforms.ytdlp.describe import describe
+
+    try:
+        return describe(platform, url, PageFetcher(contact).ask, kind)
+    except (NoAnswerError, UnavailableError) as error:
+        raise SiteUnreachableError(f"{url} is not given: {error}", hint="try another address, or --page") from error

@@ -7,6 +7,7 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, cast
 
 from microlens.errors import RecipeError
+from microlens.platforms.base import is_asking
 from microlens.platforms.instance_ids import InstanceIds
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def platform_names() -> list[str]:
 def platform_of(recipe: Recipe) -> Platform:
     """The adapter of a recipe; of several instances with ids of their own, the instance stands before every id."""
     platform = load_platform(recipe.platform, recipe.platform_options)
-    if len(recipe.instances) > 1 and not getattr(platform, "has_global_ids", False):
+    if len(recipe.instances) > 1 and not is_asking(platform) and not getattr(platform, "has_global_ids", False):
         return InstanceIds(platform)
     return platform
 

@@ -9,18 +9,24 @@ Every page a stage asks for has one URL that the adapter spells and one answer t
     comments_url(instance, id) -> parse_comments  -> CommentPage   comments, and the URLs to ask for next
 
 A mandatory field that is missing raises PageChangedError; an optional one is None.
+
+A site whose requests cannot be spelled beforehand has the second form, AskingPlatform: each of its methods is handed
+a blocking `ask` beside the page's URL, and runs in a thread. It does no I/O either: whoever runs it answers each
+question within the host's budget and robots.txt, or not at all (docs/adr/0014-adapters-that-ask.md).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeGuard
 
 from microlens.errors import PageChangedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from microlens.outcomes import Refusal
     from microlens.records import AssetKind, Caption, MediaLink
 
 
@@ -121,6 +127,77 @@ class Platform(Protocol):
         ...
 
     def parse_comments(self, page: Page) -> CommentPage: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A request that an adapter wants made. Who we are and what the connection can do is said by whoever makes it."""
+
+    url: str
+    method: str = "GET"
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answer:
+    """What came back, whatever its status, whole, in memory."""
+
+    url: str
+    """Where it came from, after redirects."""
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+
+Ask = Callable[[Question], Answer]
+"""Blocks until the answer is there; raises NoAnswerError where there is none."""
+
+
+class NoAnswerError(Exception):
+    """`ask` has no answer: robots.txt forbids it, the host is silent, the crawl ends. Something else may be asked."""
+
+
+class UnavailableError(Exception):
+    """The site does not give what was asked for, and says why; never leaves a stage."""
+
+    def __init__(self, refusal: Refusal, *, answer: Answer | None = None) -> None:
+        super().__init__(refusal.reason)
+        self.refusal = refusal
+        self.answer = answer
+        """The answer that says so, where it is one answer's status."""
+
+
+class AskingPlatform(Protocol):
+    """A site whose adapter asks while it reads; UnavailableError where the site refuses.
+
+    Its ids are the same whatever instance they are seen on.
+    """
+
+    name: str
+
+    def check_instances(self, instances: Iterable[str]) -> None:
+        """RecipeError for one that this adapter cannot read."""
+        ...
+
+    def home_url(self, instance: str, refresh: int) -> str:
+        """Tells `ask_home` everything, and by its host whose budget it is."""
+        ...
+
+    def comments_url(self, page_request_url: str, video_id: str) -> str: ...
+    def ask_home(self, url: str, ask: Ask) -> HomePage: ...
+    def ask_video(self, link: VideoLink, ask: Ask) -> ParsedVideo:
+        """A video whose `video_id` is the link's."""
+        ...
+
+    def ask_comments(self, url: str, ask: Ask, *, limit: int) -> tuple[ParsedComment, ...]:
+        """Give up to `limit` comments, replies included."""
+        ...
+
+
+def is_asking(platform: Platform | AskingPlatform) -> TypeGuard[AskingPlatform]:
+    """Whether a platform is of the form that asks; the other form parses."""
+    return hasattr(platform, "ask_video")
 
 
 def choose_media(links: Iterable[MediaLink], kind: AssetKind, *, max_height: int) -> MediaLink | None:

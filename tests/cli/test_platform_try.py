@@ -171,3 +171,32 @@ def test_a_page_that_is_gone_is_an_error(cli, site):
 
     assert 5 == done.returncode
     assert "status 404" in done.stderr
+
+
+def test_ytdlp_takes_the_place_of_a_file(cli):
+    """The word ytdlp asks yt-dlp; an address that only its generic extractor would take is told, and not fetched."""
+    done = cli("platform", "try", "ytdlp", "https://example.org/films", "--contact", "owner@example.org")
+
+    assert 2 == done.returncode
+    assert "no extractor of its own for 'https://example.org/films'" in done.stderr
+
+
+def test_questions_of_an_adapter_are_answered_politely(site, monkeypatch):
+    """Any status is an answer; robots.txt and addresses inside the network give none; the User-Agent is ours."""
+    from microlens.cli import one_page
+    from microlens.platforms.base import NoAnswerError, Question
+
+    monkeypatch.setattr(one_page, "_PAUSE_S", 0.0)
+    fetcher = one_page.PageFetcher("owner@example.org")
+    with pytest.raises(NoAnswerError, match="not public"):
+        fetcher.ask(Question(f"{site.url}/shipin/1001"))
+    monkeypatch.setattr(one_page, "_check_public", lambda _: None)
+    site.answers["/robots.txt"] = (200, b"User-agent: *\nDisallow: /secret\n", {})
+    fetcher = one_page.PageFetcher("owner@example.org")
+
+    assert 404 == fetcher.ask(Question(f"{site.url}/nothing", headers=(("User-Agent", "Mozilla/5.0"),))).status
+    assert VIDEO == fetcher.ask(Question(f"{site.url}/shipin/1001")).body
+    with pytest.raises(NoAnswerError, match=r"robots\.txt"):
+        fetcher.ask(Question(f"{site.url}/secret"))
+    assert "/secret" not in [path for path, _ in site.asked]
+    assert all(agent.startswith("microlens-build/") for _, agent in site.asked)

@@ -27,13 +27,20 @@ pytestmark = pytest.mark.skipif(
 
 
 @contextlib.contextmanager
-def replaying(**options):
-    """Serve the recording on 127.0.0.1 and 127.0.0.2; gives the port and the count of requests by host and path."""
+def replaying(also=(), **options):
+    """Serve the recording on 127.0.0.1 and 127.0.0.2; gives the port and the count of requests by host and path.
+
+    `also`: (path and query, file of the recorded edge cases) of further answers.
+    """
     spec = importlib.util.spec_from_file_location("replay", RECORDING / "replay.py")
     replay = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(replay)
     with warnings.catch_warnings(action="ignore"):  # of aiohttp about the recording's own code
         application = replay.app(**options)
+    for url, file in also:
+        parts = urlsplit(url)
+        entry = {"status": 200, "headers": {"Content-Type": "application/json"}, "body": f"../../edge-cases/{file}"}
+        application["replay"].answers[replay.key("127.0.0.1", parts.path, parts.query)] = entry
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

@@ -43,3 +43,11 @@ def test_the_loader_needs_no_stage():
 def test_the_command_line_loads_no_stage(code):
     """`microlens-build --help` answers without importing a stage or what a stage stands on."""
     assert set() == loaded_after(code) & STAGES
+
+
+def test_spelling_addresses_needs_no_ytdlp():
+    """yt-dlp is imported when something is asked for, not with its platform, and for no other one."""
+    load = "from microlens.platforms import load_platform; load_platform"
+
+    assert "yt_dlp" not in loaded_after(f"{load}('ytdlp').home_url('https://a.example/c', 0)")
+    assert "yt_dlp" not in loaded_after(f"{load}('peertube')")

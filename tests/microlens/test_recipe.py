@@ -229,3 +229,12 @@ def test_an_instance_named_twice_is_refused():
     """The same instance twice, with a slash or without, is a mistake in the recipe."""
     assert "an instance is named twice" in refusal(instances=["http://a.test", "http://a.test/"])
     assert "an instance is named twice" in refusal(instances=["http://a.test", "http://A.test:80"])
+
+
+def test_two_listings_of_one_site_are_two():
+    """For yt-dlp an instance is a listing: only the same one twice is a mistake."""
+    listed = ["https://video.test/@one", "https://video.test/@two"]
+    made = parsed(platform="ytdlp", instances=listed)
+
+    assert tuple(listed) == made.instances
+    assert "an instance is named twice" in refusal(platform="ytdlp", instances=[listed[0], f"{listed[0]}/"])
