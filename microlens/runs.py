@@ -91,9 +91,7 @@ def open_or_create(recipe: Recipe, settings: Settings) -> tuple[Run, bool]:
     if (folder / "run.json").exists():
         run = open_run(folder, settings)
         return _take_over(run, recipe), False
-    platform = load_platform(
-        recipe.platform, recipe.platform_options
-    )  # a recipe for a platform that is not there makes no run
+    platform = load_platform(recipe.platform, recipe.platform_options)  # one that is not there makes no run
     if is_asking(platform):
         platform.check_instances(recipe.instances)
     folder.mkdir(parents=True, exist_ok=True)
