@@ -44,8 +44,14 @@ class PlainSpider(Spider):
 
     async def start(self) -> AsyncIterator[Any]:
         for url in URLS:
+            if "/v/" not in url:
+                yield Request(url, callback=self.parse_home, dont_filter=True)
+                continue
             item = FrontierItem("page", url.rsplit("/", 1)[1], url, {})
             yield Request(url, cb_kwargs={"item": item}, dont_filter=True)
+
+    async def parse_home(self, response: Response) -> None:
+        PLATFORM.parse_home(Page(response.url, response.body))
 
     async def parse(self, response: Response, item: FrontierItem) -> None:
         check_tags(response)

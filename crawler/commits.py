@@ -69,6 +69,7 @@ class Committer:
         self._platform = platform
         self._name = uuid.uuid4().hex
         self._batch: list[Outcome] = []
+        self._homes: list[Outcome] = []
         self._batch_since = self._began = time.monotonic()
         self._mark = Mark()
         self._settled: set[tuple[WorkKind, str]] = set()
@@ -93,17 +94,17 @@ class Committer:
     def add(self, outcome: Outcome) -> None:
         if not self._batch:
             self._batch_since = time.monotonic()
-        self._batch.append(outcome)
+        (self._batch if outcome.home is None else self._homes).append(outcome)
 
     @property
     def pending(self) -> int:
         """How many outcomes are not yet committed."""
-        return len(self._batch)
+        return len(self._batch) + len(self._homes)
 
     @property
     def held(self) -> list[str]:
         """Names of items that are read and not yet acked: their leases must last until they are."""
-        return [outcome.item.name for outcome in tuple(self._batch)]
+        return [outcome.item.name for outcome in (*self._batch, *self._homes)]
 
     def is_due(self, *, is_starving: bool) -> bool:
         """True when the open batch is large or old enough to be committed."""
@@ -116,9 +117,17 @@ class Committer:
 
     def commit(self) -> None:
         """Write the open batch down and push what it makes due."""
-        if not self._batch:
-            return
-        batch = tuple(self._batch)
+        if self._batch:
+            self._commit(self._batch)
+            self._batch = []
+
+    def commit_homes(self) -> None:
+        """Write refreshes of the home page down at once: they fill no part, and the next refresh waits for them."""
+        if self._homes:
+            self._commit(self._homes)
+            self._homes = []
+
+    def _commit(self, batch: list[Outcome]) -> None:
         homes = [outcome.home for outcome in batch if outcome.home is not None]
         pages = [outcome.page for outcome in batch if outcome.page is not None]
         records = [outcome.record for outcome in batch if outcome.record is not None]
@@ -140,7 +149,6 @@ class Committer:
                 self._frontier.retry(outcome.item)
             elif outcome.rest_s is not None:
                 self._frontier.give_back(outcome.item, after_s=outcome.rest_s)
-        self._batch = self._batch[len(batch) :]
 
     def forget_changed(self) -> None:
         """The crawl stops for its pages have changed: whatever was dropped for that is read again next time."""

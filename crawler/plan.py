@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from microlens.platforms.base import Platform, VideoLink
     from microlens.recipe import Recipe
 
-_UNKNOWN_CANDIDATES = 256
+_UNKNOWN_CANDIDATES = 512
 """With so many pages still to be read, the next refresh can wait."""
 
 

@@ -107,6 +107,7 @@ class Pump:
         followed = time.monotonic()
         while True:
             self._take_in()
+            self._committer.commit_homes()
             if self._committer.is_due(is_starving=self._is_starving()):
                 self._committer.commit()
                 self._ask_at = 0.0
@@ -117,6 +118,7 @@ class Pump:
                 followed = time.monotonic()
             self._claim()
             self._wait()
+        self._committer.commit_homes()
         self._committer.commit()
         for item in self._leased.values():
             self._frontier.give_back(item)

@@ -326,6 +326,7 @@ def test_leases_are_renewed_and_progress_shown_while_a_commit_lasts(monkeypatch)
         follow=lambda: None,
         is_due=lambda *, is_starving: True,
         commit=commit,
+        commit_homes=lambda: None,
         pending=0,
         held=["read"],
         plan=SimpleNamespace(is_finished=True, wanted=0),
