@@ -2,11 +2,13 @@
 
 One video's pages stand in one spool file, a JSON line each. A node that died goes on at the page where it stopped;
 a torn last line is dropped. Complete videos are gathered into one Parquet part, which the ledger lists in the same
-transaction that marks them complete.
+transaction that marks them complete. In a refresh a video's comments are read again from the newest down, as far as
+they have changed (download_nodes.known_comments).
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import time
 from collections.abc import Callable  # noqa: TC003 - an annotation outside of functions
@@ -17,13 +19,15 @@ from typing import TYPE_CHECKING, Protocol
 import orjson
 import pyarrow as pa
 
+from download_nodes.known_comments import known_comments
 from microlens.parts import write_part
 from microlens.platforms.base import Page
 from microlens.privacy import scrub
+from microlens.records import refreshed
 from microlens.tables import CRAWLED_COMMENTS
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterable
+    from collections.abc import Awaitable, Collection, Iterable
     from pathlib import Path
 
     from microlens.ledger import Part
@@ -47,37 +51,55 @@ class Spool:
     """One video's comments so far."""
 
     path: Path
+    video_id: str
+    refresh: int = 0
     rows: dict[str, Row] = field(default_factory=dict)
     """By comment id: one that moved from one page to the next while they were read is one comment."""
     pending: list[str] | None = None
     """URLs still to be asked for; None before the first page."""
+    declared: int | None = None
+    """How many comments there are, as the first page says."""
+    is_addition: bool = False
+    """Its rows are only those that have come since the video was last read."""
 
     @classmethod
-    def open(cls, folder: Path, video_id: str) -> Spool:
+    def open(cls, folder: Path, video_id: str, refresh: int = 0) -> Spool:
         folder.mkdir(parents=True, exist_ok=True)
         # A site chooses its ids, so an id is no file name.
-        spool = cls(folder / f"{hashlib.sha256(video_id.encode()).hexdigest()}.jsonl")
+        name = hashlib.sha256(refreshed(video_id, refresh).encode()).hexdigest()
+        spool = cls(folder / f"{name}.jsonl", video_id, refresh)
         if spool.path.exists():
             spool._read()
         return spool
 
-    def append(self, rows: list[Row], pending: list[str]) -> None:
-        with self.path.open("ab") as file:
-            file.write(orjson.dumps((pending, rows)) + b"\n")
-        self._add(rows, pending)
+    @property
+    def name(self) -> str:
+        """Of the frontier item whose work this is."""
+        return refreshed(self.video_id, self.refresh)
 
-    def _add(self, rows: Iterable[Row], pending: list[str]) -> None:
+    def append(self, rows: list[Row], pending: list[str], declared: int | None = None) -> None:
+        declared = declared if self.pending is None else self.declared
+        with self.path.open("ab") as file:
+            file.write(orjson.dumps((pending, rows, declared)) + b"\n")
+        self._add(rows, pending, declared)
+
+    def keep_only(self, comment_ids: Collection[str]) -> None:
+        """The other rows are known already."""
+        self.rows = {key: row for key, row in self.rows.items() if key in comment_ids}
+        self.is_addition = True
+
+    def _add(self, rows: Iterable[Row], pending: list[str], declared: int | None) -> None:
         for row in rows:
             self.rows.setdefault(row[0], row)
-        self.pending = pending
+        self.pending, self.declared = pending, declared
 
     def _read(self) -> None:
         whole = 0
         for line in self.path.read_bytes().splitlines(keepends=True):
             if not line.endswith(b"\n"):
                 break
-            pending, rows = orjson.loads(line)
-            self._add(map(tuple, rows), pending)
+            pending, rows, declared = orjson.loads(line)
+            self._add(map(tuple, rows), pending, declared)
             whole += len(line)
         with self.path.open("r+b") as file:
             file.truncate(whole)
@@ -100,15 +122,20 @@ class CommentCollector:
         self._user_key = lru_cache(_KNOWN_USERS)(partial(_user_key_hex, run.pseudonyms, platform.name))
         self._clean = _CLEANERS[run.recipe.comments.text]
         self._has_gender = run.recipe.comments.gender
+        # An adapter need not say it: where it does not, the whole list is read every time.
+        self._is_newest_first = getattr(platform, "newest_first", False)
 
     async def collect(self, item: FrontierItem) -> Spool:
         """Fetch what is missing; raises FetchError, with everything before kept, if the site refuses."""
         limit = self._run.recipe.comments.max_per_video
-        spool = Spool.open(self._run.spool, item.payload["video_id"])
+        spool = Spool.open(self._run.spool, item.payload["video_id"], item.payload["refresh"])
+        known = None
+        if spool.refresh and self._is_newest_first:
+            known = await asyncio.to_thread(known_comments, self._run, spool.video_id, spool.refresh)
         pending = [item.url] if spool.pending is None else spool.pending
         is_paid = True  # the claim took one request from its host's budget
         asked: set[str] = set()
-        while pending and len(spool.rows) < limit:
+        while pending and len(spool.rows) < limit and not (known and known.is_enough(spool.rows, spool.declared)):
             url, *later = pending
             if url in asked or len(asked) > limit:
                 break  # a cursor that goes round, or pages without comments and without end
@@ -116,7 +143,9 @@ class CommentCollector:
             page = self._platform.parse_comments(Page(url, await self._get(url, is_paid=is_paid)))
             is_paid = False
             pending = [*page.next_urls, *later]
-            spool.append([self._row(comment) for comment in page.comments], pending)
+            spool.append([self._row(comment) for comment in page.comments], pending, _count_or_none(page.total))
+        if known and known.is_enough(spool.rows, spool.declared):
+            spool.keep_only(known.added(spool.rows))
         return spool
 
     def _row(self, comment: ParsedComment) -> Row:
@@ -128,6 +157,11 @@ class CommentCollector:
             comment.gender if self._has_gender else None,
             comment.commented_at_ms,
         )
+
+
+def _count_or_none(total: int | None) -> int | None:
+    """A count that the ledger's column holds."""
+    return total if total is not None and 0 <= total < 1 << 31 else None
 
 
 def _user_key_hex(pseudonyms: Pseudonymiser, platform: str, raw_user_id: str) -> str:
@@ -149,14 +183,14 @@ class CommentParts:
         self._spools: dict[str, Spool] = {}
         self._since = 0.0
 
-    def add(self, video_id: str, spool: Spool) -> None:
+    def add(self, spool: Spool) -> None:
         if not self._spools:
             self._since = time.monotonic()
-        self._spools[video_id] = spool
+        self._spools[spool.name] = spool
 
     @property
     def names(self) -> list[str]:
-        """Videos whose leases must be kept until their part is committed."""
+        """Items whose leases must be kept until their part is committed."""
         return list(self._spools)
 
     def is_due(self) -> bool:
@@ -164,23 +198,35 @@ class CommentParts:
         return bool(self._spools) and (rows >= PART_ROWS or time.monotonic() - self._since > PART_AFTER_S)
 
     def take(self) -> dict[str, Spool]:
-        """Hand over all complete videos. Called where they are added, so that none falls between two parts."""
+        """Hand over all complete videos, by item. Called where they are added, so that none falls between two parts."""
         spools, self._spools = self._spools, {}
         return spools
 
     def commit(self, spools: dict[str, Spool]) -> None:
-        """Commit complete videos as one part; may run in a thread."""
+        """Commit complete videos, those of a refresh as one part; may run in a thread."""
+        for refresh in sorted({spool.refresh for spool in spools.values()}):
+            mine = {spool.video_id: spool for spool in spools.values() if spool.refresh == refresh}
+            self._commit_part(refresh, mine)
+        for spool in spools.values():
+            spool.path.unlink(missing_ok=True)
+
+    def _commit_part(self, refresh: int, spools: dict[str, Spool]) -> None:
+        """Commit spools of one refresh, by video; those that another node was quicker with are left out."""
         left = dict(spools)
         while left:
             table = self._table(left)
             part = write_part(self._run.folder, "comments", table) if table.num_rows else None
-            taken = self._run.ledger.commit_comments(part, {name: len(self._taken(left[name])) for name in left})
+            taken = self._run.ledger.commit_comments(
+                part,
+                {video_id: len(self._taken(spool)) for video_id, spool in left.items()},
+                refresh=refresh,
+                declared={video_id: spool.declared for video_id, spool in left.items()},
+                additions={video_id for video_id, spool in left.items() if spool.is_addition},
+            )
             if not taken:
                 break
             self._discard(part)
-            left = {name: spool for name, spool in left.items() if name not in taken}
-        for spool in spools.values():
-            spool.path.unlink(missing_ok=True)
+            left = {video_id: spool for video_id, spool in left.items() if video_id not in taken}
 
     def _table(self, spools: dict[str, Spool]) -> pa.Table:
         """Build the rows of complete videos column by column, far quicker than row by row."""

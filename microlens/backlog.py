@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from microlens.platforms.base import choose_media
-from microlens.records import ASSET_KINDS, AssetKind, FrontierItem
+from microlens.records import ASSET_KINDS, AssetKind, FrontierItem, refreshed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,11 +40,12 @@ def media_items(page: PageRow, media: Media) -> Iterator[FrontierItem]:
         )
 
 
-def comments_item(page: PageRow, platform: Platform) -> FrontierItem:
+def comments_item(page: PageRow, platform: Platform, refresh: int = 0) -> FrontierItem:
+    """A video's comments, as its page showed the way to them in this refresh."""
     return FrontierItem(
         kind="comments",
-        name=page.video_id,
+        name=refreshed(page.video_id, refresh),
         url=platform.comments_url(page.url, page.video_id),
-        payload={"video_id": page.video_id},
+        payload={"video_id": page.video_id, "refresh": refresh},
         priority=_COMMENTS_PRIORITY,
     )

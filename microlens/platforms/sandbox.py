@@ -32,6 +32,7 @@ class SandboxPlatform:
     """`/?refresh=N` lists videos, `/v/{id}` is one of them and names its related ones."""
 
     name = "sandbox"
+    newest_first = True
 
     def home_url(self, instance: str, refresh: int) -> str:
         return f"{instance.rstrip('/')}/?refresh={refresh}"
@@ -74,9 +75,11 @@ class SandboxPlatform:
         cursor = answer.get("next")
         bare = urlsplit(page.url)._replace(query="", fragment="").geturl()
         comments = tuple(_comment(page, row) for row in rows)
+        total = fields.int_or_none(answer.get("total"))
         if cursor is None:
-            return CommentPage(comments)
-        return CommentPage(comments, (f"{bare}?limit={COMMENTS_PER_PAGE}&cursor={quote(str(cursor), safe='')}",))
+            return CommentPage(comments, total=total)
+        following = f"{bare}?limit={COMMENTS_PER_PAGE}&cursor={quote(str(cursor), safe='')}"
+        return CommentPage(comments, (following,), total)
 
 
 def _document(page: Page) -> Selector:
