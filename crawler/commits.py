@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import pyarrow as pa
 
@@ -22,8 +22,9 @@ from microlens.tables import CRAWLED_VIDEOS
 if TYPE_CHECKING:
     from crawler.plan import CrawlPlan, Step
     from microlens.frontier import Frontier
+    from microlens.ledger import Part
     from microlens.platforms.base import Platform
-    from microlens.records import VideoRecord
+    from microlens.records import VideoRecord, WorkKind
     from microlens.runs import Run
 
 FLUSH_ROWS = 200
@@ -51,6 +52,9 @@ class Batch:
 class Committer:
     """Owns the plan and the open batch of one collection node."""
 
+    kind: ClassVar[WorkKind] = "page"
+    """Of the frontier items whose answers are committed."""
+
     def __init__(self, run: Run, plan: CrawlPlan, frontier: Frontier, platform: Platform) -> None:
         self.plan = plan
         self._run = run
@@ -77,6 +81,15 @@ class Committer:
         if homes or pages:
             self._apply(self.plan.advance())
 
+    @property
+    def is_finished(self) -> bool:
+        """Nothing more is wanted."""
+        return self.plan.is_finished
+
+    def needs_related(self, like_count: int | None) -> bool:
+        """Whether a page's related links are worth a request of their own."""
+        return self.plan.needs_related(like_count)
+
     def add_home(self, name: str, home: Home) -> None:
         self._open().homes.append(home)
         self._batch.names.append(name)
@@ -88,13 +101,13 @@ class Committer:
         if record is not None:
             self._batch.records.append(record)
 
-    def add_changed(self, name: str, url: str, error: PageChangedError) -> None:
+    def add_changed(self, item: FrontierItem, error: PageChangedError) -> None:
         """A page that its adapter cannot read: few are dropped with that reason, many stop the crawl.
 
         Where it stops, they are forgotten (`forget_changed`), so that a mended adapter reads them again.
         """
         self.count_changed(error)
-        self.add_page(name, PageRow(name, url, failure="page_changed"))
+        self.add_page(item.name, PageRow(item.payload["video_id"], item.url, failure="page_changed"))
 
     def count_changed(self, error: PageChangedError) -> None:
         """One more answer, a page's or a list's, that cannot be read; raises PageChangedError where they are many."""
@@ -134,14 +147,17 @@ class Committer:
         if batch.records:
             table = pa.Table.from_pylist([record.to_row() for record in batch.records], schema=CRAWLED_VIDEOS)
             part = write_part(self._run.folder, "videos", table)
-        self._run.ledger.commit_crawl(homes=batch.homes, pages=batch.pages, part=part)
+        self._record(batch, part)
         self.follow()
-        self._frontier.ack("page", batch.names)
+        self._frontier.ack(self.kind, batch.names)
 
     def forget_changed(self) -> None:
         """The crawl stops for its pages have changed: whatever was dropped for that is read again next time."""
         pages = self._run.ledger.forget_changed_pages()
         self._frontier.forget(FrontierItem("page", page.video_id, page.url, {}) for page in pages)
+
+    def _record(self, batch: Batch, part: Part | None) -> None:
+        self._run.ledger.commit_crawl(homes=batch.homes, pages=batch.pages, part=part)
 
     def _open(self) -> Batch:
         if not len(self._batch):

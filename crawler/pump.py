@@ -94,13 +94,13 @@ class Pump:
                 self._ask_at = 0.0
             if self._fetched:
                 fetched, self._fetched = self._fetched, []
-                await asyncio.to_thread(self._frontier.fetched, "page", fetched)
+                await asyncio.to_thread(self._frontier.fetched, self._committer.kind, fetched)
                 self._ask_at = 0.0
             if time.monotonic() - followed > _FOLLOW_S:
                 await asyncio.to_thread(self._committer.follow)
                 followed = time.monotonic()
             is_over = self._limit is not None and self._finished >= self._limit
-            if (is_over or self._committer.plan.is_finished) and not self._leased and not self._committer.pending:
+            if (is_over or self._committer.is_finished) and not self._leased and not self._committer.pending:
                 break
             await asyncio.sleep(_POLL_S)
         await asyncio.to_thread(self._committer.commit, self._committer.take())
@@ -114,7 +114,7 @@ class Pump:
             room = min(room, self._limit - self._finished - len(self._leased))
         if room <= 0:
             return
-        claim = await asyncio.to_thread(self._frontier.claim, "page", room)
+        claim = await asyncio.to_thread(self._frontier.claim, self._committer.kind, room)
         for request in claim.robots:
             self._spawn(self._fetcher.fetch_robots(request))
         for item in claim.items:
@@ -124,7 +124,7 @@ class Pump:
             self._ask_at = time.monotonic() + min(claim.wait_s, _FOLLOW_S)
 
     def _renew(self) -> None:
-        self._frontier.renew("page", [*self._leased, *self._committer.held])
+        self._frontier.renew(self._committer.kind, [*self._leased, *self._committer.held])
 
     async def _every(self, seconds: float, function: Callable[[], None]) -> None:
         """Call a function again and again in a thread, whatever the pump waits for meanwhile."""

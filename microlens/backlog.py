@@ -1,4 +1,4 @@
-"""The work that a video makes for the download nodes, as frontier items."""
+"""The work that a known video makes, as frontier items: its page once more, its files, its comments."""
 
 from __future__ import annotations
 
@@ -21,6 +21,11 @@ _COMMENTS_PRIORITY = 3
 
 def asset_name(video_id: str, kind: AssetKind) -> str:
     return f"{video_id}/{kind}"
+
+
+def visit_item(video_id: str, url: str, refresh: int) -> FrontierItem:
+    """A known video's page, read again in a refresh."""
+    return FrontierItem("visit", refreshed(video_id, refresh), url, {"page": "video", "video_id": video_id})
 
 
 def media_items(page: PageRow, media: Media) -> Iterator[FrontierItem]:

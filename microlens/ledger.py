@@ -26,14 +26,12 @@ from microlens.ledger_tables import (
     metadata,
     page_table,
     part_table,
-    refresh_table,
     run_table,
     selection_table,
     stage_table,
-    visit_table,
 )
 from microlens.platforms.base import VideoLink
-from microlens.records import AssetRecord, Failure, FrontierItem, MediaLink, Stage, WorkKind, fields_of, refreshed
+from microlens.records import AssetRecord, Failure, FrontierItem, MediaLink, Stage, WorkKind, fields_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -42,6 +40,7 @@ if TYPE_CHECKING:
 
 _BUSY_TIMEOUT_S = 60
 _IN_BATCH = 500
+_NODE_WORK = frozenset({"media", "comments"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,18 +321,9 @@ class Ledger:
             failed = page_table.c.failure.in_(list(reasons))
             pages = connection.execute(sa.select(page_table).where(failed)).mappings().all()
             connection.execute(page_table.delete().where(failed))
-            is_open = visit_table.c.refresh.in_(
-                sa.select(refresh_table.c.number).where(refresh_table.c.finished_at_ms.is_(None))
-            )
-            # A finished refresh stays as it is: what it could not read is older than any next one's moment.
-            missed = sa.and_(is_open, visit_table.c.failure.in_(list(reasons)))
-            visits = connection.execute(sa.select(visit_table).where(missed)).mappings().all()
-            connection.execute(visit_table.delete().where(missed))
-        of_pages = {"page", "visit"}
-        items = [FrontierItem(row["work"], row["name"], row["url"], {}) for row in rows if row["work"] not in of_pages]
-        items += [FrontierItem("page", row["video_id"], row["url"], {}) for row in pages]
-        names = ((refreshed(row["video_id"], row["refresh"]), row["url"]) for row in visits)
-        return [*items, *(FrontierItem("visit", name, url, {}) for name, url in names)]
+        # Visits of a refresh are taken back by `Refreshes.take_back`.
+        items = [FrontierItem(row["work"], row["name"], row["url"], {}) for row in rows if row["work"] in _NODE_WORK]
+        return [*items, *(FrontierItem("page", row["video_id"], row["url"], {}) for row in pages)]
 
     def failure_counts(self) -> dict[str, int]:
         """Failed attempts by reason, final or not."""

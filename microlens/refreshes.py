@@ -17,7 +17,7 @@ from microlens.ledger_tables import page_table, part_table, refresh_table, visit
 from microlens.outcomes import PASSING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from microlens.ledger import Ledger, PageRow, Part
 
@@ -112,9 +112,9 @@ class Refreshes:
             rows = connection.execute(query.order_by(visit_table.c.seq)).mappings().all()
         return [page_from_sql(dict(row)) for row in rows], rows[-1]["seq"] if rows else mark
 
-    def forget_changed(self, number: int) -> list[PageRow]:
-        """Take back visits whose page could not be read, so that a mended adapter reads them again."""
-        mine = sa.and_(visit_table.c.refresh == number, visit_table.c.failure == "page_changed")
+    def take_back(self, number: int, reasons: Collection[str]) -> list[PageRow]:
+        """Take back visits that failed for these reasons, so that the refresh makes them again."""
+        mine = sa.and_(visit_table.c.refresh == number, visit_table.c.failure.in_(list(reasons)))
         with self._ledger.write() as connection:
             rows = connection.execute(sa.select(visit_table).where(mine)).mappings().all()
             connection.execute(visit_table.delete().where(mine))

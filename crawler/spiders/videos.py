@@ -159,7 +159,7 @@ class VideoSpider(Spider):
 
         A refusal that may pass is raised, so that the page is tried again, as long as it has tries left.
         """
-        if not self._committer.plan.needs_related(video.like_count) or video.related_url is None:
+        if not self._committer.needs_related(video.like_count) or video.related_url is None:
             return video.related
         try:
             return await self._fetch_list(video.related_url)
@@ -251,7 +251,7 @@ class VideoSpider(Spider):
             self._pump.stop(error)
             return
         try:
-            self._committer.add_changed(item.name, item.url, error)
+            self._committer.add_changed(item, error)
         except PageChangedError as too_many:
             self._pump.stop(too_many)
 
@@ -269,7 +269,8 @@ class VideoSpider(Spider):
                 )
             )
         else:
-            self._committer.add_page(item.name, PageRow(item.name, item.url, failure=refused.refusal.reason))
+            row = PageRow(item.payload["video_id"], item.url, failure=refused.refusal.reason)
+            self._committer.add_page(item.name, row)
 
     def _is_last(self, item: FrontierItem, refused: RefusedAnswerError) -> bool:
         return refused.refusal.is_final or item.attempt + 1 >= self._run.recipe.politeness.max_attempts
@@ -292,7 +293,7 @@ class VideoSpider(Spider):
 
     def _failure(self, item: FrontierItem, refused: RefusedAnswerError, *, is_final: bool) -> Failure:
         return Failure(
-            work="page",
+            work=item.kind,
             name=item.name,
             platform=self._platform.name,
             video_id=item.payload.get("video_id", ""),

@@ -55,7 +55,7 @@ class Desk:
             backoff=lambda host, *, sent_ms, retry_after_s: self.rested.append((host, sent_ms, retry_after_s)) or 1.0,
         )
         committer = SimpleNamespace(
-            plan=SimpleNamespace(needs_related=lambda _: True),
+            needs_related=lambda _: True,
             add_page=lambda _, row, record=None: self.pages.append((row, record)),
             count_changed=self.changed.append,
         )
@@ -223,7 +223,8 @@ def test_leases_are_renewed_and_progress_shown_while_a_commit_lasts(monkeypatch)
         commit=commit,
         pending=0,
         held=["read"],
-        plan=SimpleNamespace(is_finished=True),
+        kind="page",
+        is_finished=True,
     )
     frontier = SimpleNamespace(
         claim=lambda *_: SimpleNamespace(robots=(), items=(), wait_s=0.0, at_ms=0),
