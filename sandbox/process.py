@@ -43,12 +43,13 @@ class SandboxSite:
         log_file: Path | None = None,
         crawl_delay: float | None = None,
         port: int = 0,
+        day: int = 0,
         ready_within_s: float = 120.0,
     ) -> None:
-        self.config = WorldConfig(videos, users, seed, shuffle_tastes)
+        self.config = WorldConfig(videos, users, seed, shuffle_tastes, day)
         self.url = ""
         self._ready_within_s = ready_within_s
-        self._arguments = [f"--videos={videos}", f"--users={users}", f"--seed={seed}", f"--port={port}"]
+        self._arguments = [f"--videos={videos}", f"--users={users}", f"--seed={seed}", f"--port={port}", f"--day={day}"]
         switches = {"--frozen": frozen, "--shuffle-tastes": shuffle_tastes, "--prepare": prepare}
         self._arguments += [name for name, is_on in switches.items() if is_on]
         values = {"--media-dir": media_dir, "--log": log_file, "--crawl-delay": crawl_delay}
