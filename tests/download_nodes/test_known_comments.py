@@ -188,7 +188,7 @@ def test_a_part_that_is_lost_is_named(video):
 
 @pytest.mark.parametrize("seed", range(40))
 def test_on_a_flat_list_the_rule_is_exact(seed):
-    """Read from the top, page by page, enough is found if and only if nothing was deleted; then the sum is the truth."""
+    """Read from the top, enough is found if and only if nothing was deleted, and then the sum is the truth."""
     dice = random.Random(seed)
     old = [f"c{number}" for number in range(dice.randrange(1, 30))]
     kept = [one for one in old if dice.random() > dice.choice([0, 0, 0.1])]
