@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 
 PART_ROWS = 50_000
 PART_AFTER_S = 3.0
+GROUP_ROWS = 10_000
+"""A part is sorted by video: a refresh that looks for one video's comments reads only a group or two of it."""
+
 MAX_TEXT_CHARACTERS = 10_000
 _KNOWN_USERS = 200_000
 
@@ -215,7 +218,8 @@ class CommentParts:
         left = dict(spools)
         while left:
             table = self._table(left)
-            part = write_part(self._run.folder, "comments", table) if table.num_rows else None
+            is_empty = table.num_rows == 0
+            part = None if is_empty else write_part(self._run.folder, "comments", table, group_rows=GROUP_ROWS)
             taken = self._run.ledger.commit_comments(
                 part,
                 {video_id: len(self._taken(spool)) for video_id, spool in left.items()},
@@ -230,7 +234,7 @@ class CommentParts:
 
     def _table(self, spools: dict[str, Spool]) -> pa.Table:
         """Build the rows of complete videos column by column, far quicker than row by row."""
-        taken = {name: self._taken(spool) for name, spool in spools.items()}
+        taken = {name: self._taken(spools[name]) for name in sorted(spools)}
         rows = [row for rows in taken.values() for row in rows]
         columns = tuple(zip(*rows, strict=True)) or ((),) * 5
         names = [name for name, rows in taken.items() for _ in rows]
