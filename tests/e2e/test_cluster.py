@@ -57,7 +57,8 @@ def test_a_wiped_redis_is_filled_again(cluster, media_dir):
     with SandboxSite(videos=120, users=300, seed=5, frozen=True, media_dir=media_dir) as site:
         recipe = cluster.recipe(site.url, **SLOW)
         crawl = cluster.start("crawl", recipe, stderr=subprocess.DEVNULL)
-        time.sleep(2.0)
+        while not (cluster.folder / "runs/site/run.json").exists() or not cluster.open().ledger.pages():
+            time.sleep(0.05)
         crawl.kill()
         crawl.wait()
         before = len(cluster.open().ledger.pages())
