@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from microlens.runs import Run
 
 FLUSH_ROWS = 500
+_AT_ONCE = 2_000
+"""Pages in memory at once while a plan is built again."""
 FLUSH_AFTER_S = 1.0
 """Answers wait no longer than this where the crawl waits for them."""
 
@@ -169,9 +171,14 @@ class Committer:
 
     def _read_ledger(self, *, but_mine: bool) -> bool:
         """Feed the plan what the ledger has got since the last time; tells whether that was anything."""
-        homes, pages, self._mark = self._run.ledger.crawled_since(self._mark, but_by=self._name if but_mine else None)
-        self._feed(homes, pages)
-        return bool(homes or pages)
+        is_anything = False
+        while True:
+            before, but_by = self._mark, self._name if but_mine else None
+            homes, pages, self._mark = self._run.ledger.crawled_since(before, but_by=but_by)
+            if self._mark == before:
+                return is_anything
+            self._feed(homes, pages)
+            is_anything = is_anything or bool(homes or pages)
 
     def _feed(self, homes: Iterable[Home], pages: Iterable[PageRow]) -> None:
         for home in homes:
@@ -180,19 +187,25 @@ class Committer:
             self.plan.add_page(page)
 
     def _apply(self, step: Step) -> None:
-        while step.refused or step.selected:
+        while step.refused or step.selected or step.recalled:
             # Writing all of them again would keep every other process from the ledger for seconds.
             chosen = [row for row in step.selected if row.depth < self._depths.get(row.video_id, row.depth + 1)]
             if step.refused or chosen:
                 self._run.ledger.commit_crawl(pages=step.refused, selections=chosen, committer=self._name)
             self._push(step)
+            for start in range(0, len(step.recalled), _AT_ONCE):
+                self._feed((), self._run.ledger.pages(step.recalled[start : start + _AT_ONCE]))
+                self._push_ready(self.plan.take_ready())
             step = self.plan.advance()
         self._push(step)
 
     def _push(self, step: Step) -> None:
-        recipe = self._run.recipe
         self._frontier.push(step.items)
-        ready = [item for page in step.ready for item in media_items(page, recipe.media)]
+        self._push_ready(step.ready)
+
+    def _push_ready(self, pages: Sequence[PageRow]) -> None:
+        recipe = self._run.recipe
+        ready = [item for page in pages for item in media_items(page, recipe.media)]
         if recipe.comments.when == "always":
-            ready += [comments_item(page, self._platform) for page in step.ready if page.refusal is None]
+            ready += [comments_item(page, self._platform) for page in pages if page.refusal is None]
         self._frontier.push(item for item in ready if (item.kind, item.name) not in self._settled)

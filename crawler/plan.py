@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections import deque
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from filtering.seeds import check_seed
@@ -41,6 +42,15 @@ def draw_related(run_seed: int, video_id: str, links: Iterable[VideoLink], count
     return tuple(sorted(distinct.values(), key=position)[:count])
 
 
+class _Known(Enum):
+    """What the plan keeps of a page."""
+
+    FAILED = auto()
+    READ = auto()
+    SEED = auto()
+    """Read, and a seed if the home page shows it and the target is not reached."""
+
+
 @dataclass(slots=True)
 class Step:
     """What has become known or needed since the last call of `advance`."""
@@ -52,17 +62,25 @@ class Step:
     """Videos that a list shows and whose owner does not want them taken: known without a visit."""
     ready: list[PageRow] = field(default_factory=list)
     """Pages of selected videos: their media can be fetched."""
+    recalled: list[str] = field(default_factory=list)
+    """Videos whose pages are known and must be added once more: they were selected later, or have come nearer."""
 
 
 class CrawlPlan:
-    """Feed it commits with `add_home` and `add_page`, then ask `advance` what to do."""
+    """Feed it commits with `add_home` and `add_page`, then ask `advance` what to do.
+
+    Of millions of pages it keeps little: whether a page could be read and could be a seed, and of a selected video how
+    far it is from a seed. A page itself is looked at once, when it is added; where one is selected only later, or
+    comes nearer to a seed, it is asked back for (`Step.recalled`) and added again.
+    """
 
     def __init__(self, recipe: Recipe, platform: Platform) -> None:
         self._recipe = recipe
         self._platform = platform
         self._homes: dict[tuple[int, str], Home] = {}
-        self._pages: dict[str, PageRow] = {}
+        self._pages: dict[str, _Known] = {}
         self._wanted: set[str] = set()
+        self._recalled: set[str] = set()
         self._round = 0
         """The next to be opened, that is, to have its links become candidates."""
         self._asked_round = -1
@@ -72,15 +90,18 @@ class CrawlPlan:
         """In order, from the first whose page is not known."""
         self._unknown: set[str] = set()
         """Candidates whose pages are not known."""
+        self._held: dict[str, PageRow] = {}
+        """Pages of candidates that are known and not yet chosen or passed over."""
         self._seed_count = 0
         self._is_home_done = False
-        self._selected: dict[str, Selected] = {}
+        self._depths: dict[str, int] = {}
+        """Of the selected videos."""
         self._handed_over: set[str] = set()
         self._step = Step()
 
     @property
     def is_finished(self) -> bool:
-        return self._seeds_done and not self._wanted
+        return self._seeds_done and not self._wanted and not self._recalled
 
     @property
     def wanted(self) -> int:
@@ -96,13 +117,23 @@ class CrawlPlan:
             self._homes[home.refresh, home.instance] = home
 
     def add_page(self, page: PageRow) -> None:
-        if page.video_id in self._pages:
+        name = page.video_id
+        if name in self._pages and name not in self._recalled:
             return
-        self._pages[page.video_id] = page
-        self._wanted.discard(page.video_id)
-        self._unknown.discard(page.video_id)
-        if page.video_id in self._selected:
-            self._follow(self._selected[page.video_id], page)
+        self._pages[name] = self._known(page)
+        self._wanted.discard(name)
+        self._recalled.discard(name)
+        if name in self._unknown:
+            self._unknown.discard(name)
+            self._held[name] = page
+        if name in self._depths:
+            self._follow(page)
+
+    def _known(self, page: PageRow) -> _Known:
+        if page.failure is not None:
+            return _Known.FAILED
+        is_seed = page.refusal is None and check_seed(page, self._recipe.seeds) is None
+        return _Known.SEED if is_seed else _Known.READ
 
     def needs_related(self, video: SeedFacts) -> bool:
         """Whether a page's related links may be followed, and so are worth a request of their own."""
@@ -115,17 +146,22 @@ class CrawlPlan:
         while self._may_refresh() and self._open_round():
             self._choose_seeds()
         step, self._step = self._step, Step()
+        # While the plan is built again, much of what was asked for turns out to be known.
+        step.items = [item for item in step.items if item.payload["page"] == "home" or item.name in self._wanted]
         return step
+
+    def take_ready(self) -> list[PageRow]:
+        """Hand over the pages that became ready since the last call, before `advance` does."""
+        ready, self._step.ready = self._step.ready, []
+        return ready
 
     def _choose_seeds(self) -> None:
         while self._candidates and self._candidates[0] in self._pages:
-            page = self._pages[self._candidates.popleft()]
-            if self._seed_count < self._recipe.seeds.target and self._is_seed(page):
+            name = self._candidates.popleft()
+            if self._seed_count < self._recipe.seeds.target and self._pages[name] is _Known.SEED:
                 self._seed_count += 1
-                self._select(Selected(page.video_id, "seed", None, 0))
-
-    def _is_seed(self, page: PageRow) -> bool:
-        return page.failure is None and page.refusal is None and check_seed(page, self._recipe.seeds) is None
+                self._select(Selected(name, "seed", None, 0))
+            self._held.pop(name, None)
 
     def _may_refresh(self) -> bool:
         return (
@@ -167,25 +203,34 @@ class CrawlPlan:
             self._unknown.add(link.video_id)
 
     def _select(self, selected: Selected) -> None:
-        known = self._selected.get(selected.video_id)
-        if known is not None and known.depth <= selected.depth:
+        name = selected.video_id
+        if self._depths.get(name, selected.depth + 1) <= selected.depth:
             return
-        self._selected[selected.video_id] = selected
+        self._depths[name] = selected.depth
         self._step.selected.append(selected)
-        if selected.video_id in self._pages:
-            self._follow(selected, self._pages[selected.video_id])
+        if name in self._held:
+            self._follow(self._held[name])
+        elif self._is_read(name) and (name not in self._handed_over or self._leads_on(name)):
+            self._recalled.add(name)
+            self._step.recalled.append(name)
 
-    def _follow(self, selected: Selected, page: PageRow) -> None:
+    def _is_read(self, name: str) -> bool:
+        return self._pages.get(name, _Known.FAILED) is not _Known.FAILED
+
+    def _leads_on(self, name: str) -> bool:
+        return self._depths[name] < self._recipe.expansion.depth
+
+    def _follow(self, page: PageRow) -> None:
         """A selected video's page is known: hand its media over, and follow its links."""
         if page.failure is not None:
             return
         if page.video_id not in self._handed_over:
             self._handed_over.add(page.video_id)
             self._step.ready.append(page)
-        if selected.depth >= self._recipe.expansion.depth:
+        if not self._leads_on(page.video_id):
             return
         for link in page.related:
-            self._select(Selected(link.video_id, "related", page.video_id, selected.depth + 1))
+            self._select(Selected(link.video_id, "related", page.video_id, self._depths[page.video_id] + 1))
             self._want(link)
 
     def _want(self, link: VideoLink) -> None:
@@ -193,7 +238,7 @@ class CrawlPlan:
             return
         if link.refusal is not None:
             refused = PageRow(link.video_id, link.url, failure=link.refusal)
-            self._pages[link.video_id] = refused
+            self._pages[link.video_id] = _Known.FAILED
             self._step.refused.append(refused)
             return
         self._wanted.add(link.video_id)

@@ -114,5 +114,6 @@ def video_record(platform: str, video: ParsedVideo, pseudonyms: Pseudonymiser) -
 def video_table(records: Sequence[VideoRecord]) -> pa.Table:
     """The records as a table, built column by column: row by row takes Arrow three times as long."""
     columns = {name: [getattr(record, name) for record in records] for name in CRAWLED_VIDEOS.names}
-    columns["media"] = [[fields_of(link) for link in links] for links in columns["media"]]
+    for name in ("media", "captions"):
+        columns[name] = [None if rows is None else [fields_of(row) for row in rows] for rows in columns[name]]
     return pa.table([pa.array(columns[field.name], field.type) for field in CRAWLED_VIDEOS], schema=CRAWLED_VIDEOS)

@@ -262,7 +262,8 @@ class Node:
         """Take one request from the budget of a URL's host; HostRestsError if that would take too long."""
         host = host_of(url)
         while (wait_s := await self._budget.ask(host)) > 0:
-            if wait_s > _PATIENCE_S or self._stopping:
+            is_rest = wait_s > _PATIENCE_S and wait_s > self._frontier.pace_s(host)
+            if is_rest or self._stopping:
                 raise HostRestsError(host, wait_s)
             await asyncio.sleep(wait_s)
 

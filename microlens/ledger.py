@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 _BUSY_TIMEOUT_S = 60
 _IN_BATCH = 500
+_AT_ONCE = 5_000
 _NODE_WORK = frozenset({"media", "comments"})
 
 UNREADABLE = (PageChangedError.reason, ExtractorBrokenError.reason)
@@ -223,7 +224,10 @@ class Ledger:
         return [page_from_sql(row) for row in self._rows_of(page_table, video_ids)]
 
     def crawled_since(self, mark: Mark, *, but_by: str | None = None) -> tuple[list[Home], list[PageRow], Mark]:
-        """What any collection node (but one) has committed after a mark, and the mark to ask from next."""
+        """What any collection node (but one) has committed after a mark, some thousands at most, and the next mark.
+
+        Nothing more is there once the mark stays as it is.
+        """
         with self._engine.connect() as connection:
             homes, home_mark = _rows_after(connection, home_table, mark.home, but_by)
             pages, page_mark = _rows_after(connection, page_table, mark.page, but_by)
@@ -427,7 +431,7 @@ def _rows_after(
     connection: sa.Connection, table: sa.Table, seq: int, but_by: str | None
 ) -> tuple[Sequence[sa.RowMapping], int]:
     """The rows that were committed after one, in order, and the last one's number."""
-    last = connection.execute(sa.select(sa.func.max(table.c.seq))).scalar() or seq
+    last = min(connection.execute(sa.select(sa.func.max(table.c.seq))).scalar() or seq, seq + _AT_ONCE)
     wanted = sa.select(table).where(table.c.seq > seq, table.c.seq <= last).order_by(table.c.seq)
     if but_by is not None:
         wanted = wanted.where(table.c.committer != but_by)

@@ -148,7 +148,8 @@ class VideoSpider(Spider):
         """Take one request from the budget of a URL's host; HostRestsError if that would take too long."""
         host = host_of(url)
         while (wait_s := await asyncio.to_thread(self._frontier.take, host)) > 0:
-            if wait_s > _PATIENCE_S:
+            # A slow pace is no rest: it is the same after every request, and given back the item would never be done.
+            if wait_s > _PATIENCE_S and wait_s > await asyncio.to_thread(self._frontier.pace_s, host):
                 raise HostRestsError(host, wait_s)
             await asyncio.sleep(wait_s)
 
@@ -304,6 +305,7 @@ class VideoSpider(Spider):
         except HostRestsError as rest:
             return self._given_back(item, rest)
         except RefusedAnswerError as refused:
+            refused.url = refused.url or (response.url if response is not None else None)
             return await self._refused(item, refused, sent_ms)
         except PageChangedError as error:
             return self._page_changed(item, error)

@@ -2,6 +2,7 @@
 
 import hashlib
 import random
+import tracemalloc
 from dataclasses import dataclass, field
 
 from hypothesis import given, settings
@@ -107,7 +108,9 @@ class Crawl:
                     self.seeds.append(row.video_id)
             self.todo += step.items
             self.ready += [page.video_id for page in step.ready]
-            if not step.refused and not step.selected:
+            for video_id in step.recalled:
+                self.plan.add_page(self.pages[video_id])
+            if not step.refused and not step.selected and not step.recalled:
                 return
 
     def run(self, limit=5000):
@@ -357,3 +360,22 @@ def test_links_are_drawn_by_their_hash(links, run_seed, count, shuffle):
     drawn = draw_related(run_seed, page, [VideoLink(link, f"http://one.test/v/{link}") for link in links], count)
 
     assert wanted == [link.video_id for link in drawn]
+
+
+def test_a_page_costs_little_memory():
+    """Of its links and files the plan keeps nothing: millions of pages fit where their rows would not."""
+    links = [VideoLink(f"r{number}", f"http://one.test/v/r{number}" + "x" * 60) for number in range(10)]
+    site = world({}, homes=[[f"v{number}" for number in range(5_000)]])
+    plan = CrawlPlan(recipe_of(site, stale=1), PLATFORM)
+    plan.add_home(site.home(INSTANCES[0], 0))
+    plan.add_home(site.home(INSTANCES[0], 1))
+    plan.advance()
+    tracemalloc.start()
+    for number in range(5_000):
+        plan.add_page(PageRow(f"v{number}", "u" * 80, title="t" * 80, like_count=99, related=tuple(links)))
+        plan.advance()
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert plan.is_finished is False
+    assert 5_000 * 600 > kept

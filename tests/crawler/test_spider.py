@@ -53,12 +53,13 @@ class Desk:
         parse_related=lambda _: (LINK,),
     ):
         self.outcomes, self.rested, self.asked = [], [], []
-        self.is_hosts_fault = False
+        self.is_hosts_fault, self.waits, self.pace_s = False, [], 1.0
         self.answer = answer
         self.changed = []
         run = SimpleNamespace(recipe=recipe, folder=folder, pseudonyms=Pseudonymiser(b"k" * 32))
         frontier = SimpleNamespace(
-            take=lambda _: 0.0,
+            take=lambda _: self.waits.pop(0) if self.waits else 0.0,
+            pace_s=lambda _: self.pace_s,
         )
         hosts = SimpleNamespace(
             take_in=lambda _: None,
@@ -233,6 +234,27 @@ def test_a_list_that_is_busy_rests_its_own_host_and_the_page_comes_again():
     assert before_ms - 1 <= sent_ms <= before_ms + 5_000
     assert [(LIST, "rate_limited", False)] == desk.reasons
     assert (1, []) == (len(desk.retried), desk.pages)
+
+
+@pytest.mark.parametrize(("pace_s", "links", "rests"), [(0.01, [], [0.02]), (0.05, [LINK], [])])
+def test_a_host_that_rests_is_left_and_a_slow_one_is_waited_for(monkeypatch, pace_s, links, rests):
+    """Given back for the pace that its host has after every request, a page would never be done."""
+    monkeypatch.setattr("crawler.spiders.videos._PATIENCE_S", 0.005)
+    desk = Desk(answer=answer(200))
+    desk.waits, desk.pace_s = [0.02], pace_s
+    desk.parse()
+
+    assert links == [link for row, _ in desk.pages for link in row.related]
+    assert rests == [rest_s for _, rest_s in desk.given_back]
+
+
+def test_a_redirects_target_is_told_that_it_was_busy():
+    """The page's own host did nothing wrong."""
+    desk = Desk()
+    item = FrontierItem("page", "v", f"{SITE}/v", {"page": "video", "video_id": "v"})
+    asyncio.run(desk.spider.parse(Response("http://other.test/v", status=429), item, 5))
+
+    assert ["http://other.test"] == [host for host, *_ in desk.rested]
 
 
 def test_a_list_that_stays_busy_costs_its_links_alone():

@@ -123,27 +123,37 @@ def test_the_same_recipe_again_does_nothing(cli, frozen_site):
     }
 
 
-def test_an_outage_of_the_site_costs_nothing(tmp_path, media_dir):
-    """A site that goes away in the midst of a run, for longer than all tries, is missed no more once it is back."""
+@pytest.mark.parametrize("is_waited_for", [True, False])
+def test_an_outage_of_the_site_costs_nothing(tmp_path, media_dir, is_waited_for):
+    """A site that goes away in the midst of a run is missed no more once it is back.
+
+    The run waits for it; one that gave it up is started again.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     cli = Cli(tmp_path)
     site = SandboxSite(videos=100, users=300, seed=5, frozen=True, media_dir=media_dir, port=port)
     with site:
-        politeness = {"requests_per_second": 100, "concurrency": 16, "max_attempts": 2}
-        path = cli.recipe(site.url, politeness=politeness)
+        politeness = {"requests_per_second": 100, "concurrency": 16, "max_attempts": 2, "park_s": 0.5}
+        path = cli.recipe(site.url, politeness=politeness | ({} if is_waited_for else {"give_up_after_s": 0}))
         process = cli.start("run", path, stderr=subprocess.PIPE, text=True)
         while not [key for key in site.log() if key.startswith("/media/")]:
             time.sleep(0.05)
-    _, told = process.communicate(timeout=120)
+    if is_waited_for:
+        ledger = cli.open().ledger
+        while process.poll() is None and not ledger.hosts.parked():
+            time.sleep(0.05)
+    else:
+        process.wait(timeout=120)
     with site:
+        _, told = process.communicate(timeout=240)
         cli("run", path)
 
     truth = collect_frozen(site.world, run_seed=11, target=40, stale_refreshes=4)
     expected = expected_release(site.world, truth.ids)
     published = read_back(cli.open(), "all", site.world.user_ids)
-    assert process.returncode != 0, told
-    assert "nothing is lost" in told
+    assert is_waited_for == (process.returncode == 0), told
+    assert ("host_parked" if is_waited_for else "nothing is lost") in told
     assert expected.interactions == published.interactions
     assert expected.observed == published.kept
