@@ -9,6 +9,7 @@ import redis
 
 from microlens.frontier import Frontier
 from microlens.recipe import Politeness
+from microlens.records import Failure
 from microlens.refreshes import Refreshes
 from tests.crawler.command import Command
 from tests.crawler.site import Reply, Video
@@ -203,6 +204,41 @@ def test_a_lost_redis_is_filled_with_what_an_open_refresh_lacks(recrawl, site, r
             counts.append(frontier.open_count(["visit"]))
 
     assert [9 - read, 9 - read, 9 - read + 1] == counts
+
+
+def test_comments_that_were_given_up_stay_so(recrawl, site, redis_url):
+    """A lost Redis gets the comments of the videos that were read, but not those that were refused for good."""
+    names = fill(site, 9)
+    recrawl.first(site, politeness={"concurrency": 1})
+    ledger = recrawl.crawl.ledger
+    ledger.commit_comments(None, dict.fromkeys(names, 0))
+    recrawl("--limit", "3")
+    read = sorted(recrawl.look()[0][1])
+    refused = Failure("comments", f"{read[0]}@1", "sandbox", read[0], "u", "gone", 410, 1, is_final=True)
+    ledger.record_failure(refused)
+    ledger.close()
+    with redis.Redis.from_url(redis_url) as client:
+        frontier = Frontier(client, recrawl.crawl.shared_name, Politeness())
+        before = frontier.open_count(["comments"])
+        frontier.clear()
+        Command(["recover"], recrawl.crawl.folder, recrawl.environment).wait()
+        after = frontier.open_count(["comments"])
+
+    assert (len(read), len(read) - 1) == (before, after)
+
+
+def test_attempts_that_failed_are_written_down(recrawl, site):
+    """A visit that succeeds at the second try leaves a trace of the first."""
+    names = fill(site, 3)
+    recrawl.first(site)
+    site.script("/v/v0", Reply(500))
+    recrawl()
+    ledger = recrawl.crawl.ledger
+    counts = ledger.failure_counts()
+    ledger.close()
+
+    assert {"server_error": 1} == counts
+    assert dict.fromkeys(names) == recrawl.look()[0][1]
 
 
 def test_an_unfinished_crawl_is_not_refreshed(recrawl, site):
