@@ -53,7 +53,7 @@ class AskedPages:
         return await self._read(item, partial(self._platform.ask_home, item.url))
 
     async def video(self, item: FrontierItem) -> ParsedVideo:
-        return await self._read(item, partial(self._platform.ask_video, VideoLink(item.name, item.url)))
+        return await self._read(item, partial(self._platform.ask_video, VideoLink(item.payload["video_id"], item.url)))
 
     async def _read(self, item: FrontierItem, read: Callable[[Ask], T]) -> T:
         try:

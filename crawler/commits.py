@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 import uuid
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from crawler.visits import video_table
 from microlens.backlog import comments_item, media_items, settled
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from crawler.plan import CrawlPlan, Step
     from microlens.frontier import Frontier
-    from microlens.ledger import Home, PageRow
-    from microlens.platforms.base import Platform
+    from microlens.ledger import Home, PageRow, Part
+    from microlens.platforms.base import ParsedVideo, Platform
     from microlens.records import Failure, VideoRecord, WorkKind
     from microlens.runs import Run
 
@@ -62,6 +62,9 @@ class Outcome:
 class Committer:
     """Owns the plan and the open batch of one collection node; used by one thread, but for `held`."""
 
+    kind: ClassVar[WorkKind] = "page"
+    """Of the frontier items whose answers are committed."""
+
     def __init__(self, run: Run, plan: CrawlPlan, frontier: Frontier, platform: Platform) -> None:
         self.plan = plan
         self._run = run
@@ -73,7 +76,7 @@ class Committer:
         self._batch_since = self._began = time.monotonic()
         self._mark = Mark()
         self._settled: set[tuple[WorkKind, str]] = set()
-        """The nodes' work that is done, while the plan is built."""
+        """The nodes' work that is done, while all that was ever committed is taken in."""
         self._depths: dict[str, int] = {}
         """Of videos whose selection the ledger has, while the plan is built."""
 
@@ -90,6 +93,20 @@ class Committer:
         """Take in what other collection nodes have committed since the last call."""
         if self._read_ledger(but_mine=True):
             self._apply(self.plan.advance())
+
+    @property
+    def is_finished(self) -> bool:
+        """Nothing more is wanted."""
+        return self.plan.is_finished
+
+    @property
+    def wanted(self) -> int:
+        """Video pages that are asked for and not known."""
+        return self.plan.wanted
+
+    def needs_related(self, video: ParsedVideo) -> bool:
+        """Whether a page's related links are worth a request of their own."""
+        return self.plan.needs_related(video)
 
     def add(self, outcome: Outcome) -> None:
         if not self._batch:
@@ -128,22 +145,10 @@ class Committer:
             self._homes = []
 
     def _commit(self, batch: list[Outcome]) -> None:
-        homes = [outcome.home for outcome in batch if outcome.home is not None]
-        pages = [outcome.page for outcome in batch if outcome.page is not None]
         records = [outcome.record for outcome in batch if outcome.record is not None]
-        is_new = self._run.ledger.commit_crawl(
-            homes=homes,
-            pages=pages,
-            failures=[failure for outcome in batch for failure in outcome.failures],
-            part=write_part(self._run.folder, "videos", video_table(records)) if records else None,
-            committer=self._name,
-        )
-        if is_new:
-            self._feed(homes, pages)
-        else:  # another node was first with some of it, and what it wrote holds
-            self._read_ledger(but_mine=False)
-        self._apply(self.plan.advance())
-        self._frontier.ack("page", [outcome.item.name for outcome in batch if outcome.is_done])
+        part = write_part(self._run.folder, "videos", video_table(records)) if records else None
+        self._record(batch, part)
+        self._frontier.ack(self.kind, [outcome.item.name for outcome in batch if outcome.is_done])
         for outcome in batch:
             if outcome.is_again:
                 self._frontier.retry(outcome.item)
@@ -154,6 +159,23 @@ class Committer:
         """The crawl stops for its pages have changed: whatever was dropped for that is read again next time."""
         pages = self._run.ledger.forget_changed_pages()
         self._frontier.forget(FrontierItem("page", page.video_id, page.url, {}) for page in pages)
+
+    def _record(self, batch: Sequence[Outcome], part: Part | None) -> None:
+        """Write a batch into the ledger, and push what it makes due."""
+        homes = [outcome.home for outcome in batch if outcome.home is not None]
+        pages = [outcome.page for outcome in batch if outcome.page is not None]
+        is_new = self._run.ledger.commit_crawl(
+            homes=homes,
+            pages=pages,
+            failures=[failure for outcome in batch for failure in outcome.failures],
+            part=part,
+            committer=self._name,
+        )
+        if is_new:
+            self._feed(homes, pages)
+        else:  # another node was first with some of it, and what it wrote holds
+            self._read_ledger(but_mine=False)
+        self._apply(self.plan.advance())
 
     def _read_ledger(self, *, but_mine: bool) -> bool:
         """Feed the plan what the ledger has got since the last time; tells whether that was anything."""

@@ -85,7 +85,7 @@ class Pump:
     # --- the pump's own thread ---
 
     def run(self) -> None:
-        """Pump until the plan is finished or somebody stops it."""
+        """Pump until nothing more is wanted or somebody stops it."""
         over = threading.Event()
         beats = [
             threading.Thread(target=self._every, args=(_RENEW_S, self._renew, over), daemon=True),
@@ -134,18 +134,18 @@ class Pump:
             self._leased.pop(outcome.item.name, None)
         if names:
             self._finished += len(names)
-            self._frontier.fetched("page", names)
+            self._frontier.fetched(self._committer.kind, names)
             self._ask_at = 0.0
 
     def _is_starving(self) -> bool:
         """Whether nothing is left to be fetched but what waits for the open batch to be committed."""
-        return self._committer.plan.wanted <= len(self._leased) + self._committer.pending
+        return self._committer.wanted <= len(self._leased) + self._committer.pending
 
     def _is_over(self) -> bool:
         if self._stopped_at is not None:
             is_patient = self._error is None and time.monotonic() - self._stopped_at < _LAST_ANSWERS_S
             return not (self._leased and is_patient)
-        is_done = self._committer.plan.is_finished or (self._limit is not None and self._finished >= self._limit)
+        is_done = self._committer.is_finished or (self._limit is not None and self._finished >= self._limit)
         return is_done and not self._leased and not self._committer.pending
 
     def _claim(self) -> None:
@@ -158,7 +158,7 @@ class Pump:
         if room < _WORTH_ASKING and self._limit is None:
             return
         in_flight = Counter(host_of(item.url) for item in self._leased.values())
-        claim = self._frontier.claim("page", room, share=SHARE, in_flight=in_flight)
+        claim = self._frontier.claim(self._committer.kind, room, share=SHARE, in_flight=in_flight)
         # An item whose lease had ended while this process slept is in flight already: it has the lease again.
         claim = replace(claim, items=tuple(item for item in claim.items if item.name not in self._leased))
         self._leased |= {item.name: item for item in claim.items}
@@ -174,7 +174,7 @@ class Pump:
         self._wake.clear()
 
     def _renew(self) -> None:
-        self._frontier.renew("page", list(dict.fromkeys([*self._leased, *self._committer.held])))
+        self._frontier.renew(self._committer.kind, list(dict.fromkeys([*self._leased, *self._committer.held])))
 
     def _every(self, seconds: float, function: Callable[[], None], over: threading.Event) -> None:
         """Call a function again and again, whatever the pump waits for meanwhile."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from scrapy.crawler import Crawler
 
+    from microlens.platforms.base import Platform
     from microlens.runs import Run
 
 MAX_PAGE_BYTES = 16 << 20
@@ -100,8 +101,25 @@ def crawl(run: Run, redis_url: str, *, limit: int | None = None, on_tick: Callab
     """
     platform = platform_of(run.recipe)
     frontier = Frontier.connect(redis_url, run.shared_name, run.recipe.politeness)
-    plan = CrawlPlan(run.recipe, platform)
-    committer = Committer(run, plan, frontier, platform)
+    committer = Committer(run, CrawlPlan(run.recipe, platform), frontier, platform)
+    fetch_pages(run, committer, frontier, platform, limit=limit, on_tick=on_tick)
+    if committer.is_finished:
+        run.ledger.finish_stage("crawl")
+
+
+def fetch_pages(
+    run: Run,
+    committer: Committer,
+    frontier: Frontier,
+    platform: Platform,
+    *,
+    limit: int | None,
+    on_tick: Callable[[], None],
+) -> None:
+    """Fetch and read whatever the frontier has for a committer, until it wants nothing more or somebody stops us.
+
+    Once a process: Scrapy's reactor cannot be started again.
+    """
     process = AsyncCrawlerProcess(scrapy_settings(run))
     crawler = process.create_crawler(VideoSpider)
     process.crawl(
@@ -121,8 +139,6 @@ def crawl(run: Run, redis_url: str, *, limit: int | None = None, on_tick: Callab
     error = _spider(crawler).error
     if error is not None:
         raise error
-    if plan.is_finished:
-        run.ledger.finish_stage("crawl")
 
 
 def _spider(crawler: Crawler) -> VideoSpider:

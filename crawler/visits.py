@@ -68,9 +68,10 @@ def _within(number: int | None, bits: int) -> int | None:
 
 def page_row(item: FrontierItem, video: ParsedVideo, links: Iterable[VideoLink], recipe: Recipe) -> PageRow:
     """The ledger's row, with the links drawn from all that the page shows."""
-    if video.video_id != item.name:
+    expected = item.payload["video_id"]
+    if video.video_id != expected:
         raise PageChangedError(
-            f"{item.url} is the page of {video.video_id!r}, not of {item.name!r}",
+            f"{item.url} is the page of {video.video_id!r}, not of {expected!r}",
             hint="the site has changed: save the answer beside the adapter's tests and mend the adapter",
         )
     return PageRow(

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from filtering.verdict import Thresholds, passes_early
 from microlens.backlog import asset_name, comments_item, media_items
-from microlens.records import FrontierItem
+from microlens.comment_lists import newest_readings
+from microlens.records import FrontierItem, refreshed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -35,9 +36,9 @@ def is_worth_comments(run: Run, page: PageRow, assets: Iterable[dict[str, Any]])
 
 def comments_after(run: Run, platform: Platform, video_id: str) -> FrontierItem | None:
     """The comments item that a newly stored asset makes due, if it does."""
-    pages = run.ledger.pages([video_id])
-    if pages and is_worth_comments(run, pages[0], run.ledger.assets([video_id])):
-        return comments_item(pages[0], platform)
+    known = run.refreshes.standings([video_id])
+    if known and is_worth_comments(run, known[0].page, run.ledger.assets([video_id])):
+        return comments_item(known[0].page, platform, known[0].refresh)
     return None
 
 
@@ -49,17 +50,21 @@ def forget_lost(run: Run) -> list[FrontierItem]:
 
 
 def outstanding(run: Run, platform: Platform) -> Iterator[FrontierItem]:
-    """Everything of the selected videos that is neither stored nor given up."""
+    """Everything of the selected videos that is neither stored nor given up.
+
+    Comments are wanted once for each visit of a video's page that was read: the newest counts.
+    """
     ledger = run.ledger
     selected = {row.video_id for row in ledger.selections()}
     given_up = {(work, row["name"]) for work in ("media", "comments") for row in ledger.final_failures(work)}
-    collected = ledger.collected()
+    collected = newest_readings(ledger.comment_lists())
     assets: dict[str, list[dict[str, Any]]] = {}
     for asset in ledger.assets():
         if not run.store.has(asset["sha256"]):
             continue
         assets.setdefault(asset["video_id"], []).append(asset)
-    for page in ledger.pages():
+    for standing in run.refreshes.standings():
+        page = standing.page
         if page.video_id not in selected:
             continue
         stored = assets.get(page.video_id, [])
@@ -67,6 +72,7 @@ def outstanding(run: Run, platform: Platform) -> Iterator[FrontierItem]:
         for item in media_items(page, run.recipe.media):
             if item.name not in have and ("media", item.name) not in given_up:
                 yield item
-        is_open = page.video_id not in collected and ("comments", page.video_id) not in given_up
+        name = refreshed(page.video_id, standing.refresh)
+        is_open = collected.get(page.video_id, -1) < standing.refresh and ("comments", name) not in given_up
         if is_open and is_worth_comments(run, page, stored):
-            yield comments_item(page, platform)
+            yield comments_item(page, platform, standing.refresh)

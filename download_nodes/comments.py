@@ -2,12 +2,14 @@
 
 One video's pages stand in one spool file, a JSON line each. A node that died goes on at the page where it stopped;
 a torn last line is dropped. Complete videos are gathered into one Parquet part, which the ledger lists in the same
-transaction that marks them complete. All of it goes by columns: a crawl makes a billion comments, and an object for
-each would cost more than to fetch it.
+transaction that marks them complete. In a refresh a video's comments are read again from the newest down, as far as
+they have changed (download_nodes.known_comments). All of it goes by columns: a crawl makes a billion comments, and an
+object for each would cost more than to fetch it.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import time
 from collections.abc import Callable, Sequence  # noqa: TC003 - an annotation outside of functions
@@ -17,16 +19,19 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 import orjson
 import pyarrow as pa
 
+from download_nodes.known_comments import known_comments
 from microlens.parts import write_part
 from microlens.platforms.base import Page
 from microlens.privacy import USER_KEY_BYTES, scrub_all
+from microlens.records import refreshed
 from microlens.samples import Samples
 from microlens.tables import CRAWLED_COMMENTS
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Collection
     from pathlib import Path
 
+    from download_nodes.known_comments import KnownComments
     from microlens.ledger import Part
     from microlens.platforms.base import ParsedComment, Platform
     from microlens.privacy import Pseudonymiser
@@ -35,6 +40,9 @@ if TYPE_CHECKING:
 
 PART_ROWS = 50_000
 PART_AFTER_S = 3.0
+GROUP_ROWS = 10_000
+"""A part is sorted by video: a refresh that looks for one video's comments reads only a group or two of it."""
+
 MAX_TEXT_CHARACTERS = 10_000
 _KNOWN_USERS = 200_000
 
@@ -74,19 +82,19 @@ class Comments:
     def first(self, count: int) -> Comments:
         return self if count >= len(self) else self.at(range(count))
 
-    def to_json(self, pending: list[str]) -> bytes:
+    def to_json(self, pending: list[str], declared: int | None) -> bytes:
         """One line of a spool; a column of nothing is null."""
         texts, genders = (column if any(column) else None for column in (self.texts, self.genders))
         users = b"".join(self.users).hex()
-        return orjson.dumps((pending, self.keys, users, texts, genders, self.moments)) + b"\n"
+        return orjson.dumps((pending, declared, self.keys, users, texts, genders, self.moments)) + b"\n"
 
     @classmethod
-    def from_json(cls, line: bytes) -> tuple[list[str], Comments]:
-        pending, keys, users, texts, genders, moments = orjson.loads(line)
+    def from_json(cls, line: bytes) -> tuple[list[str], Comments, int | None]:
+        pending, declared, keys, users, texts, genders, moments = orjson.loads(line)
         nothing: list[str | None] = [None] * len(moments)
         whole = bytes.fromhex(users)
         cut = [whole[at : at + USER_KEY_BYTES] for at in range(0, len(whole), USER_KEY_BYTES)]
-        return pending, cls(keys, cut, texts or nothing, genders or nothing, moments)
+        return pending, cls(keys, cut, texts or nothing, genders or nothing, moments), declared
 
 
 @dataclass(slots=True)
@@ -94,35 +102,53 @@ class Spool:
     """One video's comments so far."""
 
     path: Path
+    video_id: str
+    refresh: int = 0
     comments: Comments = field(default_factory=Comments)
     pending: list[str] | None = None
     """URLs still to be asked for; None before the first page."""
+    declared: int | None = None
+    """How many comments there are, as the first page says."""
+    is_addition: bool = False
+    """Its comments are only those that have come since the video was last read."""
     _known: set[str] = field(default_factory=set)
     _file: BinaryIO | None = None
 
     @classmethod
-    def open(cls, folder: Path, video_id: str) -> Spool:
+    def open(cls, folder: Path, video_id: str, refresh: int = 0) -> Spool:
         folder.mkdir(parents=True, exist_ok=True)
         # A site chooses its ids, so an id is no file name.
-        spool = cls(folder / f"{hashlib.sha256(video_id.encode()).hexdigest()}.jsonl")
+        name = hashlib.sha256(refreshed(video_id, refresh).encode()).hexdigest()
+        spool = cls(folder / f"{name}.jsonl", video_id, refresh)
         if spool.path.exists():
             spool._read()
         return spool
 
-    def add(self, comments: Comments, pending: list[str]) -> None:
+    @property
+    def name(self) -> str:
+        """Of the frontier item whose work this is."""
+        return refreshed(self.video_id, self.refresh)
+
+    def add(self, comments: Comments, pending: list[str], declared: int | None = None) -> None:
         """Keep a page. The last one is not written: what follows is the part, and most videos have a single page."""
+        declared = declared if self.pending is None else self.declared
         if pending:
             if self._file is None:
                 self._file = self.path.open("ab", buffering=0)
-            self._file.write(comments.to_json(pending))
-        self._take_in(comments, pending)
+            self._file.write(comments.to_json(pending, declared))
+        self._take_in(comments, pending, declared)
 
     def close(self) -> None:
         if self._file is not None:
             self._file.close()
             self._file = None
 
-    def _take_in(self, comments: Comments, pending: list[str]) -> None:
+    def keep_only(self, keys: Collection[str]) -> None:
+        """The other comments are known already."""
+        self.comments = self.comments.at([place for place, key in enumerate(self.comments.keys) if key in keys])
+        self.is_addition = True
+
+    def _take_in(self, comments: Comments, pending: list[str], declared: int | None) -> None:
         before = len(self._known)
         new = self._known.isdisjoint(comments.keys)
         self._known.update(comments.keys)
@@ -130,7 +156,7 @@ class Spool:
             self.comments.extend(comments)
         else:
             self._add_unseen(comments)
-        self.pending = pending
+        self.pending, self.declared = pending, declared
 
     def _add_unseen(self, comments: Comments) -> None:
         """One that moved from one page to the next while they were read is one comment."""
@@ -143,8 +169,8 @@ class Spool:
         for line in self.path.read_bytes().splitlines(keepends=True):
             if not line.endswith(b"\n"):
                 break
-            pending, comments = Comments.from_json(line)
-            self._take_in(comments, pending)
+            pending, comments, declared = Comments.from_json(line)
+            self._take_in(comments, pending, declared)
             whole += len(line)
         with self.path.open("r+b") as file:
             file.truncate(whole)
@@ -167,10 +193,12 @@ class CommentCollector:
         self._users = _KnownUsers(run.pseudonyms, platform.name)
         self._clean = _CLEANERS[run.recipe.comments.text]
         self._has_gender = run.recipe.comments.gender
+        # An adapter need not say it: where it does not, the whole list is read every time.
+        self._is_newest_first = getattr(platform, "newest_first", False)
 
     async def collect(self, item: FrontierItem) -> Spool:
         """Fetch what is missing; raises FetchError, with everything before kept, if the site refuses."""
-        spool = Spool.open(self._run.spool, item.payload["video_id"])
+        spool = Spool.open(self._run.spool, item.payload["video_id"], item.payload["refresh"])
         try:
             await self._fill(spool, item)
         finally:
@@ -179,10 +207,13 @@ class CommentCollector:
 
     async def _fill(self, spool: Spool, item: FrontierItem) -> None:
         limit = self._run.recipe.comments.max_per_video
+        known = None
+        if spool.refresh and self._is_newest_first:
+            known = await asyncio.to_thread(known_comments, self._run, spool.video_id, spool.refresh)
         pending = [item.url] if spool.pending is None else spool.pending
         is_paid = True  # the claim took one request from its host's budget
         asked: set[str] = set()
-        while pending and len(spool.comments) < limit:
+        while pending and len(spool.comments) < limit and not (known and _is_enough(known, spool)):
             url, *later = pending
             if url in asked or len(asked) > limit:
                 break  # a cursor that goes round, or pages without comments and without end
@@ -192,7 +223,9 @@ class CommentCollector:
                 page = self._platform.parse_comments(answer)
             is_paid = False
             pending = [*page.next_urls, *later]
-            spool.add(self._without_names(page.comments), pending)
+            spool.add(self._without_names(page.comments), pending, _count_or_none(page.total))
+        if known and _is_enough(known, spool):
+            spool.keep_only(known.added(spool.comments.keys))
 
     def _without_names(self, comments: Sequence[ParsedComment]) -> Comments:
         """The raw user ids end here."""
@@ -206,6 +239,15 @@ class CommentCollector:
             genders=list(genders) if self._has_gender else [None] * len(ids),
             moments=list(moments),
         )
+
+
+def _is_enough(known: KnownComments, spool: Spool) -> bool:
+    return known.is_enough(spool.comments.keys, spool.declared)
+
+
+def _count_or_none(total: int | None) -> int | None:
+    """A count that the ledger's column holds."""
+    return total if total is not None and 0 <= total < 1 << 31 else None
 
 
 def _shortened(texts: Sequence[str]) -> list[str]:
@@ -245,14 +287,14 @@ class CommentParts:
         self._spools: dict[str, Spool] = {}
         self._since = 0.0
 
-    def add(self, video_id: str, spool: Spool) -> None:
+    def add(self, spool: Spool) -> None:
         if not self._spools:
             self._since = time.monotonic()
-        self._spools[video_id] = spool
+        self._spools[spool.name] = spool
 
     @property
     def names(self) -> list[str]:
-        """Videos whose leases must be kept until their part is committed."""
+        """Items whose leases must be kept until their part is committed."""
         return list(self._spools)
 
     def is_due(self) -> bool:
@@ -260,26 +302,39 @@ class CommentParts:
         return bool(self._spools) and (rows >= PART_ROWS or time.monotonic() - self._since > PART_AFTER_S)
 
     def take(self) -> dict[str, Spool]:
-        """Hand over all complete videos. Called where they are added, so that none falls between two parts."""
+        """Hand over all complete videos, by item. Called where they are added, so that none falls between two parts."""
         spools, self._spools = self._spools, {}
         return spools
 
     def commit(self, spools: dict[str, Spool]) -> None:
-        """Commit complete videos as one part; may run in a thread."""
-        left = dict(spools)
-        while left:
-            table = self._table(left)
-            part = write_part(self._run.folder, "comments", table) if table.num_rows else None
-            taken = self._run.ledger.commit_comments(part, {name: len(self._taken(left[name])) for name in left})
-            if not taken:
-                break
-            self._discard(part)
-            left = {name: spool for name, spool in left.items() if name not in taken}
+        """Commit complete videos, those of a refresh as one part; may run in a thread."""
+        for refresh in sorted({spool.refresh for spool in spools.values()}):
+            mine = {spool.video_id: spool for spool in spools.values() if spool.refresh == refresh}
+            self._commit_part(refresh, mine)
         for spool in spools.values():
             spool.path.unlink(missing_ok=True)
 
+    def _commit_part(self, refresh: int, spools: dict[str, Spool]) -> None:
+        """Commit spools of one refresh, by video; those that another node was quicker with are left out."""
+        left = dict(spools)
+        while left:
+            table = self._table(left)
+            is_empty = table.num_rows == 0
+            part = None if is_empty else write_part(self._run.folder, "comments", table, group_rows=GROUP_ROWS)
+            taken = self._run.ledger.commit_comments(
+                part,
+                {video_id: len(self._taken(spool)) for video_id, spool in left.items()},
+                refresh=refresh,
+                declared={video_id: spool.declared for video_id, spool in left.items()},
+                additions={video_id for video_id, spool in left.items() if spool.is_addition},
+            )
+            if not taken:
+                break
+            self._discard(part)
+            left = {video_id: spool for video_id, spool in left.items() if video_id not in taken}
+
     def _table(self, spools: dict[str, Spool]) -> pa.Table:
-        taken = {name: self._taken(spool) for name, spool in spools.items()}
+        taken = {name: self._taken(spools[name]) for name in sorted(spools)}
         names, whole = [], Comments()
         for name, comments in taken.items():
             names += [name] * len(comments)

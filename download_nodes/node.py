@@ -247,7 +247,7 @@ class Node:
         spool = await self._collector.collect(item)
         self._read += 1
         self._fetched.append(item.name)
-        self._parts.add(item.payload["video_id"], spool)
+        self._parts.add(spool)
         self.counts["comment_rows"] += len(spool.comments)
 
     async def _get_within_budget(self, url: str, *, is_paid: bool) -> bytes:

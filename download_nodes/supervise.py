@@ -51,7 +51,8 @@ def work(
     """
     frontier = Frontier.connect(redis_url, run.shared_name, run.recipe.politeness)
     frontier.forget(forget_lost(run))
-    frontier.push(outstanding(run, platform_of(run.recipe)))
+    platform = platform_of(run.recipe)
+    frontier.push(outstanding(run, platform))
     _sweep(run)
     doorbell = _Doorbell(redis_url, run.shared_name)
     workers = [_start_worker(run, redis_url) for _ in range(processes)]
@@ -62,7 +63,8 @@ def work(
             # Asked before the count: the crawl pushes its last items before it says that it is done.
             is_done = is_crawl_done() and not is_forever
             left = frontier.open_count(_KINDS)
-            if is_done and left == 0:
+            # A refresh may have changed what is wanted of a video: its title passes now, or its files may be taken.
+            if is_done and left == 0 and frontier.push(outstanding(run, platform)) == 0:
                 return
             if left:
                 doorbell.ring(processes)

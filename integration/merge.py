@@ -14,14 +14,17 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from filtering.verdict import Measured, Thresholds, decide
+from integration.comments import StandingComments, add_comments, standing_comments
 from integration.engines.duckdb import DuckEngine
 from microlens import __version__
 from microlens.backlog import asset_name, media_items
+from microlens.comment_lists import newest_readings
 from microlens.errors import CorruptDataError, NotReadyError
 from microlens.manifest import MANIFEST_NAME, Manifest, describe_output, read_manifest, write_manifest
 from microlens.parts import write_table
+from microlens.records import refreshed
 from microlens.store import sha256_of
-from microlens.tables import CRAWLED_COMMENTS, CRAWLED_VIDEOS, MEASUREMENTS, VERDICTS
+from microlens.tables import CRAWLED_VIDEOS, MEASUREMENTS, VERDICTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,7 +57,7 @@ class Inputs:
     assets: pa.Table
     failures: pa.Table
     video_parts: tuple[Path, ...]
-    comment_parts: tuple[Path, ...]
+    comments: StandingComments
     hashes: dict[str, str]
 
 
@@ -94,7 +97,7 @@ def integrate(
         engine.add_files("verdicts", [folder / "verdicts.parquet"], VERDICTS)
         rows["verdicts"] = verdicts.num_rows
         parameters = {"max_per_video": run.recipe.comments.max_per_video, "seed": run.recipe.seed}
-        for step in ("items", "interactions", "users"):
+        for step in ("items", "snapshots", "interactions", "users"):
             on_step(step)
             rows[step] = engine.run(step, folder / f"{step}.parquet", parameters)
     manifest = Manifest(
@@ -132,6 +135,12 @@ def check_finished(run: Run) -> None:
             f"the crawl of {run.run_id!r} is not finished",
             hint="run `microlens-build crawl` and `work` first, or take what there is with `integrate --partial`",
         )
+    opened = run.refreshes.open_one()
+    if opened is not None:
+        raise NotReadyError(
+            f"refresh {opened.number} of {run.run_id!r} is not finished",
+            hint="run `microlens-build crawl RUN --since` again, then `work`, or take what there is with `--partial`",
+        )
     waiting = _waiting_for_media(run)
     if waiting:
         raise NotReadyError(
@@ -158,15 +167,19 @@ def _waiting_for_media(run: Run) -> int:
     selected = {row.video_id for row in ledger.selections()}
     known = {asset_name(row["video_id"], row["kind"]) for row in ledger.assets()}
     known |= {row["name"] for row in ledger.final_failures("media")}
-    pages = (page for page in ledger.pages() if page.video_id in selected)
+    pages = (one.page for one in run.refreshes.standings() if one.page.video_id in selected)
     return sum(item.name not in known for page in pages for item in media_items(page, run.recipe.media))
 
 
 def _check_comments(run: Run, verdicts: pa.Table) -> None:
-    """NotReadyError if the comments of a kept video were neither collected nor given up."""
-    known = set(run.ledger.collected()) | {row["video_id"] for row in run.ledger.final_failures("comments")}
-    kept = (row["video_id"] for row in verdicts.to_pylist() if row["is_kept"])
-    waiting = sum(video_id not in known for video_id in kept)
+    """NotReadyError if a kept video's comments were neither collected nor given up since its page was last read."""
+    read = newest_readings(run.ledger.comment_lists())
+    given_up = {row["name"] for row in run.ledger.final_failures("comments")}
+    kept = {row["video_id"] for row in verdicts.to_pylist() if row["is_kept"]}
+    waiting = sum(
+        read.get(one.page.video_id, -1) < one.refresh and refreshed(one.page.video_id, one.refresh) not in given_up
+        for one in run.refreshes.standings(list(kept))
+    )
     if waiting:
         raise NotReadyError(
             f"the comments of {waiting} kept videos of {run.run_id!r} are not collected yet",
@@ -193,13 +206,14 @@ def _recipe_hash(recipe: Recipe) -> str:
 
 def _read_inputs(run: Run) -> Inputs:
     ledger = run.ledger
+    standings = run.refreshes.standings()
     pages = [
         {
             **{name: getattr(page, name) for name in ("video_id", "failure", "refusal", "like_count")},
             "has_cover": any(link.kind == "cover" for link in page.media),
             "has_video": any(link.kind == "video" for link in page.media),
         }
-        for page in ledger.pages()
+        for page in (one.page for one in standings)
     ]
     failures = {row["name"]: row["reason"] for row in ledger.final_failures("media")}
     tables = {
@@ -212,6 +226,8 @@ def _read_inputs(run: Run) -> Inputs:
     }
     parts = {kind: ledger.parts(kind) for kind in ("videos", "comments")}
     hashes = {name: _table_hash(table) for name, table in tables.items()}
+    comments = standing_comments(run, standings)
+    hashes["comments_left_out"] = _digest(list(comments.left_out))
     hashes |= {f"{kind}_parts": _digest(sorted(part.sha256 for part in parts[kind])) for kind in parts}
     return Inputs(
         pages=tables["page"],
@@ -219,7 +235,7 @@ def _read_inputs(run: Run) -> Inputs:
         assets=tables["asset"],
         failures=tables["failure"],
         video_parts=tuple(run.folder / part.path for part in parts["videos"]),
-        comment_parts=tuple(run.folder / part.path for part in parts["comments"]),
+        comments=comments,
         hashes=hashes,
     )
 
@@ -234,7 +250,7 @@ def _digest(lines: list[str]) -> str:
 
 def _add_inputs(engine: DuckEngine, inputs: Inputs) -> None:
     engine.add_files("crawled_videos", inputs.video_parts, CRAWLED_VIDEOS)
-    engine.add_files("crawled_comments", inputs.comment_parts, CRAWLED_COMMENTS)
+    add_comments(engine, inputs.comments)
     engine.add_table("page", inputs.pages)
     engine.add_table("selection", inputs.selections)
     engine.add_table("asset", inputs.assets)

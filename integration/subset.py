@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from integration.comments import add_comments, standing_comments
 from integration.engines.duckdb import DuckEngine
 from integration.merge import read_integrated
 from integration.release import ReleasePlan, build_release
@@ -60,8 +61,7 @@ def subset(run: Run, settings: Settings, draw: Draw, on_step: Callable[[str], No
     with run.lock_tables(), DuckEngine(settings, run.folder / "tmp") as engine:
         for name in ("videos", "verdicts", "items", "interactions", "users"):
             engine.add_files(name, [run.integrated / f"{name}.parquet"], CRAWLED_COMMENTS)
-        parts = [run.folder / part.path for part in run.ledger.parts("comments")]
-        engine.add_files("crawled_comments", parts, CRAWLED_COMMENTS)
+        add_comments(engine, standing_comments(run, run.refreshes.standings()))
         eligible = _count_eligible(engine, draw)
         taken = min(draw.users or eligible, eligible)
         _check(draw, eligible, run)

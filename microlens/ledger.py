@@ -15,9 +15,11 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
+from microlens.comment_lists import CommentList, that_stand
 from microlens.errors import CorruptDataError, ExtractorBrokenError, MicrolensError, PageChangedError
 from microlens.host_ledger import HostLedger
 from microlens.ledger_tables import (
+    SCHEMA_VERSION,
     asset_table,
     collected_table,
     failure_table,
@@ -33,12 +35,17 @@ from microlens.platforms.base import VideoLink
 from microlens.records import AssetRecord, Failure, FrontierItem, MediaLink, Stage, WorkKind, fields_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
 _BUSY_TIMEOUT_S = 60
 _IN_BATCH = 500
 _AT_ONCE = 5_000
+_NODE_WORK = frozenset({"media", "comments"})
+
+UNREADABLE = (PageChangedError.reason, ExtractorBrokenError.reason)
+"""Why a page could not be read where its adapter, not the page, is to blame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +119,7 @@ class Ledger:
         sa.event.listen(self._engine, "connect", _configure_sqlite)
         try:
             with self._write() as connection:  # several processes may open a new ledger at once
-                metadata.create_all(connection)
+                _create_tables(connection, path)
         except sa.exc.DatabaseError as error:
             raise CorruptDataError(
                 f"the ledger {path} cannot be opened: {error.orig}", hint="restore it from a backup, or free the disk"
@@ -121,6 +128,14 @@ class Ledger:
 
     def close(self) -> None:
         self._engine.dispose()
+
+    def read(self) -> AbstractContextManager[sa.Connection]:
+        """A connection for statements that write nothing."""
+        return self._engine.connect()
+
+    def write(self) -> AbstractContextManager[sa.Connection]:
+        """One transaction, committed whole or not at all."""
+        return self._write()
 
     # --- the run ---
 
@@ -178,8 +193,9 @@ class Ledger:
         """
         by = {"committer": committer}
         home_rows = [{**fields_of(home), "links": _links_to_sql(home.links), **by} for home in homes]
-        page_rows = [_page_to_sql(page, part) | by for page in pages]
-        failure_rows = [self._failure_to_sql(failure) for failure in failures]
+        at = {"visited_at_ms": now_ms()}
+        page_rows = [page_to_sql(page, part) | at | by for page in pages]
+        failure_rows = [self.failure_to_sql(failure) for failure in failures]
         chosen = [fields_of(selected) for selected in selections]
         with self._write() as connection:
             new = _insert(connection, home_table, home_rows) + _insert(connection, page_table, page_rows)
@@ -197,15 +213,15 @@ class Ledger:
 
     def forget_changed_pages(self) -> list[PageRow]:
         """Take back the visits of pages that could not be read, so that a mended adapter reads them again."""
-        mine = page_table.c.failure.in_([PageChangedError.reason, ExtractorBrokenError.reason])
+        mine = page_table.c.failure.in_(UNREADABLE)
         with self._write() as connection:
             rows = connection.execute(sa.select(page_table).where(mine)).mappings().all()
             connection.execute(page_table.delete().where(mine))
-        return [_page_from_sql(dict(row)) for row in rows]
+        return [page_from_sql(dict(row)) for row in rows]
 
     def pages(self, video_ids: Sequence[str] | None = None) -> list[PageRow]:
-        """Committed pages: all, or those of the videos named."""
-        return [_page_from_sql(row) for row in self._rows_of(page_table, video_ids)]
+        """Committed pages of the first crawl: all, or those of the videos named (`Refreshes.standings`: as of now)."""
+        return [page_from_sql(row) for row in self._rows_of(page_table, video_ids)]
 
     def crawled_since(self, mark: Mark, *, but_by: str | None = None) -> tuple[list[Home], list[PageRow], Mark]:
         """What any collection node (but one) has committed after a mark, some thousands at most, and the next mark.
@@ -215,7 +231,7 @@ class Ledger:
         with self._engine.connect() as connection:
             homes, home_mark = _rows_after(connection, home_table, mark.home, but_by)
             pages, page_mark = _rows_after(connection, page_table, mark.page, but_by)
-        rows = [_page_from_sql(dict(row)) for row in pages]
+        rows = [page_from_sql(dict(row)) for row in pages]
         return [_home_from_sql(row) for row in homes], rows, Mark(home_mark, page_mark)
 
     def selections(self, video_ids: Sequence[str] | None = None) -> list[Selected]:
@@ -239,29 +255,55 @@ class Ledger:
     def assets(self, video_ids: Sequence[str] | None = None) -> list[dict[str, Any]]:
         return self._rows_of(asset_table, video_ids)
 
-    def commit_comments(self, part: Part | None, counts: dict[str, int]) -> set[str]:
-        """Commit a part of comments and the videos it completes.
+    def commit_comments(
+        self,
+        part: Part | None,
+        counts: Mapping[str, int],
+        *,
+        refresh: int = 0,
+        declared: Mapping[str, int | None] | None = None,
+        additions: Collection[str] = (),
+    ) -> set[str]:
+        """Commit a part of comments and the readings that it completes, all of one refresh.
 
-        Gives the videos that another node had completed already; if there are any, nothing at all is committed,
-        and the caller writes its part again without them.
+        `counts` are rows a video, `declared` what the site said there were; `additions` name the videos of which the
+        part holds only what had come since they were last read. Gives the videos that another node had completed
+        already; if there are any, nothing at all is committed, and the caller writes its part again without them.
         """
+        declared = declared or {}
+        rows = [
+            {
+                "video_id": video_id,
+                "refresh": refresh,
+                "comments": count,
+                "is_full": video_id not in additions,
+                "declared": declared.get(video_id),
+                "part_id": part.part_id if part else None,
+            }
+            for video_id, count in counts.items()
+        ]
+        mine = sa.and_(collected_table.c.refresh == refresh, collected_table.c.video_id.in_(list(counts)))
         with self._write() as connection:
-            query = sa.select(collected_table.c.video_id).where(collected_table.c.video_id.in_(list(counts)))
-            taken = set(connection.execute(query).scalars())
+            taken = set(connection.execute(sa.select(collected_table.c.video_id).where(mine)).scalars())
             if taken:
                 return taken
-            rows = [
-                {"video_id": video_id, "comments": count, "part_id": part.part_id if part else None}
-                for video_id, count in counts.items()
-            ]
             _insert(connection, collected_table, rows)
             if part is not None:
                 _insert(connection, part_table, [{**asdict(part), "node_id": self.node_id}])
         return set()
 
+    def comment_lists(self, video_ids: Sequence[str] | None = None) -> list[CommentList]:
+        """Every complete reading of comments, those that no longer stand included."""
+        rows = self._rows_of(collected_table, video_ids)
+        paths = self._part_paths({row["part_id"] for row in rows} - {None})
+        return [CommentList(path=paths.get(row.pop("part_id")), **row) for row in rows]
+
     def collected(self, video_ids: Sequence[str] | None = None) -> dict[str, int]:
-        """Videos whose comments are complete, with how many there were."""
-        return {row["video_id"]: row["comments"] for row in self._rows_of(collected_table, video_ids)}
+        """Videos whose comments are complete, with how many there are."""
+        counts: dict[str, int] = {}
+        for one in that_stand(self.comment_lists(video_ids)):
+            counts[one.video_id] = counts.get(one.video_id, 0) + one.comments
+        return counts
 
     def parts(self, kind: str) -> list[Part]:
         query = sa.select(part_table).where(part_table.c.kind == kind).order_by(part_table.c.part_id)
@@ -271,7 +313,7 @@ class Ledger:
 
     def record_failure(self, failure: Failure) -> None:
         with self._write() as connection:
-            connection.execute(failure_table.insert().values(self._failure_to_sql(failure)))
+            connection.execute(failure_table.insert().values(self.failure_to_sql(failure)))
 
     def final_failures(self, work: WorkKind) -> list[dict[str, Any]]:
         """Every final failure of a kind, oldest first: name, video_id, reason, http_status."""
@@ -293,7 +335,8 @@ class Ledger:
             failed = page_table.c.failure.in_(list(reasons))
             pages = connection.execute(sa.select(page_table).where(failed)).mappings().all()
             connection.execute(page_table.delete().where(failed))
-        items = [FrontierItem(row["work"], row["name"], row["url"], {}) for row in rows if row["work"] != "page"]
+        # Visits of a refresh are taken back by `Refreshes.take_back`.
+        items = [FrontierItem(row["work"], row["name"], row["url"], {}) for row in rows if row["work"] in _NODE_WORK]
         return [*items, *(FrontierItem("page", row["video_id"], row["url"], {}) for row in pages)]
 
     def failure_counts(self) -> dict[str, int]:
@@ -317,14 +360,14 @@ class Ledger:
             "selected": sa.select(sa.func.count()).select_from(selection_table),
             "assets": sa.select(sa.func.count()).select_from(asset_table),
             "bytes": sa.select(sa.func.coalesce(sa.func.sum(asset_table.c.size_bytes), 0)),
-            "collected": sa.select(sa.func.count()).select_from(collected_table),
-            "comments": sa.select(sa.func.coalesce(sa.func.sum(collected_table.c.comments), 0)),
+            "collected": sa.select(sa.func.count(collected_table.c.video_id.distinct())),
+            "comments": sa.select(sa.func.coalesce(sa.func.sum(collected_table.c.comments), 0)).where(_stands()),
             "failures": sa.select(sa.func.count()).select_from(failure_table),
         }
         with self._engine.connect() as connection:
             return {name: int(connection.execute(query).scalar_one()) for name, query in counted.items()}
 
-    def _failure_to_sql(self, failure: Failure) -> dict[str, Any]:
+    def failure_to_sql(self, failure: Failure) -> dict[str, Any]:
         return {**fields_of(failure), "node_id": self.node_id, "failed_at_ms": now_ms()}
 
     @contextmanager
@@ -341,6 +384,17 @@ class Ledger:
                     hint="free the disk, or wait for what holds it; then run the same command: nothing is lost",
                 ) from error
 
+    def _part_paths(self, part_ids: Collection[str]) -> dict[str, str]:
+        """Where the named parts lie within the run's folder."""
+        columns = sa.select(part_table.c.part_id, part_table.c.path)
+        wanted = list(part_ids)
+        paths: dict[str, str] = {}
+        with self._engine.connect() as connection:
+            for start in range(0, len(wanted), _IN_BATCH):
+                some = part_table.c.part_id.in_(wanted[start : start + _IN_BATCH])
+                paths |= {row.part_id: row.path for row in connection.execute(columns.where(some))}
+        return paths
+
     def _rows_of(self, table: sa.Table, video_ids: Sequence[str] | None) -> list[dict[str, Any]]:
         query = sa.select(table)
         with self._engine.connect() as connection:
@@ -355,6 +409,10 @@ class Ledger:
 
 class LedgerBusyError(MicrolensError):
     """The disk is full, or another process holds the ledger for too long."""
+
+
+class LedgerVersionError(CorruptDataError):
+    """The ledger was made by another version of this program, whose tables are not ours."""
 
 
 def now_ms() -> int:
@@ -380,6 +438,29 @@ def _rows_after(
     return connection.execute(wanted).mappings().all() if last > seq else [], last
 
 
+def _create_tables(connection: sa.Connection, path: Path) -> None:
+    """Make the tables of a new ledger; CorruptDataError for a ledger whose tables are those of another version."""
+    version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+    is_new = version == 0 and not sa.inspect(connection).get_table_names()
+    if not is_new and version != SCHEMA_VERSION:
+        raise LedgerVersionError(
+            f"the ledger {path} has tables of version {version or 1}; only version {SCHEMA_VERSION} can be read here",
+            hint=f"go on with the microlens-build that made it, or delete {path.parent} and crawl again",
+        )
+    if is_new:
+        metadata.create_all(connection)
+        connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+def _stands() -> sa.ColumnElement[bool]:
+    """Readings of comments that no later whole list of their video has replaced (`that_stand`, in SQL)."""
+    later = collected_table.alias()
+    is_replaced = sa.and_(
+        later.c.video_id == collected_table.c.video_id, later.c.refresh > collected_table.c.refresh, later.c.is_full
+    )
+    return ~sa.exists().where(is_replaced)
+
+
 def _configure_sqlite(connection: Any, _record: Any) -> None:
     # We begin transactions ourselves (see _write); the driver must not begin its own.
     connection.isolation_level = None
@@ -389,7 +470,8 @@ def _configure_sqlite(connection: Any, _record: Any) -> None:
     cursor.close()
 
 
-def _page_to_sql(page: PageRow, part: Part | None) -> dict[str, Any]:
+def page_to_sql(page: PageRow, part: Part | None) -> dict[str, Any]:
+    """A visit as its table has it, `visited_at_ms` aside; the part is that of its record."""
     row = fields_of(page)
     row["media"] = orjson.dumps(page.media).decode()
     row["related"] = _links_to_sql(page.related)
@@ -417,9 +499,9 @@ def _home_from_sql(row: sa.RowMapping) -> Home:
     return Home(row["instance"], row["refresh"], links, row["is_last"])
 
 
-def _page_from_sql(row: dict[str, Any]) -> PageRow:
+def page_from_sql(row: dict[str, Any]) -> PageRow:
     return PageRow(
         **{name: row[name] for name in _PLAIN},
         media=tuple(MediaLink(**link) for link in orjson.loads(row["media"])),
-        related=tuple(VideoLink(**link) for link in orjson.loads(row["related"])),
+        related=tuple(VideoLink(**link) for link in orjson.loads(row.get("related", "[]"))),
     )

@@ -2,10 +2,12 @@
 
 run         one row: platform, recipe, seed, key fingerprint
 home        a committed refresh of the home page and the links it showed
-page        a committed visit of a video's page, and the related links drawn from it
+page        the first crawl's committed visit of a video's page, and the related links drawn from it
 selection   a video that belongs to the crawl, with its stage: seed or related
 asset       a stored file and its measurements
-collected   a video whose comments are complete
+refresh     a re-crawl of known videos: which of them, and whether it is finished
+visit       a refresh's committed visit of a known video's page
+collected   a complete reading of a video's comments: all that there were, or those that had come since the last
 stage       a stage that has nothing left to do (`crawl`)
 part        a finished Parquet file; integration reads no other
 failure     every attempt that did not succeed (append only)
@@ -17,6 +19,9 @@ parking     a time for which a host that gave no answer was left alone
 from __future__ import annotations
 
 import sqlalchemy as sa
+
+SCHEMA_VERSION = 2
+"""Raise it with every change of a table: a ledger of another version is refused when it is opened."""
 
 metadata = sa.MetaData()
 
@@ -58,7 +63,36 @@ page_table = sa.Table(
     sa.Column("media", sa.Text, nullable=False),
     sa.Column("related", sa.Text, nullable=False),
     sa.Column("part_id", sa.String),
+    sa.Column("visited_at_ms", sa.BigInteger, nullable=False),
     sa.Column("committer", sa.String, nullable=False),
+    sqlite_autoincrement=True,
+)
+refresh_table = sa.Table(
+    "refresh",
+    metadata,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("since_ms", sa.BigInteger, nullable=False),
+    sa.Column("started_at_ms", sa.BigInteger, nullable=False),
+    sa.Column("finished_at_ms", sa.BigInteger),
+)
+visit_table = sa.Table(
+    "visit",
+    metadata,
+    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("video_id", sa.String, nullable=False),
+    sa.Column("refresh", sa.Integer, nullable=False),
+    sa.Column("url", sa.String, nullable=False),
+    sa.Column("failure", sa.String),
+    sa.Column("title", sa.Text),
+    sa.Column("like_count", sa.BigInteger),
+    sa.Column("comment_count", sa.BigInteger),
+    sa.Column("category", sa.Text),
+    sa.Column("language", sa.Text),
+    sa.Column("refusal", sa.String),
+    sa.Column("media", sa.Text, nullable=False),
+    sa.Column("part_id", sa.String),
+    sa.Column("visited_at_ms", sa.BigInteger, nullable=False),
+    sa.UniqueConstraint("video_id", "refresh"),
     sqlite_autoincrement=True,
 )
 selection_table = sa.Table(
@@ -92,7 +126,10 @@ collected_table = sa.Table(
     "collected",
     metadata,
     sa.Column("video_id", sa.String, primary_key=True),
+    sa.Column("refresh", sa.Integer, primary_key=True),
     sa.Column("comments", sa.Integer, nullable=False),
+    sa.Column("is_full", sa.Boolean, nullable=False),
+    sa.Column("declared", sa.Integer),
     sa.Column("part_id", sa.String),
 )
 stage_table = sa.Table(

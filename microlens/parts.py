@@ -15,14 +15,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def write_part(run_folder: Path, kind: str, table: pa.Table) -> Part:
+def write_part(run_folder: Path, kind: str, table: pa.Table, *, group_rows: int | None = None) -> Part:
     """Write a table to crawled/<kind>/<id>.parquet by temporary file and rename.
 
+    `group_rows` are the rows of a row group: who looks for a few sorted rows then reads only the groups that hold them.
     The part counts only once the ledger lists it: one that is left over from a crash is never read.
     """
     part_id = uuid.uuid4().hex
     path = run_folder / "crawled" / kind / f"{part_id}.parquet"
-    write_table(path, table)
+    write_table(path, table, group_rows=group_rows)
     sync(path)
     sync(path.parent)
     return Part(
@@ -34,9 +35,9 @@ def write_part(run_folder: Path, kind: str, table: pa.Table) -> Part:
     )
 
 
-def write_table(path: Path, table: pa.Table) -> None:
+def write_table(path: Path, table: pa.Table, *, group_rows: int | None = None) -> None:
     """Write a table by temporary file and rename; the same rows give the same bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".tmp")
-    pq.write_table(table, temporary, compression="zstd", write_statistics=True)
+    pq.write_table(table, temporary, compression="zstd", write_statistics=True, row_group_size=group_rows)
     temporary.replace(path)

@@ -6,14 +6,18 @@ are turned into these by the process that parsed, with microlens.privacy.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
 Stage = Literal["seed", "related"]
 AssetKind = Literal["cover", "audio", "video"]
-WorkKind = Literal["page", "media", "comments"]
+WorkKind = Literal["page", "visit", "media", "comments"]
+"""`page`: of the first crawl; `visit`: a known video's page, read again."""
 
 ASSET_KINDS: tuple[AssetKind, ...] = ("cover", "audio", "video")
+
+_LIKE_REFRESHED = re.compile(r"@\d+\Z", re.ASCII)
 
 
 def fields_of(record: Any) -> dict[str, Any]:
@@ -90,6 +94,15 @@ class FrontierItem:
     """Smaller is sooner, within one host."""
     attempt: int = 0
     """Tries that failed so far."""
+
+
+def refreshed(video_id: str, refresh: int) -> str:
+    """What a video's work is called in a refresh; in the first crawl (0) by the video's id alone.
+
+    No two videos and refreshes share a name, whatever ids a site chooses: an id that ends as such a name does
+    is never left bare.
+    """
+    return video_id if refresh == 0 and not _LIKE_REFRESHED.search(video_id) else f"{video_id}@{refresh}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from microlens.backlog import visit_item
 from microlens.outcomes import PASSING
 
 if TYPE_CHECKING:
@@ -22,4 +23,17 @@ def reopen(run: Run, frontier: Frontier, reasons: Collection[str] = PASSING) -> 
     frontier.forget(items)
     if any(item.kind == "page" for item in items):
         run.ledger.reopen_stage("crawl")
-    return len(items)
+    return len(items) + reopen_visits(run, frontier, reasons)
+
+
+def reopen_visits(run: Run, frontier: Frontier, reasons: Collection[str] = PASSING) -> int:
+    """Take back what the open refresh could not read for these reasons; gives how many.
+
+    A finished refresh stays as it is: the next one reads those videos again in any case.
+    """
+    opened = run.refreshes.open_one()
+    if opened is None:
+        return 0
+    visits = run.refreshes.take_back(opened.number, reasons)
+    frontier.forget(visit_item(visit.video_id, visit.url, opened.number) for visit in visits)
+    return len(visits)

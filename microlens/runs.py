@@ -31,6 +31,7 @@ from microlens.platforms import load_platform
 from microlens.platforms.base import is_asking
 from microlens.privacy import Pseudonymiser, create_key, open_key
 from microlens.recipe import Recipe, parse_recipe
+from microlens.refreshes import Refreshes
 from microlens.store import Store
 
 if TYPE_CHECKING:
@@ -58,6 +59,10 @@ class Run:
     def shared_name(self) -> str:
         """Names the run in a Redis that others use as well, and that may remember an earlier run of the same name."""
         return f"{self.run_id}-{self.pseudonyms.fingerprint}-{self.created_at_ms}"
+
+    @property
+    def refreshes(self) -> Refreshes:
+        return Refreshes(self.ledger)
 
     def lock_tables(self) -> AbstractContextManager[None]:
         """Only one process at a time writes integrated tables and releases; NotReadyError for a second."""

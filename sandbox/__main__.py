@@ -65,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
     parser.add_argument("--frozen", action="store_true", help="pages depend on their address alone")
     parser.add_argument("--shuffle-tastes", action="store_true", help="leave nothing to learn but popularity")
+    parser.add_argument("--day", type=int, default=0, help="days since the world was made: the same site, later")
     parser.add_argument("--media-dir", type=Path, help="keep media here (default: a temporary folder)")
     parser.add_argument("--prepare", action="store_true", help="make all media before the first request")
     parser.add_argument("--processes", type=int, default=2, help="processes for --prepare")

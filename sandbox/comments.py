@@ -54,7 +54,7 @@ def make_comments(
     owner = _shuffle_owners(rng, choices) if is_shuffled else choices.user
     origin = np.concatenate([np.arange(len(owner)), origin])
     user, video = owner[origin], choices.video[origin]
-    created = _make_distinct(user, np.concatenate([first_ms, again_ms]))
+    created = make_distinct(user, np.concatenate([first_ms, again_ms]))
     order = np.lexsort((video, user, created))
     user, video, created = user[order], video[order], created[order]
     by_video = np.argsort(video, kind="stable")
@@ -92,7 +92,7 @@ def _doubles(
     return rows, first_ms[rows] + later
 
 
-def _make_distinct(user: NDArray[np.int64], created: NDArray[np.int64]) -> NDArray[np.int64]:
+def make_distinct(user: NDArray[np.int64], created: NDArray[np.int64]) -> NDArray[np.int64]:
     """Move comments by a millisecond until no user has two at one time."""
     created = created.copy()
     while True:

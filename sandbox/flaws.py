@@ -17,6 +17,10 @@ TITLE, COVER, SMALL, DUPLICATE, DELETED = KINDS = (
     "duplicate_video",
     "gone",
 )
+PRIVATE, CLOSED = "private", "robots_noai"
+WAYS_TO_LEAVE = (DELETED, PRIVATE, CLOSED)
+"""What becomes of some sound videos as days pass (sandbox.days)."""
+
 SHARE_EACH = 0.03
 """Five kinds of three per cent make the site's fifteen per cent of flawed videos."""
 

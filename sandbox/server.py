@@ -148,7 +148,10 @@ class Site:
     async def video(self, request: web.Request) -> web.Response:
         video = self._find(request)
         links = self._links.related(video, 0 if self._is_frozen else next(self._visits))
-        return _html(self._pages.video(video, links, _origin(request)))
+        response = _html(self._pages.video(video, links, _origin(request)))
+        if self._world.videos.flaws.kind[video] == flaws.CLOSED:
+            response.headers["X-Robots-Tag"] = "noai"
+        return response
 
     async def comments(self, request: web.Request) -> web.Response:
         video = self._find(request)
@@ -177,6 +180,8 @@ class Site:
             # Real sites answer both ways; which way a video goes is fixed.
             is_forgotten = video % 2 == 1 or request.path.startswith("/api/")
             raise self._missing(HTTPStatus.NOT_FOUND if is_forgotten else HTTPStatus.GONE)
+        if self._world.videos.flaws.kind[video] == flaws.PRIVATE:
+            raise web.HTTPForbidden
         return video
 
     def _missing(self, status: HTTPStatus) -> web.HTTPException:

@@ -83,7 +83,7 @@ def _fates_of(world: World, collected: Iterable[int]) -> dict[str, str]:
     survivors: set[int] = set()
     for video in sorted(collected, key=lambda video: (-likes[video], ids[video])):
         kind, clip = dealt.kind[video], int(dealt.source[video])
-        if not world.has_media[video] and kind not in (flaws.TITLE, flaws.DELETED):
+        if not world.has_media[video] and kind not in (flaws.TITLE, *flaws.WAYS_TO_LEAVE):
             fate[ids[video]] = NO_COVER
         elif kind not in ("", flaws.DUPLICATE):
             fate[ids[video]] = kind

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from microlens.errors import RecipeError
-from sandbox import sessions, text
+from sandbox import days, sessions, text
 from sandbox.comments import WINDOW_MS, Comments, make_comments
 from sandbox.topics import TOPICS
 from sandbox.videos import Videos, make_videos, random_names
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sandbox.flaws import Lenders
 
 WORLD_END_MS = 1_750_000_000_000
-"""No comment is later: 2025-06-15, whatever the clock on the wall says."""
+"""No comment of day 0 is later: 2025-06-15, whatever the clock on the wall says."""
 
 FEWEST_VIDEOS, FEWEST_USERS = 30, 10
 MOST_HOSTS = 16
@@ -45,12 +45,14 @@ class WorldConfig:
     """So many videos carry media, copies together with their originals; None: all."""
     media_variety: int | None = None
     """So many encodings of each sort, borrowed by all others, so that making them is cheap; None: each its own."""
+    day: int = 0
+    """How many days have passed since the world was made (sandbox.days)."""
 
     def __post_init__(self) -> None:
-        if self.videos < FEWEST_VIDEOS or self.users < FEWEST_USERS or self.seed < 0:
+        if self.videos < FEWEST_VIDEOS or self.users < FEWEST_USERS or self.seed < 0 or self.day < 0:
             raise RecipeError(
-                f"a sandbox cannot have videos={self.videos}, users={self.users}, seed={self.seed}",
-                hint=f"ask for at least {FEWEST_VIDEOS} videos, {FEWEST_USERS} users and a seed of 0 or more",
+                f"a sandbox cannot have videos={self.videos}, users={self.users}, seed={self.seed}, day={self.day}",
+                hint=f"ask for at least {FEWEST_VIDEOS} videos, {FEWEST_USERS} users, a seed and a day of 0 or more",
             )
         is_few = (self.with_media is not None and self.with_media < 0) or (
             self.media_variety is not None and self.media_variety < 1
@@ -130,7 +132,7 @@ def generate(config: WorldConfig) -> World:
     lengths = sessions.session_lengths(users_rng, config.users, config.videos)
     tastes = sessions.draw_tastes(users_rng, len(lengths), videos.topic_count)
     choices = sessions.draw_choices(choices_rng, videos, tastes, lengths)
-    return World(
+    world = World(
         config=config,
         videos=videos,
         comments=make_comments(comments_rng, choices, config.videos, WORLD_END_MS, is_shuffled=config.shuffle_tastes),
@@ -141,6 +143,7 @@ def generate(config: WorldConfig) -> World:
         host=np.argsort(np.argsort(videos.ids)) % config.hosts,
         has_media=_media_carriers(np.random.default_rng([config.seed, 4]), config, videos),
     )
+    return days.after(world, config.day, WORLD_END_MS)
 
 
 def _media_carriers(rng: np.random.Generator, config: WorldConfig, videos: Videos) -> NDArray[np.bool_]:

@@ -210,7 +210,7 @@ class VideoSpider(Spider):
         self, item: FrontierItem, video: ParsedVideo
     ) -> tuple[tuple[VideoLink, ...], Failure | None]:
         """The page's own related links, or those of the list that it has elsewhere; none if that is refused."""
-        if not self._committer.plan.needs_related(video) or video.related_url is None:
+        if not self._committer.needs_related(video) or video.related_url is None:
             return video.related, None
         return await self._told_beside(item, "related", video.related_url, self._platform.parse_related, ())
 
@@ -353,7 +353,7 @@ class VideoSpider(Spider):
             self._changed.count_changed(error)
         except PageChangedError as too_many:
             self._pump.stop(too_many)
-        return Outcome(item, page=PageRow(item.name, item.url, failure=error.reason))
+        return Outcome(item, page=PageRow(item.payload["video_id"], item.url, failure=error.reason))
 
     async def _refused(self, item: FrontierItem, refused: RefusedAnswerError, sent_ms: int) -> Outcome:
         await self.tell_hosts(item, refused, sent_ms)
@@ -371,7 +371,8 @@ class VideoSpider(Spider):
                 )
             )
             return Outcome(item, failures=(failure,), is_again=True)
-        return Outcome(item, page=PageRow(item.name, item.url, failure=refused.refusal.reason), failures=(failure,))
+        row = PageRow(item.payload["video_id"], item.url, failure=refused.refusal.reason)
+        return Outcome(item, page=row, failures=(failure,))
 
     def _given_back(self, item: FrontierItem, rest: HostRestsError) -> Outcome:
         """Its own host's clocks keep an item; another host's rest must be waited for."""
@@ -406,7 +407,7 @@ class VideoSpider(Spider):
 
     def _failure(self, item: FrontierItem, refused: RefusedAnswerError, *, is_final: bool) -> Failure:
         return Failure(
-            work="page",
+            work=item.kind,
             name=item.name,
             platform=self._platform.name,
             video_id=item.payload.get("video_id", ""),

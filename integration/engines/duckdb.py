@@ -44,13 +44,17 @@ class DuckEngine:
     def __exit__(self, *_: object) -> None:
         self._connection.close()
 
-    def add_files(self, name: str, paths: Sequence[Path], schema: pa.Schema) -> None:
-        """Make Parquet files readable as one table; no files make an empty one."""
+    def add_files(self, name: str, paths: Sequence[Path], schema: pa.Schema, *, with_filename: bool = False) -> None:
+        """Make Parquet files readable as one table, if asked with a column `filename`; no files make an empty one."""
         if not paths:
             self.add_table(name, schema.empty_table())
             return
         listed = ", ".join(_quoted(str(path)) for path in paths)
-        self._execute(f"CREATE OR REPLACE VIEW {name} AS SELECT * FROM read_parquet([{listed}])")
+        source = f"read_parquet([{listed}], filename = {with_filename})"
+        self.add_view(name, f"SELECT * FROM {source}")
+
+    def add_view(self, name: str, select: str) -> None:
+        self._execute(f"CREATE OR REPLACE VIEW {name} AS {select}")
 
     def add_table(self, name: str, table: pa.Table) -> None:
         self._connection.register(name, table)

@@ -186,6 +186,8 @@ def print_status(status: dict[str, Any], *, as_json: bool) -> None:
         return
     sys.stdout.write(f"run        {status['run']} ({status['platform']}) in {status['folder']}\n")
     sys.stdout.write(f"crawl      {'finished' if status['crawl_finished'] else 'not finished'}\n")
+    if status.get("refresh"):
+        sys.stdout.write(f"refresh    {_refresh_line(status['refresh'])}\n")
     sys.stdout.write(f"progress   {_line(status['progress'])}\n")
     sys.stdout.write(f"failures   {_line(status['failures']) or 'none'}\n")
     if status["given_up"]:
@@ -204,6 +206,15 @@ def print_status(status: dict[str, Any], *, as_json: bool) -> None:
         sys.stdout.write(
             f"release    {release['path']}: {_line({k: release[k] for k in ('users', 'items', 'interactions')})}\n"
         )
+
+
+def _refresh_line(refresh: Mapping[str, Any]) -> str:
+    if refresh["finished_at"] is not None:
+        return f"{refresh['number']}, finished {refresh['finished_at']}"
+    return (
+        f"{refresh['number']}, open since {refresh['started_at']}: {refresh['left']:,} of the videos last read before "
+        f"{refresh['since']} are still to be read; go on with `microlens-build crawl RUN --since {refresh['since']}`"
+    )
 
 
 def print_found(pages: Sequence[PageRow]) -> None:

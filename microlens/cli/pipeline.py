@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from microlens import __version__
 from microlens.children import start_child, stop_child
 from microlens.cli.output import crawl_facts, work_facts
+from microlens.cli.recrawl import refresh_status
 from microlens.embedded import redis_server
 from microlens.errors import MicrolensError, NotReadyError, RecipeError, SiteUnreachableError
 from microlens.frontier import Frontier
@@ -93,14 +94,12 @@ def _collect(run: Run, settings: Settings, *, processes: int, reporter: Reporter
     from microlens.platforms import platform_of
 
     platform = platform_of(run.recipe)
-    is_crawled = run.ledger.is_stage_finished("crawl")
-    if is_crawled and next(iter(outstanding(run, platform)), None) is None:
+    if not _wants_pages(run) and next(iter(outstanding(run, platform)), None) is None:
         return False
     with redis_server(settings.redis_url, lock=run.folder / "redis.lock") as redis_url:
         # The run goes on where it stopped, perhaps for a cause that has passed.
         reopen(run, Frontier.connect(redis_url, run.shared_name, run.recipe.politeness))
-        is_crawled = run.ledger.is_stage_finished("crawl")
-        crawl = None if is_crawled else _start_crawl(run, redis_url)
+        crawl = _start_crawl(run, redis_url) if _wants_pages(run) else None
         try:
             work(
                 run,
@@ -114,6 +113,11 @@ def _collect(run: Run, settings: Settings, *, processes: int, reporter: Reporter
                 stop_child(crawl)
     reporter.done("collect", crawl_facts(run) | work_facts(run, 0))
     return True
+
+
+def _wants_pages(run: Run) -> bool:
+    """Whether the first crawl or a refresh is to go on."""
+    return not run.ledger.is_stage_finished("crawl") or run.refreshes.open_one() is not None
 
 
 def _start_crawl(run: Run, redis_url: str) -> subprocess.Popen[bytes]:
@@ -209,6 +213,7 @@ def retry(run: Run, settings: Settings, reasons: Collection[str]) -> int:
 
 def recover(run: Run, settings: Settings) -> dict[str, int]:
     """Forget the run's frontier and push whatever the ledger still wants; gives how much that is."""
+    from crawler.refresh import restore_refresh
     from crawler.run import restore_frontier
     from download_nodes.backlog import outstanding
     from microlens.platforms import platform_of
@@ -223,8 +228,9 @@ def recover(run: Run, settings: Settings) -> dict[str, int]:
         frontier.clear()
         if not run.ledger.is_stage_finished("crawl"):
             restore_frontier(run, frontier)
+        restore_refresh(run, frontier)
         frontier.push(outstanding(run, platform_of(run.recipe)))
-        return {kind: frontier.open_count([kind]) for kind in ("page", "media", "comments")}
+        return {kind: frontier.open_count([kind]) for kind in ("page", "visit", "media", "comments")}
 
 
 def newest_release(settings: Settings) -> Path:
@@ -251,6 +257,7 @@ def status_of(run: Run) -> dict[str, Any]:
         "folder": str(run.folder),
         "platform": run.recipe.platform,
         "crawl_finished": run.ledger.is_stage_finished("crawl"),
+        "refresh": refresh_status(run),
         "progress": run.ledger.progress(),
         "failures": run.ledger.failure_counts(),
         "given_up": run.ledger.given_up(),

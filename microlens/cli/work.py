@@ -48,3 +48,5 @@ def command(
     reporter.done("download", work_facts(run, 0))
     if not run.ledger.is_stage_finished("crawl"):
         reporter.note("the crawl is not finished: run `microlens-build crawl` again, then `work`")
+    if run.refreshes.open_one() is not None:
+        reporter.note("a refresh is not finished: run `microlens-build crawl RUN --since` again, then `work`")

@@ -104,10 +104,16 @@ class CommentPage:
     comments: tuple[ParsedComment, ...]
     next_urls: tuple[str, ...] = ()
     """Asked for in this order, before whatever was already waiting."""
+    total: int | None = None
+    """How many comments the video has at this moment, answers included, if this answer says so."""
 
 
 class Platform(Protocol):
-    """One site (or one kind of site with many instances)."""
+    """One site (or one kind of site with many instances).
+
+    An adapter may say besides `newest_first = True`: the list of comments begins with the newest. Where `total` is
+    told as well, a re-crawl stops at the newest known comment; without either it reads the whole list again.
+    """
 
     name: str
     has_global_ids: bool

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from microlens.platforms import fields
 from microlens.platforms.base import ParsedComment, page_changed
 from microlens.platforms.document import shows, text
-from microlens.platforms.quantities import parse_moment
+from microlens.platforms.quantities import parse_count, parse_moment
 from microlens.platforms.site_file import COUNTERS
 from microlens.platforms.templates import fill, gaps_of, read_back
 
@@ -56,6 +56,12 @@ def read_comments(comments: Comments, document: Document, rows: Iterable[Node], 
             commented_at_ms=int(facts["at"] or 0),
             gender=str(gender) if gender is not None else None,
         )
+
+
+def declared_total(comments: Comments, document: Document) -> int | None:
+    """How many comments the page says there are; a rounded number (12.3K) says nothing of single ones."""
+    told = text(document, comments.total)
+    return None if told is None or any(letter.isalpha() for letter in told) else parse_count(told)
 
 
 def next_url(comments: Comments, document: Document) -> str | None:

@@ -120,5 +120,8 @@ def _comments(platform: SelectorsPlatform, page: Page) -> Iterator[Line]:
         value = None if is_mandatory and lacking else facts[0][name]
         source = " | ".join(query.text for query in pick.select) if pick else ""
         yield Line(name, value, f"{source} (lacking in {len(lacking)})" if lacking and pick else source, is_mandatory)
+    if comments.total is not None:
+        total = comment_rows.declared_total(comments, document)
+        yield Line("total", total, " | ".join(query.text for query in comments.total.select))
     with contextlib.suppress(PageChangedError):  # a saved page has no address to count on from
         yield Line("next_url", comment_rows.next_url(comments, document))

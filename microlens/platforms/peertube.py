@@ -32,6 +32,8 @@ class PeerTubePlatform:
 
     name = "peertube"
     has_global_ids = True
+    newest_first = True
+    """Of the threads; answers stand below theirs."""
 
     def home_url(self, instance: str, refresh: int) -> str:
         # Without nsfw=both the server hides sensitive videos, and nobody could say how many were left out.
@@ -110,7 +112,9 @@ def _roots(page: Page) -> CommentPage:
     end = _asked(page, "start", 0) + _asked(page, "count", COMMENTS_PER_PAGE)
     if rows and end < fields.number(page, answer, "total"):
         following.append(_threads_url(threads, end))
-    return CommentPage(tuple(_comments(page, rows)), tuple(following))
+    # `total` counts threads alone, and their tombstones.
+    total = fields.int_or_none(answer.get("totalNotDeletedComments"))
+    return CommentPage(tuple(_comments(page, rows)), tuple(following), total)
 
 
 def _thread(page: Page) -> CommentPage:

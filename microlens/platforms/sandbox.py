@@ -36,6 +36,7 @@ class SandboxPlatform:
     name = "sandbox"
     has_global_ids = True
     """One world, on however many addresses it is served."""
+    newest_first = True
 
     def home_url(self, instance: str, refresh: int) -> str:
         return f"{instance.rstrip('/')}/?refresh={refresh}"
@@ -83,9 +84,11 @@ class SandboxPlatform:
         comments = _plain_comments(answer.get("comments")) or tuple(
             _careful_comment(page, row) for row in fields.json_objects(page, answer, "comments")
         )
+        total = fields.int_or_none(answer.get("total"))
         if cursor is None:
-            return CommentPage(comments)
-        return CommentPage(comments, (f"{bare}?limit={COMMENTS_PER_PAGE}&cursor={quote(str(cursor), safe='')}",))
+            return CommentPage(comments, total=total)
+        following = f"{bare}?limit={COMMENTS_PER_PAGE}&cursor={quote(str(cursor), safe='')}"
+        return CommentPage(comments, (following,), total)
 
 
 def _document(page: Page) -> Selector:

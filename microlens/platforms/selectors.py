@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 from microlens.addresses import canonical_url, origin_of
 from microlens.platforms import fields
 from microlens.platforms.base import CommentPage, HomePage, ParsedVideo, VideoLink, page_changed
-from microlens.platforms.comment_rows import live_rows, next_url, read_comments
+from microlens.platforms.comment_rows import declared_total, live_rows, next_url, read_comments
 from microlens.platforms.document import Document, address_text, shows, text
 from microlens.platforms.queries import address_of
 from microlens.platforms.site_file import check_site, read_site
@@ -37,6 +37,7 @@ class SelectorsPlatform:
 
     def __init__(self, options: Mapping[str, Any] | None = None, *, clock: Callable[[], int] = _now_ms) -> None:
         self.site = check_site(options or {})
+        self.newest_first = self.site.comments.newest_first
         self.now_ms = clock
         self.has_global_ids = self.site.has_global_ids
 
@@ -97,7 +98,7 @@ class SelectorsPlatform:
         rows = live_rows(comments, document)
         following = next_url(comments, document)
         found = tuple(read_comments(comments, document, rows, self.now_ms()))
-        return CommentPage(found, (following,) if following else ())
+        return CommentPage(found, (following,) if following else (), declared_total(comments, document))
 
     def related_here(self, document: Document) -> tuple[VideoLink, ...]:
         """The related links of a video's own page; none where the list is elsewhere."""

@@ -182,7 +182,7 @@ class Related(_Section):
 
 
 class Comments(Rows):
-    of_page = frozenset({"cursor", "is_last", "json_from"})
+    of_page = frozenset({"cursor", "is_last", "json_from", "total"})
 
     within: Query | None = None
     """An element that every page has, with comments or without: its absence is a changed page, not an end."""
@@ -200,6 +200,10 @@ class Comments(Rows):
     cursor: Pick | None = None
     """What {cursor} is on the next page; looked for on the page, not in a row."""
     is_last: Pick | None = None
+    total: Pick | None = None
+    """How many comments the video has, to the last one, answers included; looked for on the page, not in a row."""
+    newest_first: bool = False
+    """The list begins with the newest; with `total`, a re-crawl stops at the newest known comment."""
     first_page: int = 1
     per_page: int = Field(default=20, ge=1)
     json_from: Pick | None = None

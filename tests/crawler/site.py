@@ -60,6 +60,7 @@ class Site:
         self.files = {}
         self.comments = {}
         self.page_size = 2
+        self.counts_comments = True
         self.asked = []
         self.gather = None
         self.stalls = lambda _asked: False
@@ -208,7 +209,8 @@ class Site:
         rows = self.comments.get(video_id, [])
         end = start + self.page_size
         following = str(end) if end < len(rows) else None
-        return Reply(body=json.dumps({"comments": rows[start:end], "next": following}).encode())
+        told = {"comments": rows[start:end], "next": following, "total": len(rows)}
+        return Reply(body=json.dumps(told if self.counts_comments else {**told, "total": None}).encode())
 
 
 def comment(number, user, text="nice", at_ms=None, gender=None):

@@ -70,7 +70,7 @@ class Desk:
                 (host_of(url), sent_ms, retry_after_s)
             ),
         )
-        committer = SimpleNamespace(plan=SimpleNamespace(needs_related=lambda _: True))
+        committer = SimpleNamespace(needs_related=lambda _: True)
         platform = SimpleNamespace(
             name="sandbox", parse_video=parse_video, parse_related=parse_related, parse_captions=lambda _: (CAPTION,)
         )
@@ -329,7 +329,9 @@ def test_leases_are_renewed_and_progress_shown_while_a_commit_lasts(monkeypatch)
         commit_homes=lambda: None,
         pending=0,
         held=["read"],
-        plan=SimpleNamespace(is_finished=True, wanted=0),
+        kind="page",
+        is_finished=True,
+        wanted=0,
     )
     frontier = SimpleNamespace(renew=lambda _, names: renewed.append(names))
     Pump(frontier, committer, None, on_tick=lambda: ticks.append(1)).run()

@@ -135,6 +135,19 @@ def test_comments_are_collected_through_the_node(asking, desk, site):
     assert [] == desk.files_that_hold("raw-user")
 
 
+def test_a_re_crawl_reads_the_whole_list(asking, desk, site):
+    """What is read in one piece has no newest end to stop at: the new list replaces the old one."""
+    asking()
+    opened = desk.run.refreshes.begin(2**50)
+    desk.run.refreshes.commit(opened.number, desk.run.ledger.pages(), None)
+    desk.run.refreshes.finish(opened.number)
+    asking()
+
+    lists = desk.run.ledger.comment_lists()
+    assert [(0, True, 3), (1, True, 3)] == [(one.refresh, one.is_full, one.comments) for one in lists]
+    assert 2 == site.asked.count("GetVideoAndComments")
+
+
 def test_no_more_than_the_recipe_takes_is_asked_for(asking, desk, site):
     """Two comments stand in the first answer: the replies are not asked for."""
     asking(most=2)

@@ -179,7 +179,7 @@ def test_two_nodes_that_finish_one_video_commit_it_once(video):
         for name in ("shared", own):
             spool = Spool.open(desk.folder / f"spool-{own}", name)
             spool.add(_comments(*[f"{name}-{number}" for number in range(3)]), [])
-            part.add(name, spool)
+            part.add(spool)
     for part in parts:
         part.commit(part.take())
 
@@ -196,7 +196,7 @@ def test_nothing_is_written_where_all_is_taken(video):
     for _ in range(2):
         parts, spool = CommentParts(desk.run), Spool.open(desk.folder / "spool", "v")
         spool.add(_comments("c1"), [])
-        parts.add("v", spool)
+        parts.add(spool)
         parts.commit(parts.take())
 
     assert 1 == len(desk.run.ledger.parts("comments"))

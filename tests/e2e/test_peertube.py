@@ -200,6 +200,25 @@ def test_seeds_are_chosen_by_the_words_of_the_site(cli, truth):
     assert wanted
 
 
+def test_an_unchanged_server_is_hardly_asked(cli, truth):
+    """A refresh reads each public page and the first page of its threads, no answers and no files, and all stays."""
+    with replaying(crawl_delay=0.05) as (port, served):
+        cli("run", recipe_for(cli, port))
+        before = dict(served)
+        for command in ("crawl --since now", "work", "integrate", "subset --name again --min-user 3"):
+            cli(*command.split())
+        asked = {path: count - before.get(path, 0) for path, count in served.items() if count > before.get(path, 0)}
+
+    run = cli.open("peertube")
+    again = {path: count for path, count in asked.items() if not path.endswith("/robots.txt")}
+    threads = [path for path in again if path.endswith("/comment-threads")]
+    assert {1} == set(again.values())
+    assert len(run.ledger.collected()) == len(threads) > 5
+    assert [] == [path for path in again if "/comment-threads/" in path or "static/" in path or "search" in path]
+    verdicts = pq.read_table(run.integrated / "verdicts.parquet").to_pylist()
+    check_comments(run, truth, {row["video_id"] for row in verdicts if row["is_kept"]})
+
+
 def test_a_rate_limit_and_failures_cost_nothing(cli, truth):
     """Where the server limits to 50 requests in 10 s and fails one in twenty, the same comments are collected."""
     with replaying(limit=50, fail=0.05, seed=3, crawl_delay=0.02) as (port, _):

@@ -332,6 +332,7 @@ def test_parameters_become_literals():
         "release_items",
         "release_users",
         "sampled_users",
+        "snapshots",
         "users",
         "videos",
     ],

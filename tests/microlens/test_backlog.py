@@ -48,7 +48,7 @@ def test_comments_come_after_all_media():
     """A video's comments are one item of its own kind, later than its media."""
     item = comments_item(PAGE, load_platform("sandbox"))
 
-    assert ("comments", "v1", {"video_id": "v1"}) == (item.kind, item.name, item.payload)
+    assert ("comments", "v1", {"video_id": "v1", "refresh": 0}) == (item.kind, item.name, item.payload)
     assert item.priority > max(media.priority for media in media_items(PAGE, Media()))
 
 

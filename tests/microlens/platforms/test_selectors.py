@@ -74,7 +74,7 @@ def saved(name, url):
 # --- the sandbox ---
 
 
-def test_a_file_of_seventeen_lines_reads_the_sandbox_as_its_own_adapter_does(sandbox):
+def test_a_file_of_nineteen_lines_reads_the_sandbox_as_its_own_adapter_does(sandbox):
     """Home page, every video and every page of comments give the same facts through YAML as through Python."""
     described, coded = platform_of(SANDBOX_FILE), SandboxPlatform()
     url = coded.home_url(sandbox.url, 1)
@@ -91,6 +91,7 @@ def test_a_file_of_seventeen_lines_reads_the_sandbox_as_its_own_adapter_does(san
     assert [coded.parse_video(page) for page in videos] == [described.parse_video(page) for page in videos]
     assert [coded.parse_related(page) for page in videos] == [described.parse_related(page) for page in videos]
     assert coded.comments_url(videos[0].url, "a/b") == described.comments_url(videos[0].url, "a/b")
+    assert coded.newest_first is described.newest_first is True
     assert [coded.parse_comments(page) for page in answers] == [described.parse_comments(page) for page in answers]
     assert len(answers) > len(videos) > 5
 
