@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from download_nodes.budget import Budget
-    from download_nodes.comments import GetPage, Spool
+    from download_nodes.comments import GetPage
     from download_nodes.fetch import Fetcher
+    from download_nodes.spool import Spool
     from microlens.conversations import Conversations
     from microlens.frontier import Frontier
     from microlens.platforms.base import Answer, AskingPlatform, Platform, Question

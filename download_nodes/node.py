@@ -13,7 +13,8 @@ import structlog
 from download_nodes.asking import AskingCollector, Desk
 from download_nodes.backlog import comments_after
 from download_nodes.budget import Budget
-from download_nodes.comments import CommentCollector, CommentParts
+from download_nodes.comment_parts import CommentParts
+from download_nodes.comments import CommentCollector
 from download_nodes.fetch import Fetcher, FetchError
 from download_nodes.measure import NotMediaError, measure
 from microlens.conversations import ConversationOverError, Conversations

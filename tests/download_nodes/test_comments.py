@@ -7,7 +7,8 @@ from dataclasses import replace
 import pyarrow.parquet as pq
 import pytest
 
-from download_nodes.comments import CommentParts, Comments, Spool
+from download_nodes.comment_parts import CommentParts
+from download_nodes.spool import Comments, Spool
 from tests.crawler.site import Reply, comment
 
 FIRST = "/api/videos/v/comments?limit=100"
