@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from typing import TYPE_CHECKING, Any, cast
 
+import structlog
 from scrapy.crawler import AsyncCrawlerProcess
 
 from crawler.commits import Committer
@@ -23,7 +24,11 @@ if TYPE_CHECKING:
     from microlens.platforms.base import Platform
     from microlens.runs import Run
 
+log = structlog.get_logger()
+
 MAX_PAGE_BYTES = 16 << 20
+
+_TOLD = ("downloader/", "scheduler/", "response_received_count", "elapsed_time_seconds", "memusage/max")
 
 _UNUSED = (
     "scrapy.downloadermiddlewares.offsite.OffsiteMiddleware",
@@ -136,9 +141,17 @@ def fetch_pages(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: _spider(crawler).stop())
     process.start(install_signal_handlers=False)
+    _tell_stats(crawler)
     error = _spider(crawler).error
     if error is not None:
         raise error
+
+
+def _tell_stats(crawler: Crawler) -> None:
+    """Scrapy's own counts of this process, one event at its end; what a run has come to stands in the ledger."""
+    counts = crawler.stats.get_stats() if crawler.stats is not None else {}
+    told = {name.replace("/", "_"): value for name, value in counts.items() if name.startswith(_TOLD)}
+    log.info("crawl_stats", **dict(sorted(told.items())))
 
 
 def _spider(crawler: Crawler) -> VideoSpider:

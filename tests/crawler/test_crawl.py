@@ -251,3 +251,14 @@ def test_a_number_beyond_all_bounds_costs_its_page_alone(crawl, site):
 
     assert found.is_finished
     assert set(names) == set(found.pages)
+
+
+def test_a_collector_tells_its_counts_at_its_end(crawl, site):
+    """One event with Scrapy's own counts: what was taken from the frontier, requests, answers, bytes."""
+    site.videos, site.homes = {"good": Video()}, [["good"]]
+    said = crawl(site)
+    (event,) = [line for line in said.splitlines() if "crawl_stats" in line]
+
+    assert "downloader_response_status_count_200=" in event
+    assert "scheduler_enqueued_frontier=" in event
+    assert "elapsed_time_seconds=" in event
