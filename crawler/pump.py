@@ -82,6 +82,10 @@ class Pump:
         self._stopped_at = self._stopped_at or time.monotonic()
         self._wake.set()
 
+    def stop_soon(self) -> None:
+        """`stop` for a signal's handler, which may have come in the midst of anything: it takes no lock."""
+        self._stopped_at = self._stopped_at or time.monotonic()
+
     # --- the pump's own thread ---
 
     def run(self) -> None:
@@ -139,7 +143,8 @@ class Pump:
 
     def _is_starving(self) -> bool:
         """Whether nothing is left to be fetched but what waits for the open batch to be committed."""
-        return self._committer.wanted <= len(self._leased) + self._committer.pending
+        is_limit_reached = self._limit is not None and self._finished >= self._limit and not self._leased
+        return is_limit_reached or self._committer.wanted <= len(self._leased) + self._committer.pending
 
     def _is_over(self) -> bool:
         if self._stopped_at is not None:
@@ -159,8 +164,9 @@ class Pump:
             return
         in_flight = Counter(host_of(item.url) for item in self._leased.values())
         claim = self._frontier.claim(self._committer.kind, room, share=SHARE, in_flight=in_flight)
-        # An item whose lease had ended while this process slept is in flight already: it has the lease again.
-        claim = replace(claim, items=tuple(item for item in claim.items if item.name not in self._leased))
+        # What had lost its lease while this process slept is in flight or read already: it has the lease again.
+        held = {*self._leased, *self._committer.held}
+        claim = replace(claim, items=tuple(item for item in claim.items if item.name not in held))
         self._leased |= {item.name: item for item in claim.items}
         self._fetcher.take_over(claim)
         if len(claim.items) < room:

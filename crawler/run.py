@@ -109,7 +109,11 @@ def crawl(run: Run, redis_url: str, *, limit: int | None = None, on_tick: Callab
     committer = Committer(run, CrawlPlan(run.recipe, platform), frontier, platform)
     fetch_pages(run, committer, frontier, platform, limit=limit, on_tick=on_tick)
     if committer.is_finished:
-        run.ledger.finish_stage("crawl")
+        # Another process may have taken pages back meanwhile, to have them read again: this plan cannot know.
+        again = Committer(run, CrawlPlan(run.recipe, platform), frontier, platform)
+        again.restore()
+        if again.is_finished:
+            run.ledger.finish_stage("crawl")
 
 
 def fetch_pages(
@@ -137,9 +141,14 @@ def fetch_pages(
         limit=limit,
         on_tick=on_tick,
     )
+
+    def stop() -> None:
+        if crawler.spider is not None:
+            _spider(crawler).stop()
+
     # Scrapy's own handlers would cancel requests in flight; ours lets the spider commit what it has read.
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: _spider(crawler).stop())
+        signal.signal(number, lambda *_: stop())
     process.start(install_signal_handlers=False)
     _tell_stats(crawler)
     error = _spider(crawler).error

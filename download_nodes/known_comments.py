@@ -18,7 +18,7 @@ from microlens.comment_lists import that_stand
 from microlens.errors import CorruptDataError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
     from pathlib import Path
 
     from microlens.comment_lists import CommentList
@@ -38,11 +38,16 @@ class KnownComments:
         """Those of the comments found that are new."""
         return set(found) - self.keys
 
-    def is_enough(self, found: Collection[str], declared: int | None) -> bool:
-        """Whether what was found, from the newest down, is all that has changed, by the site's own count."""
+    def is_enough(self, found: Sequence[str], declared: int | None) -> bool:
+        """Whether what was found, from the newest down, is all that has changed, by the site's own count.
+
+        The new ones must come first and known ones after them: where a known one stands before a new one (it is
+        pinned, or answers lie below it), what is above the first known one is not all that is new.
+        """
         new = len(self.added(found))
         is_reached = new < len(found) or not self.keys
-        return is_reached and declared is not None and declared - self.declared == new
+        is_in_order = all(key in self.keys for key in found[new:])
+        return is_reached and is_in_order and declared is not None and declared - self.declared == new
 
 
 def known_comments(run: Run, video_id: str, refresh: int) -> KnownComments | None:

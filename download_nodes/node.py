@@ -102,13 +102,15 @@ class Node:
         self.counts = Counter()
         renewing = asyncio.create_task(self._keep_leases())
         try:
-            return await self._drain_until(time.monotonic() + seconds)
+            return await self._drain_until(time.monotonic() + seconds, renewing)
         finally:
             renewing.cancel()
 
-    async def _drain_until(self, deadline: float) -> dict[str, int]:
+    async def _drain_until(self, deadline: float, renewing: asyncio.Task[None]) -> dict[str, int]:
         wait_s, asked_again = _RENEW_S, 0.0
         while True:
+            if renewing.done():
+                renewing.result()  # raises what ended it: without leases nothing may go on
             now = time.monotonic()
             is_open = not self._stopping and now < deadline
             if is_open and (now >= asked_again or WIDTH - len(self._in_work) >= _WORTH_ASKING):
@@ -307,6 +309,8 @@ class Node:
                 self._hosts.robots_failed, host, error.refusal.reason, status=error.status, sent_ms=sent_ms
             )
         except HostRestsError:  # a redirect of it led to a host that rests
+            if self._stopping:
+                return "again"  # nobody waits any more, and the host is not to blame
             return await asyncio.to_thread(self._hosts.robots_failed, host, "host_rests", sent_ms=sent_ms)
         return await asyncio.to_thread(self._hosts.robots_answered, host, status, body, sent_ms=sent_ms)
 

@@ -78,9 +78,18 @@ def add_comments(engine: DuckEngine, comments: StandingComments) -> None:
 
 
 def _closed_lists(run: Run, lists: Iterable[CommentList], standings: Iterable[Standing]) -> set[str]:
-    """Videos whose comments were refused for good when they were last asked for: none is public any more."""
+    """Videos whose comments were refused for good after they were last read: none is public any more.
+
+    A later attempt that failed for a cause that may pass tells nothing, and neither does one that is still to come.
+    """
     newest = newest_readings(lists)
-    failed = {row["name"]: row["reason"] for row in run.ledger.final_failures("comments")}
-    later = (one for one in standings if one.refresh > newest.get(one.page.video_id, one.refresh))
-    reasons = ((one.page.video_id, failed.get(refreshed(one.page.video_id, one.refresh))) for one in later)
-    return {video_id for video_id, reason in reasons if reason is not None and reason not in PASSING}
+    final = run.ledger.final_failures("comments")
+    closed = {row["name"] for row in final if row["reason"] not in PASSING}
+    return {
+        one.page.video_id
+        for one in standings
+        if any(
+            refreshed(one.page.video_id, number) in closed
+            for number in range(newest.get(one.page.video_id, one.refresh) + 1, one.refresh + 1)
+        )
+    }

@@ -27,9 +27,10 @@ from microlens.store import sha256_of
 from microlens.tables import CRAWLED_VIDEOS, MEASUREMENTS, VERDICTS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
+    from microlens.ledger import Part
     from microlens.recipe import Recipe
     from microlens.runs import Run
     from microlens.settings import Settings
@@ -227,8 +228,8 @@ def _read_inputs(run: Run) -> Inputs:
     parts = {kind: ledger.parts(kind) for kind in ("videos", "comments")}
     hashes = {name: _table_hash(table) for name, table in tables.items()}
     comments = standing_comments(run, standings)
-    hashes["comments_left_out"] = _digest(list(comments.left_out))
-    hashes |= {f"{kind}_parts": _digest(sorted(part.sha256 for part in parts[kind])) for kind in parts}
+    hashes["videos_parts"] = _digest(sorted(part.sha256 for part in parts["videos"]))
+    hashes |= comments_hashes(comments, parts["comments"])
     return Inputs(
         pages=tables["page"],
         selections=tables["selection"],
@@ -238,6 +239,14 @@ def _read_inputs(run: Run) -> Inputs:
         comments=comments,
         hashes=hashes,
     )
+
+
+def comments_hashes(comments: StandingComments, parts: Iterable[Part]) -> dict[str, str]:
+    """What the manifest says of the comments that the tables were made of."""
+    return {
+        "comments_left_out": _digest(list(comments.left_out)),
+        "comments_parts": _digest(sorted(part.sha256 for part in parts)),
+    }
 
 
 def _table_hash(table: pa.Table) -> str:

@@ -14,9 +14,9 @@ import structlog
 
 from integration.comments import add_comments, standing_comments
 from integration.engines.duckdb import DuckEngine
-from integration.merge import read_integrated
+from integration.merge import comments_hashes, read_integrated
 from integration.release import ReleasePlan, build_release
-from microlens.errors import RecipeError, TooFewUsersError
+from microlens.errors import NotReadyError, RecipeError, TooFewUsersError
 from microlens.recipe import NAME_PATTERN
 from microlens.tables import CRAWLED_COMMENTS
 
@@ -58,10 +58,18 @@ def subset(run: Run, settings: Settings, draw: Draw, on_step: Callable[[str], No
             hint="use letters, digits, '.', '_' and '-', at most 64, the first a letter or digit",
         )
     integrated = read_integrated(run)
+    comments = standing_comments(run, run.refreshes.standings())
+    hashes = comments_hashes(comments, run.ledger.parts("comments"))
+    if run.refreshes.newest() is not None and not hashes.items() <= integrated.inputs.items():
+        # Comments may have left since: their pairs would be published, though their texts are gone.
+        raise NotReadyError(
+            f"comments of {run.run_id!r} were read again after its tables were made",
+            hint=f"run `microlens-build integrate {run.run_id}` first",
+        )
     with run.lock_tables(), DuckEngine(settings, run.folder / "tmp") as engine:
         for name in ("videos", "verdicts", "items", "interactions", "users"):
             engine.add_files(name, [run.integrated / f"{name}.parquet"], CRAWLED_COMMENTS)
-        add_comments(engine, standing_comments(run, run.refreshes.standings()))
+        add_comments(engine, comments)
         eligible = _count_eligible(engine, draw)
         taken = min(draw.users or eligible, eligible)
         _check(draw, eligible, run)

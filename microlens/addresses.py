@@ -53,7 +53,7 @@ def _host(parts: SplitResult) -> str:
     if not colon or "]" in port:  # the last colon of [::1] is no port's
         host, port = f"{host}{colon}{port}", ""
     bare = host.rstrip(".") or host
-    return bare if port.lstrip("0") in {"", _PORTS.get(parts.scheme)} else f"{bare}:{port}"
+    return bare if port == "" or port.lstrip("0") == _PORTS.get(parts.scheme) else f"{bare}:{port}"
 
 
 def _query(url: str, parts: SplitResult) -> str:

@@ -189,12 +189,15 @@ for _, host in ipairs(redis.call('ZRANGEBYSCORE', P .. 'hosts:' .. kind, '-inf',
       local entries = redis.call('HMGET', P .. 'taken:' .. kind, unpack(names))
       local attempts = have_failed and redis.call('HMGET', P .. 'attempts:' .. kind, unpack(names)) or {}
       if have_expired then redis.call('HDEL', P .. 'expired:' .. kind, unpack(names)) end
+      local given_now = {}
       for i, name in ipairs(names) do
         local item, priority = popped[2 * i - 1], popped[2 * i]
-        if entries[i] then -- forgotten and pushed again while somebody had it: it is one item still
+        -- Forgotten and pushed again, while somebody had it or with another address: it is one item still.
+        if entries[i] or given_now[name] then
           redis.call('HINCRBY', P .. 'open', kind, -1)
         else
           count = count + 1
+          given_now[name] = true
           given[#given + 1] = item
           given[#given + 1] = priority
           given[#given + 1] = attempts[i] or 0
@@ -356,11 +359,6 @@ end
 wake(host, now)
 return was_parked
 
---- clear  -> how many keys are gone, all in one step: a push between two of them would be seen and yet have no item
-local keys = redis.call('KEYS', P .. '*')
-for _, key in ipairs(keys) do redis.call('UNLINK', key) end
-return #keys
-
 --- silent  ARGV: host, sent_ms, was it for robots.txt (1 or 0), again_ms, park_after, park_ms, longest_ms
 -- A request brought no answer. After so many in a row the host's robots.txt is asked for before anything else: a host
 -- that gives it is well, and what was asked of it is at fault. A host that does not is parked, longer each time.
@@ -377,6 +375,8 @@ redis.call('HSET', key, 'failures', failures, 'silent_since', since)
 if not is_robots then
   if failures >= tonumber(ARGV[5]) then
     redis.call('HSET', key, 'robots_until', 0)
+    -- A host that only redirects and lists lead to is looked for by whoever follows them: no claim asks for it.
+    redis.call('DEL', P .. 'robots:' .. host)
     wake(host, now)
   end
   return {failures, now - since, 0, 0}

@@ -37,6 +37,52 @@ _PERSON = r"(?:user|account|author|member|profile|person|owner|follower|friend)"
 _PEOPLE = re.compile(rf"\w*(?:people|{_PERSON}s|{_PERSON}s?(?:_?by_?\w+|_?map))", re.IGNORECASE)
 _LIST_WORDS = frozenset({"count", "cursor", "data", "edges", "items", "list", "next", "nodes", "page", "rows", "total"})
 """What stands under `users` where that is no table by user."""
+_FIELD_WORDS = frozenset(
+    {
+        "a", "about", "abuse", "access", "accessible", "account", "action", "active", "actor", "actors",
+        "additional", "age", "aggregate", "aid", "all", "allow", "allowed", "alt", "alternate", "alternative",
+        "amount", "answer", "api", "app", "aspect", "at", "audio", "author", "avatar", "avg", "badge", "banner",
+        "base", "best", "big", "bit", "bitrate", "blocked", "body", "branch", "breadcrumb", "broadcast", "by",
+        "byte", "bytes", "can", "caption", "captions", "cat", "category", "cdn", "channel", "check", "child",
+        "children", "cid", "citation", "class", "client", "code", "codec", "collection", "color", "comment",
+        "commentator", "comments", "common", "config", "content", "context", "contributor", "copyright",
+        "count", "counter", "country", "cover", "crc", "created", "creator", "currency", "cursor", "dash",
+        "data", "date", "day", "days", "de", "default", "deleted", "desc", "description", "detail", "digest",
+        "dimension", "director", "disabled", "dislike", "dislikes", "display", "download", "downloads",
+        "duration", "e", "edge", "edges", "editor", "embed", "en", "enabled", "encoding", "end", "entity",
+        "episode", "error", "es", "event", "ext", "extension", "family", "fav", "favorite", "favourite", "feed",
+        "file", "files", "first", "flag", "follow", "followers", "following", "format", "fps", "fr", "fragment",
+        "frame", "from", "full", "gender", "genre", "gid", "gif", "given", "graph", "h", "has", "hash",
+        "hashtag", "hashtags", "hd", "header", "headline", "height", "hidden", "high", "hls", "holder",
+        "holders", "home", "host", "hot", "hours", "html", "http", "https", "icon", "id", "identifier", "image",
+        "images", "in", "index", "info", "initial", "inner", "interaction", "interactions", "ip", "is", "it",
+        "item", "items", "ja", "jpeg", "jpg", "json", "k", "key", "keywords", "kind", "ko", "label", "lang",
+        "language", "large", "last", "ld", "legal", "length", "level", "licence", "license", "like", "likes",
+        "limit", "link", "links", "list", "live", "local", "location", "low", "m3u8", "main", "map", "max",
+        "maxres", "md5", "mean", "media", "medium", "mention", "mentions", "message", "meta", "mid", "mime",
+        "min", "minutes", "mode", "modified", "month", "more", "mp4", "ms", "music", "musical", "n", "name",
+        "network", "new", "next", "nick", "nickname", "node", "nodes", "normal", "note", "nsfw", "null",
+        "number", "object", "of", "offset", "og", "oid", "old", "on", "option", "options", "order", "origin",
+        "original", "owner", "page", "pages", "parent", "path", "payload", "performer", "permalink", "person",
+        "pid", "pinned", "place", "play", "playback", "player", "playlist", "playlists", "plays", "png",
+        "position", "postal", "poster", "potential", "preview", "previous", "price", "privacy", "private",
+        "product", "profile", "props", "pt", "public", "publication", "publish", "published", "publisher",
+        "quality", "query", "rank", "rate", "rating", "ratio", "reason", "region", "rel", "related", "replies",
+        "reply", "required", "requires", "resolution", "response", "result", "results", "review", "rid", "root",
+        "row", "rows", "ru", "schema", "score", "sd", "search", "sec", "seconds", "section", "self",
+        "sensitive", "series", "server", "session", "sha", "share", "shares", "short", "shot", "should", "show",
+        "sid", "sign", "signature", "site", "size", "slug", "small", "sound", "source", "sources", "sponsor",
+        "start", "stat", "state", "statistic", "statistics", "stats", "status", "story", "streaming", "street",
+        "sub", "subtitle", "subtitles", "sum", "support", "supported", "t", "tag", "tags", "target", "text",
+        "thread", "threads", "thumb", "thumbnail", "thumbnails", "tid", "time", "timestamp", "tiny", "title",
+        "to", "token", "top", "topic", "torrent", "total", "track", "trending", "ts", "tv", "twitter", "type",
+        "uhd", "uid", "updated", "upload", "uploader", "url", "urls", "user", "username", "users", "uuid", "v",
+        "valid", "value", "values", "verified", "version", "vid", "video", "video_id", "videos", "view",
+        "viewer", "views", "visibility", "visible", "volume", "w", "waiting", "was", "watch", "web", "webm",
+        "webp", "width", "with", "work", "worst", "www", "x", "xs", "y", "year", "z", "zh",
+    }
+)  # fmt: skip
+"""What names of fields are made of, in the words of schema.org and of the sites that we know."""
 _LEFT = frozenset(" \t\r\n" + string.punctuation)
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffe\uffff]")
 """What an XML tree does not take."""
@@ -84,11 +130,22 @@ def _masked_fields(table: dict[str, Any], under: str, depth: int) -> Iterator[tu
 
 
 def _is_map(table: dict[str, Any]) -> bool:
-    """Whether keys are somebody's ids rather than names of fields: several tables much alike stand under them."""
+    """Whether keys are somebody's ids rather than names of fields.
+
+    So they may be where one kind of thing stands under all of them, unless each is made of words that fields are
+    called by; and where several tables much alike do.
+    """
     rows = list(table.values())
+    if len(set(map(type, rows))) == 1 and not all(_FIELD_WORDS.issuperset(_words(key)) for key in table):
+        return True
     if len(rows) < 2 or not all(isinstance(row, dict) for row in rows):  # noqa: PLR2004 - several
         return False
     return 2 * len(set.intersection(*map(set, rows))) >= len(set.union(*map(set, rows)))
+
+
+def _words(key: str) -> set[str]:
+    """The words of a field's name, however it is written: `viewCount`, `view_count`, `view-count`, `url2`."""
+    return {word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", key)} or {key}
 
 
 def _masked_number(number: float) -> float:

@@ -90,8 +90,8 @@ class VideoSpider(Spider):
         yield
 
     def stop(self) -> None:
-        """Claim nothing more, commit what is read, end."""
-        self._pump.stop()
+        """Claim nothing more, commit what is read, end; may be called by a signal's handler."""
+        self._pump.stop_soon()
 
     @property
     def _engine(self) -> ExecutionEngine:
@@ -127,7 +127,13 @@ class VideoSpider(Spider):
 
     def take_over(self, claim: Claim) -> None:
         """Hand leased items to the engine; called in the pump's thread."""
-        self._loop.call_soon_threadsafe(self._begin, claim)
+        self._loop.call_soon_threadsafe(self._begin_or_stop, claim)
+
+    def _begin_or_stop(self, claim: Claim) -> None:
+        try:
+            self._begin(claim)
+        except Exception as error:  # noqa: BLE001 - handed to the pump, which raises it
+            self._pump.stop(error)
 
     def _begin(self, claim: Claim) -> None:
         self.hosts.take_in(claim)
@@ -138,8 +144,16 @@ class VideoSpider(Spider):
                 self._spawn(self.parse(None, item, claim.at_ms))
                 continue
             told = {"item": item, "sent_ms": claim.at_ms}
-            request = Request(item.url, callback=self.parse, errback=self.failed, cb_kwargs=told, dont_filter=True)
+            try:
+                request = Request(item.url, callback=self.parse, errback=self.failed, cb_kwargs=told, dont_filter=True)
+            except ValueError:  # some page chose an address that is none
+                self._spawn(self._give_up(item, claim.at_ms))
+                continue
             self._engine.crawl(request)
+
+    async def _give_up(self, item: FrontierItem, sent_ms: int) -> None:
+        refused = RefusedAnswerError(Refusal("bad_address", is_final=True), status=None)
+        self._pump.finished(await self._refused(item, refused, sent_ms))
 
     async def download(self, request: Request) -> Response:
         return await self._engine.download_async(request)

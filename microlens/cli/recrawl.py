@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from download_nodes.backlog import outstanding
 from microlens.cli.when import moment_text
 from microlens.embedded import redis_server
 from microlens.errors import NotReadyError
 from microlens.frontier import Frontier
 from microlens.logs import configure_logs
+from microlens.platforms import platform_of
 from microlens.recipe import load_recipe
 from microlens.retries import reopen_visits
 from microlens.runs import find_run, mark_used
@@ -31,7 +33,8 @@ def named_run(target: Path | None, settings: Settings) -> Run:
 def recrawl(run: Run, settings: Settings, *, since_ms: int, limit: int | None, reporter: Reporter) -> None:
     """Read known videos again that were last read before a moment; an open refresh goes on with its own moment.
 
-    NotReadyError while the first crawl is not finished: it reads its pages itself.
+    NotReadyError while the first crawl is not finished: it reads its pages itself; and while comments of the last
+    refresh are to be read.
     """
     from crawler.refresh import refresh
 
@@ -39,6 +42,8 @@ def recrawl(run: Run, settings: Settings, *, since_ms: int, limit: int | None, r
     mark_used(run)
     _check_crawled(run)
     before = run.refreshes.open_one()
+    if before is None:
+        _check_taken_in(run)
     opened = run.refreshes.begin(since_ms)
     if opened is None:
         reporter.note(f"no known video was last read before {moment_text(since_ms)}: nothing to do")
@@ -92,6 +97,17 @@ def refresh_status(run: Run) -> dict[str, Any] | None:
 
 def _left(run: Run, refresh: Refresh) -> int:
     return run.refreshes.count_due(refresh.since_ms, number=refresh.number)
+
+
+def _check_taken_in(run: Run) -> None:
+    """Comments of two refreshes at once would both build upon the reading before them."""
+    wanted = outstanding(run, platform_of(run.recipe))
+    waiting = sum(item.kind == "comments" and item.payload["refresh"] > 0 for item in wanted)
+    if waiting:
+        raise NotReadyError(
+            f"the comments of {waiting:,} videos of the last refresh are still to be read",
+            hint=f"run `microlens-build work {run.run_id}` first",
+        )
 
 
 def _check_crawled(run: Run) -> None:

@@ -294,6 +294,27 @@ def test_an_answer_that_is_too_large_is_not_asked_for_again():
     assert ("too_large", True) == (refusal.reason, refusal.is_final)
 
 
+def test_an_address_that_is_none_costs_its_page_alone():
+    """It is given up with its reason, and what was claimed with it is fetched."""
+    desk = Desk()
+    asked = []
+    desk.spider.crawler.engine.crawl = lambda request: asked.append(request.url)
+    bad, good = (
+        FrontierItem("page", name, url, {"page": "video", "video_id": name})
+        for name, url in (("bad", "http://one.test:99999999/v"), ("good", f"{SITE}/good"))
+    )
+
+    async def work():
+        desk.spider._loop = asyncio.get_running_loop()
+        desk.spider._begin(Claim(items=(bad, good), robots=(), troubled=frozenset(), wait_s=0.0, at_ms=5))
+        await asyncio.gather(*desk.spider._tasks)
+
+    asyncio.run(work())
+
+    assert [f"{SITE}/good"] == asked
+    assert ["bad_address"] == [row.failure for row, _ in desk.pages]
+
+
 # --- numbers ---
 
 

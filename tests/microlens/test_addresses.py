@@ -53,6 +53,7 @@ def test_an_address_has_one_spelling(url, canonical):
         ("http://a:443", "http://a:443"),
         ("http://[::1]:80/", "http://[::1]"),
         ("http://a:port/", "http://a:port"),
+        ("http://a:0/", "http://a:0"),
         ("http://a.te\tst/x", "http://a.test"),
     ],
 )

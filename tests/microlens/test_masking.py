@@ -147,3 +147,27 @@ def test_a_masked_page_is_read_as_its_adapter_reads_the_page():
         video.title,
         video.category,
     )
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        {"comments": {"alice_smith": {"text": "hi"}}},
+        {"avatars": {"alice_smith": "http://x.test/a.png", "bobjones": "http://x.test/b.png"}},
+        {"likesOf": {"alice_smith": 3, "bobjones": 5}},
+        {"threads": {"alice_smith": [1], "bobjones": [2]}},
+    ],
+)
+def test_a_table_by_user_keeps_no_users_name(table):
+    """Where one kind of thing stands under all keys, only what fields are called by is kept."""
+    shape = orjson.dumps(masked_value(table)).decode()
+
+    assert "alice" not in shape
+    assert "bobjones" not in shape
+
+
+def test_fields_of_one_kind_keep_their_names():
+    """Counts side by side are what a selector is mended with."""
+    assert {"viewCount": 1, "like_count": 1, "comments": 1} == masked_value(
+        {"viewCount": 7, "like_count": 5, "comments": 3}
+    )
