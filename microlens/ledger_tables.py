@@ -18,6 +18,8 @@ parking     a time for which a host that gave no answer was left alone
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 
 SCHEMA_VERSION = 2
@@ -47,23 +49,32 @@ home_table = sa.Table(
     sa.UniqueConstraint("instance", "refresh"),
     sqlite_autoincrement=True,
 )
+
+
+def _told_by_a_page() -> list[sa.Column[Any]]:
+    """The columns of a visit, the first as any later one."""
+    return [
+        sa.Column("url", sa.String, nullable=False),
+        sa.Column("failure", sa.String),
+        sa.Column("title", sa.Text),
+        sa.Column("like_count", sa.BigInteger),
+        sa.Column("comment_count", sa.BigInteger),
+        sa.Column("category", sa.Text),
+        sa.Column("language", sa.Text),
+        sa.Column("refusal", sa.String),
+        sa.Column("media", sa.Text, nullable=False),
+        sa.Column("part_id", sa.String),
+        sa.Column("visited_at_ms", sa.BigInteger, nullable=False),
+    ]
+
+
 page_table = sa.Table(
     "page",
     metadata,
     sa.Column("seq", sa.Integer, primary_key=True, autoincrement=True),
     sa.Column("video_id", sa.String, nullable=False, unique=True),
-    sa.Column("url", sa.String, nullable=False),
-    sa.Column("failure", sa.String),
-    sa.Column("title", sa.Text),
-    sa.Column("like_count", sa.BigInteger),
-    sa.Column("comment_count", sa.BigInteger),
-    sa.Column("category", sa.Text),
-    sa.Column("language", sa.Text),
-    sa.Column("refusal", sa.String),
-    sa.Column("media", sa.Text, nullable=False),
+    *_told_by_a_page(),
     sa.Column("related", sa.Text, nullable=False),
-    sa.Column("part_id", sa.String),
-    sa.Column("visited_at_ms", sa.BigInteger, nullable=False),
     sa.Column("committer", sa.String, nullable=False),
     sqlite_autoincrement=True,
 )
@@ -81,17 +92,7 @@ visit_table = sa.Table(
     sa.Column("seq", sa.Integer, primary_key=True, autoincrement=True),
     sa.Column("video_id", sa.String, nullable=False),
     sa.Column("refresh", sa.Integer, nullable=False),
-    sa.Column("url", sa.String, nullable=False),
-    sa.Column("failure", sa.String),
-    sa.Column("title", sa.Text),
-    sa.Column("like_count", sa.BigInteger),
-    sa.Column("comment_count", sa.BigInteger),
-    sa.Column("category", sa.Text),
-    sa.Column("language", sa.Text),
-    sa.Column("refusal", sa.String),
-    sa.Column("media", sa.Text, nullable=False),
-    sa.Column("part_id", sa.String),
-    sa.Column("visited_at_ms", sa.BigInteger, nullable=False),
+    *_told_by_a_page(),
     sa.UniqueConstraint("video_id", "refresh"),
     sqlite_autoincrement=True,
 )
