@@ -88,10 +88,7 @@ class AskedPages:
         return Reply(answer)
 
     async def _await_turn(self, url: str) -> None:
-        await self.conversations.await_turn(url, self._take, self._frontier)
-
-    async def _take(self, host: str) -> float:
-        return await asyncio.to_thread(self._frontier.take, host)
+        await self.conversations.await_turn(url, self._spider.take, self._frontier)
 
     async def _download(self, question: Question, step: _Step) -> Response:
         async def await_turn(url: str) -> None:

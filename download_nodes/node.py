@@ -20,7 +20,7 @@ from download_nodes.measure import NotMediaError, measure
 from microlens.conversations import ConversationOverError, Conversations
 from microlens.errors import MicrolensError, PageChangedError
 from microlens.frontier import LEASE_S, Frontier, host_of
-from microlens.hosts import Hosts
+from microlens.hosts import Hosts, await_turn
 from microlens.ledger import now_ms
 from microlens.network import NetworkPolicy
 from microlens.outcomes import SILENCE, HostRestsError, Refusal
@@ -263,12 +263,12 @@ class Node:
 
     async def _await_turn(self, url: str) -> None:
         """Take one request from the budget of a URL's host; HostRestsError if that would take too long."""
-        host = host_of(url)
-        while (wait_s := await self._budget.ask(host)) > 0:
-            is_rest = wait_s > _PATIENCE_S and wait_s > self._frontier.pace_s(host)
-            if is_rest or self._stopping:
-                raise HostRestsError(host, wait_s)
-            await asyncio.sleep(wait_s)
+        pace_s, patience_s = self._frontier.pace_s, _PATIENCE_S
+        await await_turn(url, self._budget.ask, pace_s, patience_s=patience_s, check=self._give_back_if_stopping)
+
+    def _give_back_if_stopping(self, host: str, wait_s: float) -> None:
+        if self._stopping:
+            raise HostRestsError(host, wait_s)
 
     async def _failed(
         self, item: FrontierItem, refusal: Refusal, *, detail: str, fetch: FetchError | None = None

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from microlens.errors import MicrolensError, PageChangedError
 from microlens.frontier import host_of
+from microlens.hosts import await_turn
 from microlens.outcomes import HostRestsError, RefusedError
 from microlens.platforms.base import NoAnswerError, UnavailableError
 
@@ -88,14 +89,11 @@ class Conversations:
 
     async def await_turn(self, url: str, take: Callable[[str], Awaitable[float]], frontier: Frontier) -> None:
         """Wait until `take` gives a request to a URL's host; HostRestsError if that would take too long."""
-        host = host_of(url)
-        while (wait_s := await take(host)) > 0:
-            if self._over.is_set():
-                raise ConversationOverError("the process stops")
-            # Given back for its host's pace, an item would never come to its end: its adapter begins anew each time.
-            if wait_s > PATIENCE_S and wait_s > await asyncio.to_thread(frontier.pace_s, host):
-                raise HostRestsError(host, wait_s)
-            await asyncio.sleep(min(wait_s, _LOOK_S))
+        await await_turn(url, take, frontier.pace_s, patience_s=PATIENCE_S, check=self._check, look_s=_LOOK_S)
+
+    def _check(self, _host: str, _wait_s: float) -> None:
+        if self._over.is_set():
+            raise ConversationOverError("the process stops")
 
     def stop(self) -> None:
         """Let every question, asked or to come, go without an answer."""

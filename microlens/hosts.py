@@ -6,6 +6,8 @@ time, and it is told in the log and in the ledger. Either is over with its first
 
 from __future__ import annotations
 
+import asyncio
+import math
 from typing import TYPE_CHECKING, Literal
 
 import structlog
@@ -13,9 +15,12 @@ import structlog
 from microlens.frontier import host_of
 from microlens.host_ledger import RobotsFetch
 from microlens.ledger import now_ms
+from microlens.outcomes import HostRestsError
 from microlens.robots import RETRY_S, Robots, is_unreachable
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from microlens.frontier import Claim, Frontier
     from microlens.runs import Run
 
@@ -23,6 +28,28 @@ RobotsOutcome = Literal["known", "again", "parked", "given_up"]
 """`again`: it will be asked for once more, soon; `given_up`: the host's work fails."""
 
 log = structlog.get_logger()
+
+
+async def await_turn(
+    url: str,
+    take: Callable[[str], Awaitable[float]],
+    pace_s: Callable[[str], float],
+    *,
+    patience_s: float,
+    check: Callable[[str, float], None] = lambda _host, _wait_s: None,
+    look_s: float = math.inf,
+) -> None:
+    """Wait until `take` gives a request to a URL's host; HostRestsError if it rests for longer than `patience_s`.
+
+    A slow pace is no rest: it is the same after every request, and given back for it an item would never be done.
+    `check` may end the waiting, and is asked at least every `look_s`.
+    """
+    host = host_of(url)
+    while (wait_s := await take(host)) > 0:
+        check(host, wait_s)
+        if wait_s > patience_s and wait_s > await asyncio.to_thread(pace_s, host):
+            raise HostRestsError(host, wait_s)
+        await asyncio.sleep(min(wait_s, look_s))
 
 
 class Hosts:

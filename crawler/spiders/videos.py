@@ -21,6 +21,7 @@ from crawler.visits import fitted, home_row, page_row, video_record
 from microlens.conversations import ConversationOverError
 from microlens.errors import PageChangedError, SiteUnreachableError
 from microlens.frontier import RobotsRequest, host_of
+from microlens.hosts import await_turn
 from microlens.ledger import PageRow
 from microlens.outcomes import SILENCE, HostRestsError, Refusal
 from microlens.platforms.base import Page, is_asking
@@ -160,12 +161,11 @@ class VideoSpider(Spider):
 
     async def await_turn(self, url: str) -> None:
         """Take one request from the budget of a URL's host; HostRestsError if that would take too long."""
-        host = host_of(url)
-        while (wait_s := await asyncio.to_thread(self._frontier.take, host)) > 0:
-            # A slow pace is no rest: it is the same after every request, and given back the item would never be done.
-            if wait_s > _PATIENCE_S and wait_s > await asyncio.to_thread(self._frontier.pace_s, host):
-                raise HostRestsError(host, wait_s)
-            await asyncio.sleep(wait_s)
+        await await_turn(url, self.take, self._frontier.pace_s, patience_s=_PATIENCE_S)
+
+    async def take(self, host: str) -> float:
+        """Ask for one request to a host: 0.0 to go, else seconds to wait before asking again."""
+        return await asyncio.to_thread(self._frontier.take, host)
 
     async def learn_robots(self, host: str) -> None:
         """Have a host's robots.txt fetched until it is known or given up; one fetch serves all who wait for it."""

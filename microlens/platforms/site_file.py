@@ -231,7 +231,7 @@ class Site(_Section):
     id_pattern: Pattern | None = None
     """Finds a video's id in its page's address; an address without it is no video's."""
     has_global_ids: bool = False
-    """Ids of videos, users and comments are the same on every instance (a federation, mirrors); else a recipe with
+    """Ids of videos, users and comments are the same on every instance (a federation); else a recipe with
     several instances puts the instance before each."""
     home: Home
     video: Video = Video()

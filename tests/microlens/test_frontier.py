@@ -727,6 +727,7 @@ class Clients(RuleBasedStateMachine):
 
     @invariant()
     def open_is_counted(self):
+        type(self).checks += 1
         for kind in ("page", "comments"):
             assert self.owners[0].open_count([kind]) == sum(each == kind for each, _ in self.open)
 
@@ -744,7 +745,11 @@ def test_any_order_of_calls_keeps_the_books(client):
     with _own_database(client) as url:
         Clients.url = url
         Clients.TestCase.settings = settings(max_examples=25, stateful_step_count=25, deadline=None, derandomize=True)
+        Clients.checks = 0
         Clients.TestCase().runTest()
+
+    # What must hold is asserted by the machine's invariants, after every step.
+    assert 25 <= Clients.checks
 
 
 @contextlib.contextmanager
