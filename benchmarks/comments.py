@@ -17,7 +17,7 @@ from download_nodes.worker import spare_the_collector
 from microlens.backlog import comments_item
 from microlens.embedded import redis_server
 from microlens.frontier import Frontier
-from microlens.ledger import PageRow
+from microlens.ledger_rows import PageRow
 from microlens.platforms.sandbox import SandboxPlatform
 from microlens.recipe import Recipe
 from microlens.runs import open_or_create, open_run

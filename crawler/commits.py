@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from crawler.visits import video_table
 from microlens.backlog import comments_item, media_items, settled
-from microlens.ledger import Mark
+from microlens.ledger_rows import Mark
 from microlens.parts import write_part
 from microlens.records import FrontierItem
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from crawler.plan import CrawlPlan, Step
     from microlens.frontier import Frontier
-    from microlens.ledger import Home, PageRow, Part
+    from microlens.ledger_rows import Home, PageRow, Part
     from microlens.platforms.base import ParsedVideo, Platform
     from microlens.records import Failure, VideoRecord, WorkKind
     from microlens.runs import Run

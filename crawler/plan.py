@@ -15,7 +15,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from filtering.seeds import check_seed
-from microlens.ledger import Home, PageRow, Selected
+from microlens.ledger_rows import Home, PageRow, Selected
 from microlens.records import FrontierItem
 
 if TYPE_CHECKING:

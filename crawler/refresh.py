@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from crawler.commits import Outcome
-    from microlens.ledger import PageRow, Part
+    from microlens.ledger_rows import PageRow, Part
     from microlens.platforms.base import ParsedVideo, Platform
     from microlens.records import WorkKind
     from microlens.refreshes import Refresh

@@ -10,7 +10,8 @@ import pyarrow as pa
 from crawler.plan import draw_related
 from microlens.addresses import canonical_url, origin_of
 from microlens.errors import PageChangedError
-from microlens.ledger import Home, PageRow, now_ms
+from microlens.ledger import now_ms
+from microlens.ledger_rows import Home, PageRow
 from microlens.records import FrontierItem, VideoRecord, fields_of
 from microlens.tables import CRAWLED_VIDEOS
 

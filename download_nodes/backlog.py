@@ -12,7 +12,7 @@ from microlens.records import FrontierItem, refreshed
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from microlens.ledger import PageRow
+    from microlens.ledger_rows import PageRow
     from microlens.platforms.base import Platform
     from microlens.runs import Run
 

@@ -14,7 +14,7 @@ from microlens.tables import CRAWLED_COMMENTS
 
 if TYPE_CHECKING:
     from download_nodes.spool import Spool
-    from microlens.ledger import Part
+    from microlens.ledger_rows import Part
     from microlens.runs import Run
 
 PART_ROWS = 50_000

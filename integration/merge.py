@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from microlens.ledger import Part
+    from microlens.ledger_rows import Part
     from microlens.recipe import Recipe
     from microlens.runs import Run
     from microlens.settings import Settings

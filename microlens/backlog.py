@@ -10,7 +10,8 @@ from microlens.records import ASSET_KINDS, AssetKind, FrontierItem, refreshed
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from microlens.ledger import Ledger, PageRow
+    from microlens.ledger import Ledger
+    from microlens.ledger_rows import PageRow
     from microlens.platforms.base import Platform
     from microlens.recipe import Media
     from microlens.records import WorkKind

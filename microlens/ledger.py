@@ -8,16 +8,26 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-import orjson
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
 from microlens.comment_lists import CommentList, that_stand
 from microlens.errors import CorruptDataError, ExtractorBrokenError, MicrolensError, PageChangedError
 from microlens.host_ledger import HostLedger
+from microlens.ledger_rows import (
+    Home,
+    Mark,
+    PageRow,
+    Part,
+    Selected,
+    home_from_sql,
+    links_to_sql,
+    page_from_sql,
+    page_to_sql,
+)
 from microlens.ledger_tables import (
     SCHEMA_VERSION,
     asset_table,
@@ -31,8 +41,7 @@ from microlens.ledger_tables import (
     selection_table,
     stage_table,
 )
-from microlens.platforms.base import VideoLink
-from microlens.records import AssetRecord, Failure, FrontierItem, MediaLink, Stage, WorkKind, fields_of
+from microlens.records import AssetRecord, Failure, FrontierItem, WorkKind, fields_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -46,68 +55,6 @@ _NODE_WORK = frozenset({"media", "comments"})
 
 UNREADABLE = (PageChangedError.reason, ExtractorBrokenError.reason)
 """Why a page could not be read where its adapter, not the page, is to blame."""
-
-
-@dataclass(frozen=True, slots=True)
-class Home:
-    """A committed refresh of an instance's home page."""
-
-    instance: str
-    refresh: int
-    links: tuple[VideoLink, ...]
-    is_last: bool
-
-
-@dataclass(frozen=True, slots=True)
-class PageRow:
-    """A committed visit of a video's page; `failure` is its reason where there was nothing to read."""
-
-    video_id: str
-    url: str
-    failure: str | None = None
-    title: str | None = None
-    like_count: int | None = None
-    comment_count: int | None = None
-    category: str | None = None
-    language: str | None = None
-    refusal: str | None = None
-    media: tuple[MediaLink, ...] = ()
-    related: tuple[VideoLink, ...] = ()
-    """The links drawn from the page, not all that it shows."""
-
-
-_PLAIN = tuple(name for name in PageRow.__slots__ if name not in {"media", "related"})
-"""What stands in the table as it is."""
-
-
-@dataclass(frozen=True, slots=True)
-class Selected:
-    """A video that belongs to the crawl."""
-
-    video_id: str
-    stage: Stage
-    found_from: str | None
-    depth: int
-    """Steps from a seed: 0 for seeds."""
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """How far a reader of the crawl's commits has come."""
-
-    home: int = 0
-    page: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A finished Parquet file under the run's folder."""
-
-    part_id: str
-    kind: str
-    path: str
-    rows: int
-    sha256: str
 
 
 class Ledger:
@@ -192,7 +139,7 @@ class Ledger:
         Tells whether every visit was new. `committer` names who commits, for `crawled_since`.
         """
         by = {"committer": committer}
-        home_rows = [{**fields_of(home), "links": _links_to_sql(home.links), **by} for home in homes]
+        home_rows = [{**fields_of(home), "links": links_to_sql(home.links), **by} for home in homes]
         at = {"visited_at_ms": now_ms()}
         page_rows = [page_to_sql(page, part) | at | by for page in pages]
         failure_rows = [self.failure_to_sql(failure) for failure in failures]
@@ -209,7 +156,7 @@ class Ledger:
     def homes(self) -> list[Home]:
         query = sa.select(home_table).order_by(home_table.c.refresh, home_table.c.instance)
         with self._engine.connect() as connection:
-            return [_home_from_sql(row) for row in connection.execute(query).mappings()]
+            return [home_from_sql(row) for row in connection.execute(query).mappings()]
 
     def forget_changed_pages(self) -> list[PageRow]:
         """Take back the visits of pages that could not be read, so that a mended adapter reads them again."""
@@ -232,7 +179,7 @@ class Ledger:
             homes, home_mark = _rows_after(connection, home_table, mark.home, but_by)
             pages, page_mark = _rows_after(connection, page_table, mark.page, but_by)
         rows = [page_from_sql(dict(row)) for row in pages]
-        return [_home_from_sql(row) for row in homes], rows, Mark(home_mark, page_mark)
+        return [home_from_sql(row) for row in homes], rows, Mark(home_mark, page_mark)
 
     def selections(self, video_ids: Sequence[str] | None = None) -> list[Selected]:
         return [Selected(**row) for row in self._rows_of(selection_table, video_ids)]
@@ -470,38 +417,10 @@ def _configure_sqlite(connection: Any, _record: Any) -> None:
     cursor.close()
 
 
-def page_to_sql(page: PageRow, part: Part | None) -> dict[str, Any]:
-    """A visit as its table has it, `visited_at_ms` aside; the part is that of its record."""
-    row = fields_of(page)
-    row["media"] = orjson.dumps(page.media).decode()
-    row["related"] = _links_to_sql(page.related)
-    row["part_id"] = part.part_id if part and page.failure is None else None
-    return row
-
-
-def _links_to_sql(links: Iterable[VideoLink]) -> str:
-    """Without what a link does not say: millions of them are kept."""
-    told = [{name: value for name, value in fields_of(link).items() if value is not None} for link in links]
-    return orjson.dumps(told).decode()
-
-
 def _nearer_selection() -> Any:
     """Insert a selected video; one that is known already takes the place that is nearer to a seed."""
     row = insert(selection_table)
     nearer = {name: row.excluded[name] for name in ("stage", "found_from", "depth")}
     return row.on_conflict_do_update(
         index_elements=["video_id"], set_=nearer, where=row.excluded.depth < selection_table.c.depth
-    )
-
-
-def _home_from_sql(row: sa.RowMapping) -> Home:
-    links = tuple(VideoLink(**link) for link in orjson.loads(row["links"]))
-    return Home(row["instance"], row["refresh"], links, row["is_last"])
-
-
-def page_from_sql(row: dict[str, Any]) -> PageRow:
-    return PageRow(
-        **{name: row[name] for name in _PLAIN},
-        media=tuple(MediaLink(**link) for link in orjson.loads(row["media"])),
-        related=tuple(VideoLink(**link) for link in orjson.loads(row.get("related", "[]"))),
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from microlens.ledger import Part
+from microlens.ledger_rows import Part
 from microlens.store import sha256_of, sync
 
 if TYPE_CHECKING:

@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
-from microlens.ledger import now_ms, page_from_sql, page_to_sql
+from microlens.ledger import now_ms
+from microlens.ledger_rows import page_from_sql, page_to_sql
 from microlens.ledger_tables import failure_table, page_table, part_table, refresh_table, visit_table
 from microlens.outcomes import PASSING
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
-    from microlens.ledger import Ledger, PageRow, Part
+    from microlens.ledger import Ledger
+    from microlens.ledger_rows import PageRow, Part
     from microlens.records import Failure
 
 _IN_BATCH = 500

@@ -22,7 +22,7 @@ from microlens.conversations import ConversationOverError
 from microlens.errors import PageChangedError, SiteUnreachableError
 from microlens.frontier import RobotsRequest, host_of
 from microlens.hosts import await_turn
-from microlens.ledger import PageRow
+from microlens.ledger_rows import PageRow
 from microlens.outcomes import SILENCE, HostRestsError, Refusal
 from microlens.platforms.base import Page, is_asking
 from microlens.records import Failure

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from microlens.cli.checks import Check
     from microlens.cli.pipeline import RunResult
     from microlens.estimate import Estimate
-    from microlens.ledger import PageRow
+    from microlens.ledger_rows import PageRow
     from microlens.platforms.describe import Description
     from microlens.runs import Run
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from microlens.cli.output import Reporter
-    from microlens.ledger import PageRow
+    from microlens.ledger_rows import PageRow
     from microlens.runs import Run
     from microlens.settings import Settings
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crawler.plan import CrawlPlan, draw_related
-from microlens.ledger import Home, PageRow
+from microlens.ledger_rows import Home, PageRow
 from microlens.platforms import load_platform
 from microlens.platforms.base import VideoLink
 from microlens.recipe import Recipe

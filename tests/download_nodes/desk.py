@@ -12,7 +12,7 @@ import redis
 from download_nodes.backlog import outstanding
 from download_nodes.node import Node
 from microlens.frontier import Frontier
-from microlens.ledger import PageRow, Selected
+from microlens.ledger_rows import PageRow, Selected
 from microlens.platforms import load_platform
 from microlens.recipe import Recipe
 from microlens.records import MediaLink

@@ -11,7 +11,7 @@ import pytest
 from download_nodes import node
 from download_nodes.backlog import outstanding
 from microlens import conversations
-from microlens.ledger import PageRow, Selected
+from microlens.ledger_rows import PageRow, Selected
 from microlens.platforms import load_platform
 from tests.mapped import install
 

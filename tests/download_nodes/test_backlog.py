@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from download_nodes.backlog import is_worth_comments, outstanding
-from microlens.ledger import PageRow
+from microlens.ledger_rows import PageRow
 from microlens.records import AssetRecord, Failure
 from tests.download_nodes.desk import PLATFORM
 

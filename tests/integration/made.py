@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from integration.merge import integrate
 from integration.subset import Draw, subset
-from microlens.ledger import PageRow, Selected
+from microlens.ledger_rows import PageRow, Selected
 from microlens.parts import write_part
 from microlens.recipe import Recipe
 from microlens.records import AssetRecord, Failure, MediaLink

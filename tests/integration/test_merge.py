@@ -243,6 +243,6 @@ def test_a_run_without_comments_is_merged(small):
 
 
 def _gone(ledger, video_id, failure="gone"):
-    from microlens.ledger import PageRow
+    from microlens.ledger_rows import PageRow
 
     ledger.commit_crawl(pages=[PageRow(video_id, "u", failure=failure, title="A title")])

@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 
 from microlens.errors import NotReadyError
-from microlens.ledger import PageRow
+from microlens.ledger_rows import PageRow
 from microlens.parts import write_part
 from microlens.records import Failure, MediaLink
 from microlens.tables import CRAWLED_COMMENTS, CRAWLED_VIDEOS

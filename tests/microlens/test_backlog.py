@@ -3,7 +3,7 @@
 import pytest
 
 from microlens.backlog import asset_name, comments_item, media_items
-from microlens.ledger import PageRow
+from microlens.ledger_rows import PageRow
 from microlens.platforms import load_platform
 from microlens.recipe import Media
 from microlens.records import MediaLink

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microlens.ledger import Home, Ledger, PageRow, Part, Selected
+from microlens.ledger import Ledger
+from microlens.ledger_rows import Home, PageRow, Part, Selected
 from microlens.platforms.base import VideoLink
 from microlens.records import AssetRecord, Failure, MediaLink
 
@@ -271,7 +272,8 @@ def test_a_part_is_listed_under_its_kind(ledger):
 WRITER = """
 import sys
 from pathlib import Path
-from microlens.ledger import Ledger, PageRow, Part, Selected
+from microlens.ledger import Ledger
+from microlens.ledger_rows import PageRow, Part, Selected
 from microlens.records import AssetRecord, Failure
 
 me, ledger = sys.argv[2], Ledger(Path(sys.argv[1]), node_id=sys.argv[2])

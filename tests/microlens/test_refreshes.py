@@ -11,7 +11,8 @@ from microlens import ledger as ledger_module
 from microlens import refreshes as refreshes_module
 from microlens.comment_lists import CommentList, that_stand
 from microlens.errors import CorruptDataError
-from microlens.ledger import Ledger, PageRow, Part
+from microlens.ledger import Ledger
+from microlens.ledger_rows import PageRow, Part
 from microlens.records import refreshed
 from microlens.refreshes import Refreshes
 
