@@ -15,6 +15,8 @@ THUMBNAIL = 64
 """Pixels a side of the thumbnail that both look at, whatever the picture's shape."""
 LEVELS_PER_CELL = 8
 CELLS = 256 // LEVELS_PER_CELL
+MIN_HASH_QUALITY = 10
+"""A picture of less `hash_quality` has no hash: its bits would be chance, and unrelated ones would match."""
 CUBE_CELLS = 6
 """One colour may spread over 48 of 256 levels in each channel: what JPEG makes of a flat area stays inside."""
 
@@ -36,19 +38,34 @@ def dominant_share(image: Image.Image) -> float:
     return float(cubes.max()) / THUMBNAIL**2
 
 
-def phash_hex(image_rgb: npt.NDArray[np.uint8]) -> str:
-    """Hash an RGB picture (height, width, 3) to 256 bits, as 64 hexadecimal digits.
+def phash_hex(image_rgb: npt.NDArray[np.uint8]) -> str | None:
+    """Hash an RGB picture (height, width, 3) to 256 bits, as 64 hexadecimal digits; None if it is too flat to have one.
 
     Made as PDQ makes its bits: luma at 64 by 64, DCT, the 16 by 16 lowest frequencies without the constant ones, each
     against their median; without PDQ's own blur, so not comparable with PDQ hashes of other programs. Similar pictures
-    differ in few bits; unrelated ones in about 128. A picture without structure has the hash zero.
+    differ in few bits; unrelated ones in about 128. Too flat: `hash_quality` below `MIN_HASH_QUALITY`.
     """
-    luma = cv2.cvtColor(image_rgb, cv2.COLOR_RGB2GRAY)
-    small = cv2.resize(luma, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA).astype(np.float32)
-    lowest = np.asarray(cv2.dct(small))[1:17, 1:17]
-    # Below one level of luma there is only rounding, and its bits would be chance.
-    lowest = np.where(np.abs(lowest) < 1, 0, lowest)
+    small = _small_luma(image_rgb)
+    if hash_quality(small) < MIN_HASH_QUALITY:
+        return None
+    lowest = np.asarray(cv2.dct(small.astype(np.float32)))[1:17, 1:17]
     return np.packbits(lowest > np.median(lowest)).tobytes().hex()
+
+
+def hash_quality(luma: npt.NDArray[np.uint8]) -> int:
+    """PDQ's measure of how much there is to hash in a 64 by 64 luma thumbnail: 0 (nothing) to 100.
+
+    Between every two neighbours, in rows and in columns, the difference in whole percent of the full range (rounded
+    towards zero, so that noise of up to 2 levels of 255 counts for nothing); their sum over 90, at most 100.
+    """
+    levels = luma.astype(np.int32) * 100
+    down, across = (np.abs(np.diff(levels, axis=axis)) // 255 for axis in (0, 1))
+    return min(100, int(down.sum() + across.sum()) // 90)
+
+
+def _small_luma(image_rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    luma = cv2.cvtColor(image_rgb, cv2.COLOR_RGB2GRAY)
+    return np.asarray(cv2.resize(luma, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
 def _sliding_sum(counts: npt.NDArray[np.int64], axis: int) -> npt.NDArray[np.int64]:

@@ -23,6 +23,8 @@ from microlens.ledger_rows import (
     PageRow,
     Part,
     Selected,
+    asset_from_sql,
+    asset_to_sql,
     home_from_sql,
     links_to_sql,
     page_from_sql,
@@ -187,8 +189,7 @@ class Ledger:
     # --- the nodes ---
 
     def commit_asset(self, asset: AssetRecord) -> None:
-        row = {**asdict(asset), "node_id": self.node_id, "fetched_at_ms": now_ms()}
-        del row["platform"]
+        row = {**asset_to_sql(asset), "node_id": self.node_id, "fetched_at_ms": now_ms()}
         with self._write() as connection:
             _insert(connection, asset_table, [row])
 
@@ -200,7 +201,7 @@ class Ledger:
                 connection.execute(asset_table.delete().where(mine))
 
     def assets(self, video_ids: Sequence[str] | None = None) -> list[dict[str, Any]]:
-        return self._rows_of(asset_table, video_ids)
+        return [asset_from_sql(row) for row in self._rows_of(asset_table, video_ids)]
 
     def commit_comments(
         self,

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     import sqlalchemy as sa
 
+    from microlens.records import AssetRecord
+
 
 @dataclass(frozen=True, slots=True)
 class Home:
@@ -104,3 +106,16 @@ def page_from_sql(row: dict[str, Any]) -> PageRow:
         media=tuple(MediaLink(**link) for link in orjson.loads(row["media"])),
         related=tuple(VideoLink(**link) for link in orjson.loads(row.get("related", "[]"))),
     )
+
+
+def asset_to_sql(asset: AssetRecord) -> dict[str, Any]:
+    """A stored file as its table has it, the node and its time aside; a ledger is of one platform."""
+    row = fields_of(asset)
+    del row["platform"]
+    row["frame_hashes"] = ",".join(asset.frame_hashes)
+    return row
+
+
+def asset_from_sql(row: dict[str, Any]) -> dict[str, Any]:
+    """Such a row, its hashes as a tuple again."""
+    return {**row, "frame_hashes": tuple(filter(None, row["frame_hashes"].split(",")))}

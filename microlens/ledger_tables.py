@@ -22,7 +22,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Raise it with every change of a table: a ledger of another version is refused when it is opened."""
 
 metadata = sa.MetaData()
@@ -112,14 +112,23 @@ asset_table = sa.Table(
     sa.Column("sha256", sa.String, nullable=False),
     sa.Column("size_bytes", sa.BigInteger, nullable=False),
     sa.Column("mime", sa.String, nullable=False),
+    sa.Column("origin", sa.String, nullable=False),
+    sa.Column("url_key", sa.LargeBinary(16), index=True),
     sa.Column("width", sa.Integer),
     sa.Column("height", sa.Integer),
     sa.Column("duration_s", sa.Float),
     sa.Column("fps", sa.Float),
+    sa.Column("container", sa.String),
+    sa.Column("stream_count", sa.Integer),
     sa.Column("codecs", sa.String),
     sa.Column("phash", sa.String),
+    sa.Column("frame_hashes", sa.Text, nullable=False),
     sa.Column("dominant_share", sa.Float),
+    sa.Column("first_decodes", sa.Boolean),
+    sa.Column("middle_decodes", sa.Boolean),
+    sa.Column("last_decodes", sa.Boolean),
     sa.Column("is_decodable", sa.Boolean),
+    sa.Column("error", sa.String),
     sa.Column("node_id", sa.String, nullable=False),
     sa.Column("fetched_at_ms", sa.BigInteger, nullable=False),
 )

@@ -12,6 +12,8 @@ from typing import Any, Literal
 
 Stage = Literal["seed", "related"]
 AssetKind = Literal["cover", "audio", "video"]
+Origin = Literal["fetched", "extracted"]
+"""An extracted sound was taken from its video's file by a node; the site has no file of its own for it."""
 WorkKind = Literal["page", "visit", "media", "comments"]
 """`page`: of the first crawl; `visit`: a known video's page, read again."""
 
@@ -115,17 +117,37 @@ class AssetRecord:
     sha256: str
     size_bytes: int
     mime: str
+    origin: Origin = "fetched"
+    url_key: bytes | None = None
+    """16-byte digest of the canonical URL that it was fetched from; None for what was extracted."""
     width: int | None = None
     height: int | None = None
     duration_s: float | None = None
     fps: float | None = None
+    container: str | None = None
+    """As FFmpeg names its format: `mov` (MP4 as well), `matroska` (WebM as well), `mpegts`, `ogg`; None for covers."""
+    stream_count: int | None = None
+    """All streams of the container: pictures, sounds, subtitles and data."""
     codecs: str | None = None
     """Comma-separated, video first, as FFmpeg names them."""
     phash: str | None = None
-    """64 hexadecimal digits: perceptual hash of the cover or of the middle frame (download_nodes.fingerprint)."""
+    """64 hexadecimal digits: perceptual hash of the cover or of the middle frame (download_nodes.fingerprint).
+
+    None where a picture is too flat to have one.
+    """
+    frame_hashes: tuple[str, ...] = ()
+    """Videos: hashes like `phash` of up to 16 keyframes, in order of time; flat frames are left out."""
     dominant_share: float | None = None
     """Covers: share of the thumbnail's pixels that lie near its commonest colour (0 to 1)."""
+    first_decodes: bool | None = None
+    """Videos: the first frame can be decoded."""
+    middle_decodes: bool | None = None
+    """Videos: a frame at half time can be decoded."""
+    last_decodes: bool | None = None
+    """Videos: the frames at the end can be decoded, and nothing is cut off."""
     is_decodable: bool | None = None
+    error: str | None = None
+    """snake_case word: why it is not decodable (download_nodes.probe); None where it is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,14 +56,22 @@ MEASUREMENTS = pa.schema(
         _column("sha256", pa.string(), "of the stored bytes", nullable=False),
         _column("size_bytes", pa.int64(), "of the stored file", nullable=False),
         _column("mime", pa.string(), "by content", nullable=False),
+        _column("origin", pa.string(), "fetched, or extracted from the video's file", nullable=False),
         _column("width", pa.int32(), "pixels"),
         _column("height", pa.int32(), "pixels"),
         _column("duration_s", pa.float64(), "seconds, as the container says"),
         _column("fps", pa.float64(), "frames per second"),
+        _column("container", pa.string(), "as FFmpeg names its format"),
+        _column("stream_count", pa.int32(), "streams of every kind"),
         _column("codecs", pa.string(), "as FFmpeg names them"),
-        _column("phash", pa.string(), "256-bit perceptual hash, hexadecimal"),
+        _column("phash", pa.string(), "256-bit perceptual hash, hexadecimal; null for a flat picture"),
+        _column("frame_hashes", pa.list_(pa.string()), "of up to 16 keyframes, in order of time; flat ones left out"),
         _column("dominant_share", pa.float64(), "share of a cover's pixels near its commonest colour"),
+        _column("first_decodes", pa.bool_(), "a video's first frame"),
+        _column("middle_decodes", pa.bool_(), "a video's frame at half time"),
+        _column("last_decodes", pa.bool_(), "a video's last frames, and nothing is cut off"),
         _column("is_decodable", pa.bool_(), "first, middle and last frame decode"),
+        _column("error", pa.string(), "why it is not decodable"),
     ]
 )
 

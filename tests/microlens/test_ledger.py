@@ -367,9 +367,18 @@ reals = st.none() | st.floats(allow_nan=False, allow_infinity=False)
         duration_s=reals,
         fps=reals,
         codecs=st.none() | st.text(),
+        origin=st.sampled_from(["fetched", "extracted"]),
+        url_key=st.none() | st.binary(min_size=16, max_size=16),
+        container=st.none() | st.text(),
+        stream_count=count,
         phash=st.none() | st.text(),
+        frame_hashes=st.lists(st.text("0123456789abcdef", min_size=64, max_size=64), max_size=16).map(tuple),
         dominant_share=reals,
+        first_decodes=st.none() | st.booleans(),
+        middle_decodes=st.none() | st.booleans(),
+        last_decodes=st.none() | st.booleans(),
         is_decodable=st.none() | st.booleans(),
+        error=st.none() | st.text(),
     )
 )
 def test_an_asset_survives_the_ledger(shared_ledger, fresh_id, asset):
