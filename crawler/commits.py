@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, ClassVar
 from crawler.visits import video_table
 from microlens.backlog import comments_item, media_items, settled
 from microlens.ledger_rows import Mark
+from microlens.outcomes import policy_of
 from microlens.parts import write_part
 from microlens.records import FrontierItem
 
@@ -151,7 +152,8 @@ class Committer:
         self._frontier.ack(self.kind, [outcome.item.name for outcome in batch if outcome.is_done])
         for outcome in batch:
             if outcome.is_again:
-                self._frontier.retry(outcome.item)
+                policy = policy_of(outcome.failures[-1].reason)
+                self._frontier.retry(outcome.item, after_s=policy.delay_s(outcome.item.attempt))
             elif outcome.rest_s is not None:
                 self._frontier.give_back(outcome.item, after_s=outcome.rest_s)
 

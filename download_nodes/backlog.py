@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from filtering.verdict import Thresholds, passes_early
@@ -10,7 +11,7 @@ from microlens.comment_lists import newest_readings
 from microlens.records import FrontierItem, refreshed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from microlens.ledger_rows import PageRow
     from microlens.platforms.base import Platform
@@ -34,12 +35,14 @@ def is_worth_comments(run: Run, page: PageRow, assets: Iterable[dict[str, Any]])
     )
 
 
-def comments_after(run: Run, platform: Platform, video_id: str) -> FrontierItem | None:
-    """The comments item that a newly stored asset makes due, if it does."""
-    known = run.refreshes.standings([video_id])
-    if known and is_worth_comments(run, known[0].page, run.ledger.assets([video_id])):
-        return comments_item(known[0].page, platform, known[0].refresh)
-    return None
+def comments_after(run: Run, platform: Platform, video_ids: Sequence[str]) -> list[FrontierItem]:
+    """The comments items that newly stored assets of these videos make due."""
+    assets: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+    for asset in run.ledger.assets(video_ids):
+        assets[asset["video_id"]].append(asset)
+    standings = run.refreshes.standings(video_ids)
+    worth = [known for known in standings if is_worth_comments(run, known.page, assets[known.page.video_id])]
+    return [comments_item(known.page, platform, known.refresh) for known in worth]
 
 
 def forget_lost(run: Run) -> list[FrontierItem]:

@@ -15,6 +15,7 @@ from microlens.tables import CRAWLED_COMMENTS
 if TYPE_CHECKING:
     from download_nodes.spool import Spool
     from microlens.ledger_rows import Part
+    from microlens.records import FrontierItem
     from microlens.runs import Run
 
 PART_ROWS = 50_000
@@ -50,13 +51,14 @@ class CommentParts:
         spools, self._spools = self._spools, {}
         return spools
 
-    def commit(self, spools: dict[str, Spool]) -> None:
-        """Commit complete videos, those of a refresh as one part; may run in a thread."""
+    def commit(self, spools: dict[str, Spool]) -> list[FrontierItem]:
+        """Commit complete videos, those of a refresh as one part; may run in a thread. Nothing is due after them."""
         for refresh in sorted({spool.refresh for spool in spools.values()}):
             mine = {spool.video_id: spool for spool in spools.values() if spool.refresh == refresh}
             self._commit_part(refresh, mine)
         for spool in spools.values():
             spool.path.unlink(missing_ok=True)
+        return []
 
     def _commit_part(self, refresh: int, spools: dict[str, Spool]) -> None:
         """Commit spools of one refresh, by video; those that another node was quicker with are left out."""

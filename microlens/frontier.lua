@@ -16,6 +16,9 @@
 --   host:<host>        hash   theoretical arrival time (GCRA), places taken, backoff, crawl delay, robots' lifetime,
 --                             requests in a row without an answer, parking
 --   robots:<host>      string JSON of the last robots.txt
+--   nodes              hash   node's process -> its last heartbeat (microlens.heartbeats)
+--   bytes:<account>    string GCRA arrival time of a host's or a node's bandwidth
+--   flight:<digest>    string "owner\nname" of the item that fetches an address now, until its lease ends
 --
 -- Times are Redis's own, in milliseconds, so that machines with different clocks agree. What concerns many names is
 -- gathered and done in one command each: most of a script's time is the number of commands that it calls. And whatever
@@ -322,6 +325,38 @@ for i, name in ipairs(names) do
 end
 if #leases > 0 then redis.call('ZADD', P .. 'lease:' .. kind, 'XX', unpack(leases)) end
 return #leases / 2
+
+--- board  ARGV: owner, lease_ms, (16-byte digest of an address, item's name)*
+-- -> for each 1 if the item may fetch the address now, 0 if another item, of whatever machine, is at it
+local may = {}
+for i = 3, #ARGV, 2 do
+  local key, who = P .. 'flight:' .. ARGV[i], ARGV[1] .. '\n' .. ARGV[i + 1]
+  if redis.call('SET', key, who, 'NX', 'PX', ARGV[2]) or redis.call('GET', key) == who then
+    redis.call('PEXPIRE', key, ARGV[2])
+    may[#may + 1] = 1
+  else
+    may[#may + 1] = 0
+  end
+end
+return may
+
+--- fly  ARGV: owner, lease_ms, (digest, name)*  -> the caller's addresses are its own for longer
+for i = 3, #ARGV, 2 do
+  local key = P .. 'flight:' .. ARGV[i]
+  if redis.call('GET', key) == ARGV[1] .. '\n' .. ARGV[i + 1] then redis.call('PEXPIRE', key, ARGV[2]) end
+end
+
+--- land  ARGV: owner, (digest, name)*  -> the caller's addresses are free
+for i = 2, #ARGV, 2 do
+  local key = P .. 'flight:' .. ARGV[i]
+  if redis.call('GET', key) == ARGV[1] .. '\n' .. ARGV[i + 1] then redis.call('DEL', key) end
+end
+
+--- spend  ARGV: account, bytes, bytes_per_s -> milliseconds until they are paid for; a second's worth may go at once
+local key, now = P .. 'bytes:' .. ARGV[1], now_ms()
+local tat = math.max(tonumber(redis.call('GET', key)) or 0, now) + tonumber(ARGV[2]) * 1000 / tonumber(ARGV[3])
+redis.call('SET', key, tat, 'PX', math.ceil(tat - now) + 1000)
+return math.max(0, math.ceil(tat - now - 1000))
 
 --- backoff  ARGV: host, sent_ms, retry_after_ms (0: none), base_ms  -> milliseconds the host now rests
 local key = P .. 'host:' .. ARGV[1]

@@ -35,7 +35,6 @@ LEASE_S = 12.0
 """What a dead process held comes back after so long; a living one renews three times in it."""
 LONGEST_PARKING_S = 6 * 3600.0
 _BACKOFF_BASE_S = 1.0
-_RETRY_BASE_S = 0.5
 _MANY = 1_000_000
 _BATCH = 500
 """Items a call: Lua hands some thousands of arguments on to a command, and a long script keeps all others waiting."""
@@ -167,10 +166,9 @@ class Frontier:
         """Closed, for good or ill, and written in the ledger: whether an item failed is told there and nowhere else."""
         self._run_names("ack", kind, self._owner, names=names)
 
-    def retry(self, item: FrontierItem) -> None:
-        """Give an item back for another attempt, later each time."""
-        delay_s = _RETRY_BASE_S * 2 ** min(item.attempt, 8) * random.uniform(0.75, 1.25)
-        self._run("retry", item.kind, self._owner, item.name, int(delay_s * 1000), 1)
+    def retry(self, item: FrontierItem, *, after_s: float) -> None:
+        """Give an item back for another attempt (`microlens.outcomes.RetryPolicy` says when)."""
+        self._run("retry", item.kind, self._owner, item.name, int(after_s * 1000), 1)
 
     def give_back(self, item: FrontierItem, *, after_s: float = 0.0) -> None:
         """Give a claimed item back, no attempt counted: a host that it needs rests, or is silent.
@@ -187,6 +185,25 @@ class Frontier:
         """Hold items for longer; gives how many of them this owner still held."""
         held: list[int] = self._run_names("renew", kind, self._owner, int(lease_s * 1000), names=names)
         return sum(held)
+
+    def board(self, flights: Sequence[tuple[bytes, str]], *, lease_s: float = LEASE_S) -> list[bool]:
+        """For each digest of an address and item's name: whether the caller may fetch it, or another is at it.
+
+        One item of all machines has an address at a time, until it lands or its lease ends.
+        """
+        words = [word for flight in flights for word in flight]
+        return [bool(may) for may in self._run("board", self._owner, int(lease_s * 1000), *words)]
+
+    def keep_flying(self, flights: Sequence[tuple[bytes, str]], *, lease_s: float = LEASE_S) -> None:
+        """Hold addresses for longer: those that are still the caller's."""
+        if flights:
+            words = [word for flight in flights for word in flight]
+            self._run("fly", self._owner, int(lease_s * 1000), *words)
+
+    def land(self, flights: Sequence[tuple[bytes, str]]) -> None:
+        """Give addresses free: what came of them stands in the ledger."""
+        if flights:
+            self._run("land", self._owner, *[word for flight in flights for word in flight])
 
     def backoff(self, host: str, *, sent_ms: int, retry_after_s: float | None) -> float:
         """The host refused (429, 503): rest it, one step an event however many requests were in flight. Seconds."""
@@ -232,6 +249,23 @@ class Frontier:
         """Items pushed and not yet acked: ready, delayed or leased."""
         counts = cast("list[bytes | None]", self._call(self._redis.hmget, f"{self._prefix}open", list(kinds)))
         return sum(int(count or 0) for count in counts)
+
+    def tell_node(self, name: str, text: bytes) -> None:
+        """Keep what a node's process says of itself (microlens.heartbeats)."""
+        self._call(self._redis.hset, f"{self._prefix}nodes", name, text)
+
+    def forget_nodes(self, names: Sequence[str]) -> None:
+        if names:
+            self._call(self._redis.hdel, f"{self._prefix}nodes", *names)
+
+    def nodes(self) -> dict[str, bytes]:
+        """What each node's process said last."""
+        told = cast("dict[bytes, bytes]", self._call(self._redis.hgetall, f"{self._prefix}nodes"))
+        return {name.decode(): text for name, text in told.items()}
+
+    def spend(self, account: str, size_bytes: int, bytes_per_s: float) -> float:
+        """Charge bytes to a host or a node, for all machines; seconds to wait before more may be read."""
+        return int(self._run("spend", account, size_bytes, bytes_per_s)) / 1000
 
     def clear(self) -> None:
         """Forget everything of this run, the seen-set included."""

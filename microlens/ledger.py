@@ -189,9 +189,19 @@ class Ledger:
     # --- the nodes ---
 
     def commit_asset(self, asset: AssetRecord) -> None:
-        row = {**asset_to_sql(asset), "node_id": self.node_id, "fetched_at_ms": now_ms()}
+        self.commit_assets([asset])
+
+    def commit_assets(self, assets: Iterable[AssetRecord]) -> None:
+        told = {"node_id": self.node_id, "fetched_at_ms": now_ms()}
+        rows = [asset_to_sql(asset) | told for asset in assets]
         with self._write() as connection:
-            _insert(connection, asset_table, [row])
+            _insert(connection, asset_table, rows)
+
+    def assets_from(self, url_keys: Collection[bytes]) -> list[dict[str, Any]]:
+        """Assets that were fetched from these addresses, each by its 16-byte digest."""
+        query = sa.select(asset_table).where(asset_table.c.url_key.in_(list(url_keys)))
+        with self._engine.connect() as connection:
+            return [asset_from_sql(dict(row)) for row in connection.execute(query).mappings()]
 
     def forget_assets(self, rows: Sequence[dict[str, Any]]) -> None:
         """Take back what was said of files that the store has lost, so that they are fetched again."""

@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from microlens.platforms.base import VideoLink
-from microlens.records import MediaLink, Stage, fields_of
+from microlens.records import AssetRecord, MediaLink, Stage, fields_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     import sqlalchemy as sa
-
-    from microlens.records import AssetRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,3 +117,9 @@ def asset_to_sql(asset: AssetRecord) -> dict[str, Any]:
 def asset_from_sql(row: dict[str, Any]) -> dict[str, Any]:
     """Such a row, its hashes as a tuple again."""
     return {**row, "frame_hashes": tuple(filter(None, row["frame_hashes"].split(",")))}
+
+
+def asset_of(row: dict[str, Any], platform: str) -> AssetRecord:
+    """The record of a row of `asset_from_sql`."""
+    told = {name: row[name] for name in AssetRecord.__slots__ if name in row}
+    return AssetRecord(platform=platform, **told)

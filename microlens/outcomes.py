@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -39,24 +40,64 @@ class HostRestsError(Exception):
         self.wait_s = wait_s
 
 
-PASSING = frozenset(
-    {
-        "connection_lost",
-        "connection_refused",
-        "crawler_error",
-        "dns",
-        "extractor_broken",
-        "node_error",
-        "page_changed",
-        "rate_limited",
-        "robots_unreachable",
-        "server_error",
-        "timeout",
-        "tls",
-        "too_slow",
-        "truncated",
-    }
-)
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """When another try makes sense after a failure of one class."""
+
+    is_passing: bool = True
+    """The cause may be gone tomorrow: tried again when an unfinished run goes on, or by `retry`."""
+    patience: float = 1.0
+    """Tries of one item, in multiples of the recipe's `max_attempts`."""
+    first_s: float = 0.5
+    """Seconds before the second try; each further one waits twice as long."""
+    longest_s: float = 128.0
+
+    def attempts(self, max_attempts: int) -> int:
+        """How often an item may fail so before it is given up; at least once."""
+        return max(1, round(max_attempts * self.patience))
+
+    def delay_s(self, attempt: int) -> float:
+        """Seconds before the next try of an item that had failed `attempt` times before; no two wait alike."""
+        return float(min(self.first_s * 2 ** min(attempt, 16), self.longest_s)) * random.uniform(0.75, 1.25)
+
+
+_FINAL = RetryPolicy(is_passing=False)
+
+POLICIES: dict[str, RetryPolicy] = {
+    # The connection: brief troubles are over soon, names and certificates are not mended in seconds.
+    "connection_lost": RetryPolicy(),
+    "connection_refused": RetryPolicy(first_s=1.0),
+    "dns": RetryPolicy(first_s=2.0),
+    "tls": RetryPolicy(patience=0.5, first_s=2.0),
+    "timeout": RetryPolicy(first_s=1.0),
+    # The transfer: what was cut off goes on where it stopped, what trickles will trickle again.
+    "truncated": RetryPolicy(first_s=0.25),
+    "too_slow": RetryPolicy(patience=0.5, first_s=8.0),
+    # The host: it says itself that it is not the item's fault, and its own clock keeps it.
+    "rate_limited": RetryPolicy(patience=4.0, first_s=1.0),
+    "server_error": RetryPolicy(),
+    "robots_unreachable": RetryPolicy(),
+    # Ourselves and our adapters: mended by people.
+    "crawler_error": RetryPolicy(patience=0.5),
+    "extractor_broken": RetryPolicy(),
+    "node_error": RetryPolicy(patience=0.5),
+    "page_changed": RetryPolicy(),
+    # What the site says for good. `retry --reason` still opens them, after a limit or a link's reading has changed.
+    "bad_address": _FINAL,
+    "bad_status": _FINAL,
+    "encrypted": _FINAL,
+    "forbidden_address": _FINAL,
+    "gone": _FINAL,
+    "live": _FINAL,
+    "not_media": _FINAL,
+    "private": _FINAL,
+    "robots": _FINAL,
+    "too_large": _FINAL,
+    "too_many_redirects": _FINAL,
+}
+"""By class of failure. A refusal that is final in itself is never tried again by the process that met it."""
+
+PASSING = frozenset(reason for reason, policy in POLICIES.items() if policy.is_passing)
 """Reasons that may be gone tomorrow: such failures are tried again when an unfinished run goes on, or by `retry`."""
 
 SILENCE = frozenset({"connection_lost", "connection_refused", "dns", "timeout", "tls"})
@@ -72,6 +113,11 @@ _BY_STATUS: dict[int, Refusal] = {
     HTTPStatus.TOO_MANY_REQUESTS: Refusal("rate_limited", is_final=False, is_backoff=True),
     HTTPStatus.SERVICE_UNAVAILABLE: Refusal("server_error", is_final=False, is_backoff=True),
 }
+
+
+def policy_of(reason: str) -> RetryPolicy:
+    """What is done about a class of failure; adapters and robots tags bring words of their own, which are for good."""
+    return POLICIES.get(reason, _FINAL)
 
 
 def refusal_of(status: int) -> Refusal | None:

@@ -21,6 +21,15 @@ class Settings(BaseSettings):
         default=None, description="64 hexadecimal digits; else the file that the run made when it was created."
     )
     node_id: str = Field(default_factory=socket.gethostname, description="Name of this machine in the ledger.")
+    min_free_bytes: int = Field(
+        default=1_000_000_000, ge=0, description="A node with less free disk claims nothing until there is more."
+    )
+    bytes_per_second: float | None = Field(
+        default=None, gt=0, description="Most that this machine's processes download together; no limit if absent."
+    )
+    warn_failure_share: float = Field(
+        default=0.2, gt=0, le=1, description="Share of failed attempts above which a node warns."
+    )
     memory_limit: str = Field(default="2GB", pattern=r"^\d+(\.\d+)?\s*[KMGT]i?B$", description="What DuckDB may take.")
     threads: int = Field(default=2, ge=1, description="Threads of DuckDB.")
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from microlens.errors import CorruptDataError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 _CHUNK_BYTES = 1 << 20
@@ -49,6 +50,10 @@ class Store:
         temporary.chmod(0o444)
         temporary.replace(target)
         return target
+
+    def put_many(self, files: Iterable[tuple[Path, str]]) -> None:
+        for temporary, sha256 in files:
+            self.put(temporary, sha256)
 
     def verify(self, sha256: str) -> None:
         """Raise CorruptDataError unless the stored bytes are those of the name."""

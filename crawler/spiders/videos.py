@@ -23,7 +23,7 @@ from microlens.errors import PageChangedError, SiteUnreachableError
 from microlens.frontier import RobotsRequest, host_of
 from microlens.hosts import await_turn
 from microlens.ledger_rows import PageRow
-from microlens.outcomes import SILENCE, HostRestsError, Refusal
+from microlens.outcomes import SILENCE, HostRestsError, Refusal, policy_of
 from microlens.platforms.base import Page, is_asking
 from microlens.records import Failure
 from microlens.robots import RETRY_S
@@ -373,7 +373,7 @@ class VideoSpider(Spider):
         await self.tell_hosts(item, refused, sent_ms)
         is_last = self._is_last(item, refused)
         failure = self._failure(item, refused, is_final=is_last)
-        if not is_last and self._has_tries(item):
+        if not is_last and self._has_tries(item, refused.refusal.reason):
             return Outcome(item, failures=(failure,), is_again=True)
         if not is_last:
             return Outcome(item, failures=(failure,), rest_s=RETRY_S)
@@ -392,12 +392,12 @@ class VideoSpider(Spider):
         """Its own host's clocks keep an item; another host's rest must be waited for."""
         return Outcome(item, rest_s=0.0 if rest.host == host_of(item.url) else rest.wait_s)
 
-    def _has_tries(self, item: FrontierItem) -> bool:
-        return item.attempt + 1 < self._run.recipe.politeness.max_attempts
+    def _has_tries(self, item: FrontierItem, reason: str) -> bool:
+        return item.attempt + 1 < policy_of(reason).attempts(self._run.recipe.politeness.max_attempts)
 
     def _is_last(self, item: FrontierItem, refused: RefusedAnswerError) -> bool:
         """Whether an item is done with for ill; never while its host rather than the item may be at fault."""
-        return refused.refusal.is_final or not (self._has_tries(item) or refused.is_hosts_fault)
+        return refused.refusal.is_final or not (self._has_tries(item, refused.refusal.reason) or refused.is_hosts_fault)
 
     async def tell_hosts(self, item: FrontierItem, refused: RefusedAnswerError, sent_ms: int) -> None:
         """Have what was refused mean something for its host, once."""

@@ -23,7 +23,7 @@ from microlens.errors import MicrolensError, NotReadyError, RecipeError, SiteUnr
 from microlens.frontier import Frontier
 from microlens.logs import configure_logs
 from microlens.manifest import MANIFEST_NAME, read_manifest
-from microlens.outcomes import PASSING
+from microlens.outcomes import PASSING, POLICIES
 from microlens.recipe import Recipe
 from microlens.retries import reopen
 from microlens.runs import find_run, mark_used, open_or_create
@@ -201,10 +201,10 @@ def crawl_alone(
 
 def retry(run: Run, settings: Settings, reasons: Collection[str]) -> int:
     """Open final failures again; gives how many. They are tried when the run goes on."""
-    unknown = sorted(set(reasons) - PASSING)
+    unknown = sorted(set(reasons) - POLICIES.keys())
     if unknown:
         raise RecipeError(
-            f"failures of {', '.join(unknown)} cannot be tried again", hint=f"choose of {', '.join(sorted(PASSING))}"
+            f"failures of {', '.join(unknown)} cannot be tried again", hint=f"choose of {', '.join(sorted(POLICIES))}"
         )
     with redis_server(settings.redis_url) as redis_url:
         frontier = Frontier.connect(redis_url, run.shared_name, run.recipe.politeness)

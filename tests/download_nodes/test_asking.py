@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pyarrow.parquet as pq
 import pytest
 
-from download_nodes import node
+from download_nodes import courtesy
 from download_nodes.backlog import outstanding
 from microlens import conversations
 from microlens.ledger_rows import PageRow, Selected
@@ -183,7 +183,7 @@ def test_a_redirect_s_host_is_the_one_that_refuses(asking, desk, site, capfd):
 
 def test_a_redirect_to_a_resting_host_gives_the_item_back(asking, desk, site, monkeypatch):
     """Its robots.txt and its budget stand before the redirect's target; no try is counted until it may be asked."""
-    monkeypatch.setattr(node, "_PATIENCE_S", 0.2)
+    monkeypatch.setattr(courtesy, "_PATIENCE_S", 0.2)
     monkeypatch.setattr(conversations, "PATIENCE_S", 0.2)
     there = site.url.replace("127.0.0.1", "localhost")
     site.replies = [(307, {"Location": f"{there}/graphql"})] * 2

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from download_nodes import fetch, node
+from download_nodes import courtesy, fetch, node
 from tests.crawler.site import HOSTS, Reply
 
 COUNT = 30
@@ -128,7 +128,7 @@ def test_a_redirect_s_target_is_paid_for_at_its_host(desk):
 
 def test_a_redirect_to_a_resting_host_waits_and_counts_no_attempt(desk, monkeypatch):
     """The item goes back until that host may be asked; its own host is not kept waiting."""
-    monkeypatch.setattr(node, "_PATIENCE_S", 0.2)
+    monkeypatch.setattr(courtesy, "_PATIENCE_S", 0.2)
     desk.make(politeness={"requests_per_second": 2000, "concurrency": 8, "max_attempts": 1})
     serve(desk, 0, count=3)
     desk.site.script("/media/0-1.jpg", *[Reply(302, headers={"Location": f"{desk.site.address(1)}/to"})] * 9)

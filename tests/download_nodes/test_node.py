@@ -78,7 +78,7 @@ def test_a_forgotten_robots_txt_is_fetched_once_for_all(desk, media):
 
     async def ask_together():
         async with desk.node() as node:
-            return await asyncio.gather(*(node._why_not(f"{desk.site.url}/media/{n}.jpg") for n in range(20)))
+            return await asyncio.gather(*(node._courtesy.why_not(f"{desk.site.url}/media/{n}.jpg") for n in range(20)))
 
     assert [None] * 20 == asyncio.run(ask_together())
     assert 1 == desk.site.count()["/robots.txt"]

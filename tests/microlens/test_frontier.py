@@ -69,12 +69,12 @@ def test_kinds_do_not_know_each_other(frontier, items):
     for kind in ("page", "comments"):
         assert 1 == frontier.push(items(1, kind=kind, payload={"of": kind}))
     page, comments = (frontier.claim(kind, 5).items[0] for kind in ("page", "comments"))
-    frontier.retry(page)
+    frontier.retry(page, after_s=0.5)
     frontier.ack("page", [page.name])
 
     assert ("page", "comments") == (page.payload["of"], comments.payload["of"])
     assert (0, 1) == (frontier.open_count(["page"]), frontier.open_count(["comments"]))
-    frontier.retry(comments)
+    frontier.retry(comments, after_s=0.5)
     assert 1 == claim_some(frontier, "comments")[0].attempt
 
 
@@ -96,7 +96,7 @@ def test_a_payload_is_unharmed(frontier, items, payload):
     """What was pushed is what is claimed, empty tables and lists included, also after a retry."""
     frontier.push(items(1, payload=payload))
     first = frontier.claim("page", 1).items[0]
-    frontier.retry(first)
+    frontier.retry(first, after_s=0.5)
 
     assert payload == first.payload
     assert payload == claim_some(frontier)[0].payload
@@ -221,7 +221,7 @@ def test_a_host_has_so_many_places(make_frontier, items):
     frontier.fetched("page", [first[0].name])
     second = claim_all(frontier)
     frontier.ack("page", [first[1].name])
-    frontier.retry(first[2])
+    frontier.retry(first[2], after_s=0.5)
 
     assert (3, 1) == (len(first), len(second))
     assert 2 == len(claim_all(frontier))
@@ -244,7 +244,9 @@ def test_a_place_is_freed_once(make_frontier, items, freed):
     frontier.push(items(9))
     first = claim_all(frontier)[0]
     for _ in range(3):
-        frontier.retry(first) if freed == "retry" else getattr(frontier, freed)("page", [first.name, "nobody"])
+        frontier.retry(first, after_s=0.5) if freed == "retry" else getattr(frontier, freed)(
+            "page", [first.name, "nobody"]
+        )
         frontier.fetched("page", [first.name])
 
     assert 1 == len(claim_all(frontier))
@@ -445,7 +447,10 @@ def robbed(make_frontier, items):
 def test_a_late_owner_touches_nothing_of_another_s(robbed, items, call):
     """Who lost a lease can neither close, free, lengthen nor give back what another has claimed since."""
     late, holder, item = robbed
-    getattr(late, call)(*([item] if call in {"retry", "give_back"} else ["page", [item.name]]))
+    if call in {"retry", "give_back"}:
+        getattr(late, call)(item, after_s=0.5)
+    else:
+        getattr(late, call)("page", [item.name])
     holder.push(items(5, prefix="w"))
 
     assert 6 == holder.open_count(["page"])
@@ -492,7 +497,7 @@ def test_a_retry_is_counted(frontier, items):
     frontier.push(items(1))
     item = frontier.claim("page", 1).items[0]
     for attempt in (1, 2):
-        frontier.retry(item)
+        frontier.retry(item, after_s=0.5)
         item = claim_some(frontier)[0]
 
         assert attempt == item.attempt
@@ -503,7 +508,7 @@ def test_a_later_attempt_waits_longer(frontier, items):
     """An item that failed eight times rests for about two minutes, and is open meanwhile."""
     frontier.push(items(1))
     item = frontier.claim("page", 1).items[0]
-    frontier.retry(replace(item, attempt=8))
+    frontier.retry(replace(item, attempt=8), after_s=128.0)
 
     assert () == frontier.claim("page", 1).items
     assert 1 == frontier.open_count(["page"])
@@ -514,7 +519,7 @@ def test_a_retry_of_an_item_that_is_done_is_nothing(frontier, items):
     frontier.push(items(1))
     item = frontier.claim("page", 1).items[0]
     frontier.ack("page", [item.name])
-    frontier.retry(item)
+    frontier.retry(item, after_s=0.5)
 
     assert 0 == frontier.open_count(["page"])
 
@@ -526,7 +531,7 @@ def test_a_retry_by_whoever_lost_the_lease_doubles_nothing(make_frontier, items)
     slow = frontier.claim("page", 1, lease_s=0.02).items[0]
     time.sleep(0.03)
     frontier.claim("page", 0)  # takes the expired lease back
-    frontier.retry(slow)
+    frontier.retry(slow, after_s=0.5)
     claim_some(frontier)
     time.sleep(0.7)  # longer than the first retry's delay
     twice = frontier.claim("page", 5).items
@@ -715,7 +720,7 @@ class Clients(RuleBasedStateMachine):
     def retry(self, claimed, call):
         if claimed is not None:
             owner, item = claimed
-            getattr(self.owners[owner], call)(item)
+            getattr(self.owners[owner], call)(item, after_s=0.5)
             if self.hands.get((item.kind, item.name)) == owner:
                 del self.hands[item.kind, item.name]
 

@@ -1,0 +1,91 @@
+"""Each address is fetched once, whoever wants it: one item of all nodes is at it, the others wait for its result.
+
+What two videos share (a series' cover, a file that was posted twice under one link) is asked for once. The item that
+boards first fetches it; the next finds the asset in the ledger, with its measurements, and takes it for its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from microlens.addresses import canonical_url
+from microlens.ledger_rows import asset_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from microlens.frontier import Frontier
+    from microlens.records import AssetRecord, FrontierItem
+    from microlens.runs import Run
+
+WAIT_S = 0.5
+"""After which an item whose address another one fetches is looked at again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Boarded:
+    """What a claimed media item is to do."""
+
+    item: FrontierItem
+    is_mine: bool
+    """Whether it may fetch; if not, another item is at the address, and this one waits."""
+    known: tuple[AssetRecord, ...] = ()
+    """The same kind of asset from the same address, stored already, and what was extracted from it; as this item's."""
+
+
+class Flights:
+    """One process's flights. Every method may wait for Redis or the ledger."""
+
+    def __init__(self, run: Run, frontier: Frontier) -> None:
+        self._run = run
+        self._frontier = frontier
+        self._flying: dict[str, bytes] = {}
+        """By item's name."""
+
+    def board(self, items: Sequence[FrontierItem]) -> list[Boarded]:
+        """Say of each claimed item whether to fetch, to take over, or to wait."""
+        flights = [(flight_of(item.url), item.name) for item in items]
+        if not flights:
+            return []
+        may = self._frontier.board(flights)
+        mine = {flight for (flight, _), is_mine in zip(flights, may, strict=True) if is_mine}
+        # Asked after boarding: whoever flew before has committed before it landed.
+        known = self._known(mine)
+        self._flying |= {name: flight for (flight, name), is_mine in zip(flights, may, strict=True) if is_mine}
+        return [
+            Boarded(item, is_mine, self._as_of(item, known.get((flight, item.payload["asset"]), [])) if is_mine else ())
+            for item, (flight, _), is_mine in zip(items, flights, may, strict=True)
+        ]
+
+    def _known(self, flights: set[bytes]) -> dict[tuple[bytes, str], list[dict[str, Any]]]:
+        """By address and kind: an asset that is stored, and what was extracted from it."""
+        ledger, store = self._run.ledger, self._run.store
+        rows = {(row["url_key"], row["kind"]): row for row in ledger.assets_from(flights) if store.has(row["sha256"])}
+        videos = {row["video_id"] for row in rows.values() if row["kind"] == "video"}
+        made = {row["video_id"]: row for row in ledger.assets(sorted(videos)) if row["origin"] == "extracted"}
+        found = {key: [row] for key, row in rows.items()}
+        for (_, kind), known in found.items():
+            extracted = made.get(known[0]["video_id"])
+            if kind == "video" and extracted is not None and store.has(extracted["sha256"]):
+                known.append(extracted)
+        return found
+
+    def _as_of(self, item: FrontierItem, rows: list[dict[str, Any]]) -> tuple[AssetRecord, ...]:
+        video_id = item.payload["video_id"]
+        return tuple(replace(asset_of(row, self._run.recipe.platform), video_id=video_id) for row in rows)
+
+    def keep(self) -> None:
+        """Renew the addresses that are held."""
+        self._frontier.keep_flying([(flight, name) for name, flight in list(self._flying.items())])
+
+    def land(self, names: Sequence[str]) -> None:
+        """These items are done with, for now or for good."""
+        landed = [(flight, name) for name in names if (flight := self._flying.pop(name, None)) is not None]
+        self._frontier.land(landed)
+
+
+def flight_of(url: str) -> bytes:
+    """16 bytes that all spellings of an address share (microlens.addresses.canonical_url)."""
+    return hashlib.blake2b(canonical_url(url).encode(), digest_size=16).digest()
