@@ -12,10 +12,13 @@ from rq import Queue
 from rq.serializers import JSONSerializer
 
 from download_nodes.backlog import forget_lost, outstanding
+from download_nodes.failures import LocalTroubleError
 from download_nodes.jobs import DRAIN_S, NodeJob, drain, queue_name
 from microlens.children import start_child, stop_child
 from microlens.errors import MicrolensError, RedisUnreachableError
 from microlens.frontier import Frontier
+from microlens.heartbeats import living
+from microlens.ledger import now_ms
 from microlens.platforms import platform_of
 
 if TYPE_CHECKING:
@@ -31,6 +34,9 @@ _KINDS: tuple[WorkKind, ...] = ("media", "comments")
 _TICK_S = 0.2
 _STALE_TEMPORARY_S = 3600.0
 _MAX_DEATHS = 20
+_LOOK_EVERY_S = 1.0
+_DISK_PATIENCE_S = 10.0
+"""A node that is to end by itself waits so long for a full disk; one that runs for ever waits as long as it takes."""
 _TELLING_CODES = frozenset({2, 5, 6, 7, 8})
 """Exit codes of a worker that starting it again would not mend."""
 
@@ -57,7 +63,7 @@ def work(
     doorbell = _Doorbell(redis_url, run.shared_name)
     workers = [_start_worker(run, redis_url) for _ in range(processes)]
     is_crawl_done = is_crawl_done or (lambda: True)
-    deaths = 0
+    deaths, disk = 0, _FullDisk(frontier, run.ledger.node_id, is_waited_for=is_forever)
     try:
         while True:
             # Asked before the count: the crawl pushes its last items before it says that it is done.
@@ -73,6 +79,7 @@ def work(
                     deaths += 1
                     _check_deaths(deaths, worker.returncode)
                     workers[at] = _start_worker(run, redis_url)
+            disk.check()
             on_tick(left)
             time.sleep(_TICK_S)
     finally:
@@ -80,6 +87,34 @@ def work(
             worker.terminate()
         for worker in workers:
             stop_child(worker)
+
+
+class _FullDisk:
+    """Ends a node whose processes all wait for free space, unless it runs for ever: then it only says so itself."""
+
+    def __init__(self, frontier: Frontier, node_id: str, *, is_waited_for: bool) -> None:
+        self._frontier = frontier
+        self._node_id = node_id
+        self._is_waited_for = is_waited_for
+        self._look_at = 0.0
+        self._since: float | None = None
+
+    def check(self) -> None:
+        """LocalTroubleError once the disk has been full for too long."""
+        now = time.monotonic()
+        if self._is_waited_for or now < self._look_at:
+            return
+        self._look_at = now + _LOOK_EVERY_S
+        ours = [beat for beat in living(self._frontier, now_ms=now_ms()) if beat.node_id == self._node_id]
+        if not ours or not all(beat.is_disk_low for beat in ours):
+            self._since = None
+            return
+        self._since = self._since or now
+        if now - self._since > _DISK_PATIENCE_S:
+            raise LocalTroubleError(
+                f"the disk of {self._node_id} is full: {ours[0].free_bytes:,} bytes are free",
+                hint="free some space, or lower MICROLENS_MIN_FREE_BYTES; then run the same command: nothing is lost",
+            )
 
 
 class NodeStoppedError(MicrolensError):
