@@ -12,13 +12,12 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
 
+from microlens.database import insert_new
 from microlens.ledger_tables import parking_table, robots_table, robots_text_table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from contextlib import AbstractContextManager
+    from microlens.database import Database
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,22 +46,18 @@ class Parking:
 
 
 class HostLedger:
-    """Statements over these tables; made by the ledger, with its own way to write."""
+    """Statements over these tables; made by the ledger."""
 
-    def __init__(
-        self, engine: sa.Engine, write: Callable[[], AbstractContextManager[sa.Connection]], *, node_id: str
-    ) -> None:
-        self._engine = engine
-        self._write = write
+    def __init__(self, database: Database, *, node_id: str) -> None:
+        self._database = database
         self._node_id = node_id
 
     def record_robots(self, fetch: RobotsFetch) -> None:
         """Add a fetch, whatever came of it; a text that is known is not kept twice."""
         sha256 = hashlib.sha256(fetch.body).hexdigest() if fetch.status is not None else None
-        with self._write() as connection:
+        with self._database.write() as connection:
             if sha256 is not None:
-                text = insert(robots_text_table).values(sha256=sha256, body=fetch.body)
-                connection.execute(text.on_conflict_do_nothing())
+                insert_new(connection, robots_text_table, [{"sha256": sha256, "body": fetch.body}])
             connection.execute(
                 robots_table.insert().values(
                     host=fetch.host,
@@ -84,7 +79,7 @@ class HostLedger:
             .where(robots_table.c.host == host)
             .order_by(robots_table.c.id)
         )
-        with self._engine.connect() as connection:
+        with self._database.read() as connection:
             rows = connection.execute(query).mappings().all()
         return [
             RobotsFetch(
@@ -98,20 +93,20 @@ class HostLedger:
         status = robots_table.c.status
         is_answer = sa.and_(status < int(HTTPStatus.INTERNAL_SERVER_ERROR), status != int(HTTPStatus.TOO_MANY_REQUESTS))
         query = sa.select(robots_table.c.id).where(robots_table.c.host == host, is_answer).limit(1)
-        with self._engine.connect() as connection:
+        with self._database.read() as connection:
             return connection.execute(query).first() is not None
 
     def robots_counts(self) -> dict[str, int]:
         """How many hosts were asked for their robots.txt, how often, and how often in vain."""
         in_vain = sa.func.coalesce(sa.func.sum(sa.case((robots_table.c.failure.is_not(None), 1), else_=0)), 0)
         query = sa.select(sa.func.count(sa.distinct(robots_table.c.host)), sa.func.count(), in_vain)
-        with self._engine.connect() as connection:
+        with self._database.read() as connection:
             hosts, fetches, failed = connection.execute(query.select_from(robots_table)).one()
         return {"hosts": hosts, "fetches": fetches, "failed": failed}
 
     def record_parking(self, host: str, reason: str, seconds: float) -> None:
         now = _now_ms()
-        with self._write() as connection:
+        with self._database.write() as connection:
             connection.execute(
                 parking_table.insert().values(
                     host=host,
@@ -125,22 +120,24 @@ class HostLedger:
     def end_parking(self, host: str) -> None:
         """The host has answered, or is waited for no longer."""
         mine = sa.and_(parking_table.c.host == host, parking_table.c.ended_at_ms.is_(None))
-        with self._write() as connection:
+        with self._database.write() as connection:
             connection.execute(parking_table.update().where(mine).values(ended_at_ms=_now_ms()))
 
     def parked(self) -> list[Parking]:
         """Hosts that are parked, or were and have not answered since; the one asked again soonest first."""
-        latest = sa.func.max(parking_table.c.id)
-        query = (
-            sa.select(
-                parking_table.c.host, parking_table.c.reason, parking_table.c.until_ms, sa.func.count(), latest
-            )  # SQLite takes the bare columns from the row of the maximum
+        newest = (
+            sa.select(sa.func.max(parking_table.c.id).label("id"), sa.func.count().label("times"))
             .where(parking_table.c.ended_at_ms.is_(None))
             .group_by(parking_table.c.host)
+            .subquery()
+        )
+        query = (
+            sa.select(parking_table.c.host, parking_table.c.reason, parking_table.c.until_ms, newest.c.times)
+            .join(newest, newest.c.id == parking_table.c.id)
             .order_by(parking_table.c.until_ms, parking_table.c.host)
         )
-        with self._engine.connect() as connection:
-            return [Parking(*row[:4]) for row in connection.execute(query)]
+        with self._database.read() as connection:
+            return [Parking(*row) for row in connection.execute(query)]
 
 
 def _now_ms() -> int:

@@ -27,6 +27,9 @@ SCHEMA_VERSION = 3
 
 metadata = sa.MetaData()
 
+_ROW_NUMBER = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+"""SQLite counts up only what is called INTEGER; its integers are of 64 bits in any case."""
+
 run_table = sa.Table(
     "run",
     metadata,
@@ -40,7 +43,7 @@ run_table = sa.Table(
 home_table = sa.Table(
     "home",
     metadata,
-    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("seq", _ROW_NUMBER, primary_key=True, autoincrement=True),
     sa.Column("instance", sa.String, nullable=False),
     sa.Column("refresh", sa.Integer, nullable=False),
     sa.Column("links", sa.Text, nullable=False),
@@ -71,7 +74,7 @@ def _told_by_a_page() -> list[sa.Column[Any]]:
 page_table = sa.Table(
     "page",
     metadata,
-    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("seq", _ROW_NUMBER, primary_key=True, autoincrement=True),
     sa.Column("video_id", sa.String, nullable=False, unique=True),
     *_told_by_a_page(),
     sa.Column("related", sa.Text, nullable=False),
@@ -89,7 +92,7 @@ refresh_table = sa.Table(
 visit_table = sa.Table(
     "visit",
     metadata,
-    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("seq", _ROW_NUMBER, primary_key=True, autoincrement=True),
     sa.Column("video_id", sa.String, nullable=False),
     sa.Column("refresh", sa.Integer, nullable=False),
     *_told_by_a_page(),
@@ -137,9 +140,9 @@ collected_table = sa.Table(
     metadata,
     sa.Column("video_id", sa.String, primary_key=True),
     sa.Column("refresh", sa.Integer, primary_key=True),
-    sa.Column("comments", sa.Integer, nullable=False),
+    sa.Column("comments", sa.BigInteger, nullable=False),
     sa.Column("is_full", sa.Boolean, nullable=False),
-    sa.Column("declared", sa.Integer),
+    sa.Column("declared", sa.BigInteger),
     sa.Column("part_id", sa.String),
 )
 stage_table = sa.Table(
@@ -161,7 +164,7 @@ part_table = sa.Table(
 failure_table = sa.Table(
     "failure",
     metadata,
-    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("id", _ROW_NUMBER, primary_key=True, autoincrement=True),
     sa.Column("work", sa.String, nullable=False),
     sa.Column("name", sa.String, nullable=False, index=True),
     sa.Column("platform", sa.String, nullable=False),
@@ -178,7 +181,7 @@ failure_table = sa.Table(
 robots_table = sa.Table(
     "robots",
     metadata,
-    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("id", _ROW_NUMBER, primary_key=True, autoincrement=True),
     sa.Column("host", sa.String, nullable=False, index=True),
     sa.Column("fetched_at_ms", sa.BigInteger, nullable=False),
     sa.Column("status", sa.Integer),
@@ -197,7 +200,7 @@ robots_text_table = sa.Table(
 parking_table = sa.Table(
     "parking",
     metadata,
-    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("id", _ROW_NUMBER, primary_key=True, autoincrement=True),
     sa.Column("host", sa.String, nullable=False, index=True),
     sa.Column("reason", sa.String, nullable=False),
     sa.Column("parked_at_ms", sa.BigInteger, nullable=False),

@@ -122,6 +122,11 @@ def open_key(path: Path, *, fingerprint: str, given: str | None = None) -> Pseud
     return pseudonymiser
 
 
+def stored_fingerprint(path: Path) -> str:
+    """Of the key in a file."""
+    return Pseudonymiser(_stored_key(path)).fingerprint
+
+
 def scrub(text: str) -> str:
     """Remove what names a person or a place on the net: e-mail addresses, URLs, @mentions, phone numbers."""
     if _is_clean(text) or not _SUSPECT.search(text):

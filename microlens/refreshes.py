@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
 
+from microlens.database import insert_new
 from microlens.ledger import now_ms
 from microlens.ledger_rows import page_from_sql, page_to_sql
 from microlens.ledger_tables import failure_table, page_table, part_table, refresh_table, visit_table
@@ -75,7 +75,7 @@ class Refreshes:
             row = {"number": newest.number + 1 if newest else 1, "since_ms": since_ms, "started_at_ms": now_ms()}
             if connection.execute(_due(row["number"], since_ms).limit(1)).first() is None:
                 return None
-            connection.execute(insert(refresh_table).values(**row))
+            connection.execute(refresh_table.insert().values(**row))
         return Refresh(**row, finished_at_ms=None)
 
     def finish(self, number: int) -> None:
@@ -105,13 +105,10 @@ class Refreshes:
         for row in rows:
             del row["related"]  # a refresh follows no links: the selection is the first crawl's
         with self._ledger.write() as connection:
-            if rows:
-                connection.execute(insert(visit_table).on_conflict_do_nothing(), rows)
-            if failed:
-                connection.execute(insert(failure_table), failed)
+            insert_new(connection, visit_table, rows)
+            insert_new(connection, failure_table, failed)
             if part is not None:
-                told = {**asdict(part), "node_id": self._ledger.node_id}
-                connection.execute(insert(part_table).on_conflict_do_nothing(), [told])
+                insert_new(connection, part_table, [{**asdict(part), "node_id": self._ledger.node_id}])
 
     def visits_since(self, number: int, mark: int) -> tuple[list[PageRow], int]:
         """What any collection node has committed in a refresh after a mark (0: all), and the mark to ask from next."""

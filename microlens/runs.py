@@ -1,9 +1,9 @@
 """A run: one dataset build, in one folder.
 
 runs/<run_id>/
-run.json            which recipe, when made
+run.json            which recipe, when made, where its ledger is
 recipe.yaml         the recipe as it is used
-ledger.sqlite       what is committed
+ledger.sqlite       what is committed, unless that stands in PostgreSQL
 private/            the pseudonym key and the id maps; never part of a release
 store/              content-addressed media
 samples/            shapes of answers that could not be read (microlens.samples)
@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 
 from microlens.errors import NotReadyError, RecipeError
 from microlens.ledger import Ledger, now_ms
+from microlens.ledger_places import open_ledger, place_of_new_ledger, told_of_ledger
 from microlens.locks import exclusive, one_at_a_time
 from microlens.manifest import write_atomically
 from microlens.platforms import load_platform
@@ -116,14 +117,14 @@ def open_run(folder: Path, settings: Settings) -> Run:
             f"there is no run in {folder}" + (f"; did you mean {near[0]!r}?" if near else ""),
             hint="start one with `microlens-build run RECIPE`, or name one of: " + (", ".join(known) or "(none yet)"),
         )
-    ledger = Ledger(folder / "ledger.sqlite", node_id=settings.node_id)
+    ledger = open_ledger(folder, settings)
     row = ledger.run()
     if row is None:
         raise NotReadyError(
             f"the run in {folder} was never finished being made", hint=f"delete {folder} and start again"
         )
     pseudonyms = open_key(_key_path(folder), fingerprint=row["key_fingerprint"], given=_given_key(settings))
-    recipe = parse_recipe(row["recipe"], source=str(folder / "ledger.sqlite"))
+    recipe = parse_recipe(row["recipe"], source=ledger.database.place)
     return Run(row["run_id"], folder, recipe, ledger, Store(folder / "store"), pseudonyms, row["created_at_ms"])
 
 
@@ -154,10 +155,10 @@ def _create(folder: Path, recipe: Recipe, settings: Settings) -> Run:
     key_path = _key_path(folder)
     given = _given_key(settings)
     # A key without a run.json is left over from a crash while the run was being made: nothing was pseudonymised yet.
+    at = place_of_new_ledger(folder, recipe.name, settings, left_over_key=key_path)
     key_path.unlink(missing_ok=True)
-    (folder / "ledger.sqlite").unlink(missing_ok=True)
     pseudonyms = create_key(key_path, given)
-    ledger = Ledger(folder / "ledger.sqlite", node_id=settings.node_id)
+    ledger = Ledger(at, node_id=settings.node_id)
     ledger.create_run(
         run_id=recipe.name,
         platform=recipe.platform,
@@ -165,8 +166,10 @@ def _create(folder: Path, recipe: Recipe, settings: Settings) -> Run:
         recipe_sha256=recipe.sha256,
         key_fingerprint=pseudonyms.fingerprint,
     )
+    ledger.close()
+    told = {"run_id": recipe.name, "created_at_ms": now_ms(), **told_of_ledger(at)}
     write_atomically(folder / "recipe.yaml", recipe.to_yaml())
-    write_atomically(folder / "run.json", json.dumps({"run_id": recipe.name, "created_at_ms": now_ms()}) + "\n")
+    write_atomically(folder / "run.json", json.dumps(told) + "\n")
     return open_run(folder, settings)
 
 

@@ -17,6 +17,10 @@ class Settings(BaseSettings):
 
     runs_dir: Path = Field(default=Path("runs"), description="Folder that holds all runs.")
     redis_url: str | None = Field(default=None, description="Frontier and queue; an embedded server if absent.")
+    database_url: SecretStr | None = Field(
+        default=None,
+        description="PostgreSQL for the ledgers of new runs; a SQLite file in each run's folder if absent.",
+    )
     pseudonym_key: SecretStr | None = Field(
         default=None, description="64 hexadecimal digits; else the file that the run made when it was created."
     )

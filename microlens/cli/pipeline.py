@@ -186,7 +186,7 @@ def crawl_alone(
     with contextlib.ExitStack() as stack:
         if is_dry_run:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="microlens-dry-run-"))
-            settings = settings.model_copy(update={"runs_dir": Path(folder), "redis_url": None})
+            settings = settings.model_copy(update={"runs_dir": Path(folder), "redis_url": None, "database_url": None})
         run, _ = open_or_create(recipe, settings)
         mark_used(run)
         redis_url = stack.enter_context(redis_server(settings.redis_url, lock=run.folder / "redis.lock"))

@@ -10,6 +10,7 @@ from hypothesis import settings
 from microlens.embedded import redis_server
 from microlens.frontier import Frontier
 from microlens.ledger import Ledger
+from microlens.postgres import PostgresSchema
 from microlens.recipe import Politeness, Recipe
 from microlens.records import FrontierItem
 from microlens.settings import Settings
@@ -67,17 +68,31 @@ def items():
     return make
 
 
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def make_place(request, tmp_path_factory):
+    """Makes a place for a new ledger, in either database."""
+    if request.param == "sqlite":
+        return lambda: tmp_path_factory.mktemp("ledger") / "ledger.sqlite"
+    url = request.getfixturevalue("postgres").url
+    return lambda: PostgresSchema.of(uuid.uuid4().hex, url)
+
+
 @pytest.fixture
-def ledger(tmp_path):
-    ledger = Ledger(tmp_path / "ledger.sqlite", node_id="node")
+def place(make_place):
+    return make_place()
+
+
+@pytest.fixture
+def ledger(place):
+    ledger = Ledger(place, node_id="node")
     yield ledger
     ledger.close()
 
 
 @pytest.fixture(scope="module")
-def shared_ledger(tmp_path_factory):
+def shared_ledger(make_place):
     """For property tests: each example names rows of its own with `fresh_id`."""
-    ledger = Ledger(tmp_path_factory.mktemp("ledger") / "ledger.sqlite", node_id="node")
+    ledger = Ledger(make_place(), node_id="node")
     yield ledger
     ledger.close()
 
@@ -93,6 +108,7 @@ def run_settings(tmp_path, monkeypatch):
     """Settings with a folder of runs, whatever the machine's own environment says."""
     monkeypatch.delenv("MICROLENS_PSEUDONYM_KEY", raising=False)
     monkeypatch.delenv("MICROLENS_REDIS_URL", raising=False)
+    monkeypatch.delenv("MICROLENS_DATABASE_URL", raising=False)
 
     def make(**values):
         return Settings(**{"runs_dir": tmp_path / "runs", "node_id": "node", **values})

@@ -145,7 +145,7 @@ def test_a_text_is_kept_under_its_hash(make_hosts):
     hosts, ledger = make_hosts()
     hosts.robots_answered(SITE, 200, b"\xef\xbb\xbf#" + b"x" * MAX_BODY_BYTES, sent_ms=NOW)
     [fetch] = ledger.robots_fetches(SITE)
-    with ledger._engine.connect() as connection:
+    with ledger._database.read() as connection:
         rows = connection.exec_driver_sql("SELECT sha256, body FROM robots_text").all()
 
     assert MAX_BODY_BYTES == len(fetch.body)

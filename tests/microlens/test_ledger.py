@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from microlens.ledger import Ledger
 from microlens.ledger_rows import Home, PageRow, Part, Selected
 from microlens.platforms.base import VideoLink
+from microlens.postgres import PostgresSchema
 from microlens.records import AssetRecord, Failure, MediaLink
 
 PAGE = PageRow(
@@ -27,6 +28,10 @@ PAGE = PageRow(
 HOME = Home("http://site.test", 0, (VideoLink("v1", "http://site.test/v1"),), is_last=False)
 ASSET = AssetRecord("sandbox", "v1", "cover", "ab" * 32, 1000, "image/jpeg", width=90, dominant_share=0.5)
 FAILURE = Failure("media", "v1/cover", "sandbox", "v1", "http://site.test/c", "timeout", None, 1, is_final=False)
+
+
+def written(place):
+    return place.url.render_as_string(hide_password=False)
 
 
 def part(name, kind="comments", rows=1):
@@ -93,13 +98,13 @@ def test_a_commit_that_fails_leaves_nothing(ledger):
     assert [PAGE] == ledger.pages()
 
 
-def test_a_ledger_opens_again(tmp_path):
+def test_a_ledger_opens_again(place):
     """What is committed is there for the next process."""
-    first = Ledger(tmp_path / "ledger.sqlite", node_id="a")
+    first = Ledger(place, node_id="a")
     commit_everything(first)
     expected = everything(first)
     first.close()
-    second = Ledger(tmp_path / "ledger.sqlite", node_id="b")
+    second = Ledger(place, node_id="b")
     found = everything(second)
     second.close()
 
@@ -182,7 +187,7 @@ def test_homes_come_in_the_order_of_their_refreshes(ledger):
 def test_only_pages_that_were_read_belong_to_a_part(ledger):
     """A page that failed has no record, so no part names it."""
     ledger.commit_crawl(pages=[PAGE, PageRow("v9", "u", failure="gone")], part=part("p", "videos"))
-    with ledger._engine.connect() as connection:
+    with ledger.read() as connection:
         rows = connection.exec_driver_sql("SELECT video_id, part_id FROM page ORDER BY video_id").all()
 
     assert [("v1", "p"), ("v9", None)] == [tuple(row) for row in rows]
@@ -274,9 +279,11 @@ import sys
 from pathlib import Path
 from microlens.ledger import Ledger
 from microlens.ledger_rows import PageRow, Part, Selected
+from microlens.postgres import PostgresSchema
 from microlens.records import AssetRecord, Failure
 
-me, ledger = sys.argv[2], Ledger(Path(sys.argv[1]), node_id=sys.argv[2])
+me, where, url = sys.argv[1:]
+ledger = Ledger(PostgresSchema.named(where, url) if url else Path(where), node_id=me)
 for n in range(50):
     video = f"{me}-{n}"
     part = Part(f"c{video}", "comments", "x", 1, "x")
@@ -294,12 +301,12 @@ ledger.close()
 """
 
 
-def test_several_processes_lose_nothing(tmp_path):
+def test_several_processes_lose_nothing(place):
     """Four processes with fifty rounds of commits each leave every row of all, and what they share once."""
-    path = tmp_path / "ledger.sqlite"
-    writers = [subprocess.Popen([sys.executable, "-c", WRITER, str(path), str(n)]) for n in range(1, 5)]
+    where = [place.name, written(place)] if isinstance(place, PostgresSchema) else [str(place), ""]
+    writers = [subprocess.Popen([sys.executable, "-c", WRITER, str(n), *where]) for n in range(1, 5)]
     codes = [writer.wait(timeout=120) for writer in writers]
-    ledger = Ledger(path, node_id="reader")
+    ledger = Ledger(place, node_id="reader")
     progress, shared, all_selected = ledger.progress(), ledger.parts("shared"), ledger.selections(["all"])
     ledger.close()
 

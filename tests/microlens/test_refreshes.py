@@ -42,9 +42,9 @@ def clock(monkeypatch):
 
 
 @pytest.mark.parametrize("seed", range(15))
-def test_due_is_what_was_last_heard_of_before(tmp_path, clock, seed):
+def test_due_is_what_was_last_heard_of_before(place, clock, seed):
     """Whatever happened to videos so far: due are those once read, or failed in passing, with no later word of them."""
-    dice, ledger = random.Random(seed), Ledger(tmp_path / "ledger.sqlite", node_id="x")
+    dice, ledger = random.Random(seed), Ledger(place, node_id="x")
     refreshes, history = Refreshes(ledger), {}
     for number in range(20):
         clock.at_ms = dice.randrange(1, 1_000)

@@ -1,0 +1,82 @@
+"""Where a run's ledger is: its run.json says so, for as long as the run lives.
+
+A new run's ledger lies in PostgreSQL where MICROLENS_DATABASE_URL is set, else in the run's folder. Setting or
+unsetting the variable later moves nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from microlens.errors import MicrolensError, NotReadyError
+from microlens.ledger import Ledger
+from microlens.privacy import stored_fingerprint
+
+if TYPE_CHECKING:
+    from microlens.postgres import PostgresSchema
+    from microlens.settings import Settings
+
+
+class RunExistsError(MicrolensError):
+    """The database holds another run of this name, made in another folder."""
+
+
+def open_ledger(folder: Path, settings: Settings) -> Ledger:
+    """Open the ledger of a run that is there; NotReadyError if its database is not named, or does not have it."""
+    schema = json.loads((folder / "run.json").read_text(encoding="utf-8")).get("schema")
+    if schema is None:
+        return Ledger(folder / "ledger.sqlite", node_id=settings.node_id)
+    if settings.database_url is None:
+        raise NotReadyError(
+            f"the ledger of the run in {folder} lies in PostgreSQL, schema {schema}, and no database is named",
+            hint="set MICROLENS_DATABASE_URL as it was when the run was made",
+        )
+    from microlens.postgres import PostgresDatabase, PostgresSchema  # noqa: PLC0415 - an optional package
+
+    at = PostgresSchema.named(schema, settings.database_url.get_secret_value())
+    with closing(PostgresDatabase(at)) as database:
+        if not database.exists():
+            raise NotReadyError(
+                f"the ledger of the run in {folder} is not in this database: {at}",
+                hint="set MICROLENS_DATABASE_URL as it was when the run was made, or restore the database",
+            )
+    return Ledger(at, node_id=settings.node_id)
+
+
+def place_of_new_ledger(folder: Path, run_id: str, settings: Settings, *, left_over_key: Path) -> Path | PostgresSchema:
+    """Where a new run's ledger goes; what a crash left there while the run was being made is removed.
+
+    RunExistsError if the database has a run of this name that was made elsewhere. Ours is known by its key, of which
+    this folder then has a copy.
+    """
+    if settings.database_url is None:
+        path = folder / "ledger.sqlite"
+        path.unlink(missing_ok=True)
+        return path
+    from microlens.postgres import PostgresDatabase, PostgresSchema  # noqa: PLC0415 - an optional package
+
+    at = PostgresSchema.of(run_id, settings.database_url.get_secret_value())
+    with closing(PostgresDatabase(at)) as database:
+        if not database.exists():
+            return at
+        with closing(Ledger(at, node_id=settings.node_id)) as ledger:
+            row = ledger.run()
+        is_ours = row is None or (
+            left_over_key.exists() and stored_fingerprint(left_over_key) == row["key_fingerprint"]
+        )
+        if not is_ours:
+            raise RunExistsError(
+                f"the database already holds a run {run_id!r} ({at}) that was not made in {folder}",
+                hint="set MICROLENS_RUNS_DIR to the folder where it was made, or give the recipe another `name`; "
+                f'to be rid of that run for ever: DROP SCHEMA "{at.name}" CASCADE',
+            )
+        database.drop()
+    return at
+
+
+def told_of_ledger(at: Path | PostgresSchema) -> dict[str, str]:
+    """What run.json says of it."""
+    return {} if isinstance(at, Path) else {"schema": at.name}

@@ -1,0 +1,180 @@
+"""What the ledger gives back: the statements that write nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from microlens.comment_lists import CommentList, that_stand
+from microlens.database import rows_after
+from microlens.ledger_rows import Home, Mark, PageRow, Part, Selected, asset_from_sql, home_from_sql, page_from_sql
+from microlens.ledger_tables import (
+    asset_table,
+    collected_table,
+    failure_table,
+    home_table,
+    page_table,
+    part_table,
+    run_table,
+    selection_table,
+    stage_table,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+    from contextlib import AbstractContextManager
+
+    from microlens.database import Database
+    from microlens.records import WorkKind
+
+_IN_BATCH = 500
+_AT_ONCE = 5_000
+
+
+class LedgerReading:
+    """The ledger's statements that read."""
+
+    database: Database
+
+    def read(self) -> AbstractContextManager[sa.Connection]:
+        """A connection for statements that write nothing."""
+        return self.database.read()
+
+    # --- the run ---
+
+    def run(self) -> dict[str, Any] | None:
+        with self.read() as connection:
+            row = connection.execute(sa.select(run_table)).mappings().first()
+        return dict(row) if row else None
+
+    def is_stage_finished(self, name: str) -> bool:
+        with self.read() as connection:
+            return (
+                connection.execute(sa.select(stage_table.c.name).where(stage_table.c.name == name)).first() is not None
+            )
+
+    # --- the crawl ---
+
+    def homes(self) -> list[Home]:
+        query = sa.select(home_table).order_by(home_table.c.refresh, home_table.c.instance)
+        with self.read() as connection:
+            return [home_from_sql(row) for row in connection.execute(query).mappings()]
+
+    def pages(self, video_ids: Sequence[str] | None = None) -> list[PageRow]:
+        """Committed pages of the first crawl: all, or those of the videos named (`Refreshes.standings`: as of now)."""
+        return [page_from_sql(row) for row in self._rows_of(page_table, video_ids)]
+
+    def crawled_since(self, mark: Mark, *, but_by: str | None = None) -> tuple[list[Home], list[PageRow], Mark]:
+        """What any collection node (but one) has committed after a mark, some thousands at most, and the next mark.
+
+        Nothing more is there once the mark stays as it is.
+        """
+        with self.read() as connection:
+            homes, home_mark = rows_after(connection, home_table, mark.home, at_most=_AT_ONCE, but_by=but_by)
+            pages, page_mark = rows_after(connection, page_table, mark.page, at_most=_AT_ONCE, but_by=but_by)
+        rows = [page_from_sql(dict(row)) for row in pages]
+        return [home_from_sql(row) for row in homes], rows, Mark(home_mark, page_mark)
+
+    def selections(self, video_ids: Sequence[str] | None = None) -> list[Selected]:
+        return [Selected(**row) for row in self._rows_of(selection_table, video_ids)]
+
+    # --- the nodes ---
+
+    def assets(self, video_ids: Sequence[str] | None = None) -> list[dict[str, Any]]:
+        return [asset_from_sql(row) for row in self._rows_of(asset_table, video_ids)]
+
+    def assets_from(self, url_keys: Collection[bytes]) -> list[dict[str, Any]]:
+        """Assets that were fetched from these addresses, each by its 16-byte digest."""
+        query = sa.select(asset_table).where(asset_table.c.url_key.in_(list(url_keys)))
+        with self.read() as connection:
+            return [asset_from_sql(dict(row)) for row in connection.execute(query).mappings()]
+
+    def comment_lists(self, video_ids: Sequence[str] | None = None) -> list[CommentList]:
+        """Every complete reading of comments, those that no longer stand included."""
+        rows = self._rows_of(collected_table, video_ids)
+        paths = self._part_paths({row["part_id"] for row in rows} - {None})
+        return [CommentList(path=paths.get(row.pop("part_id")), **row) for row in rows]
+
+    def collected(self, video_ids: Sequence[str] | None = None) -> dict[str, int]:
+        """Videos whose comments are complete, with how many there are."""
+        counts: dict[str, int] = {}
+        for one in that_stand(self.comment_lists(video_ids)):
+            counts[one.video_id] = counts.get(one.video_id, 0) + one.comments
+        return counts
+
+    def parts(self, kind: str) -> list[Part]:
+        query = sa.select(part_table).where(part_table.c.kind == kind).order_by(part_table.c.part_id)
+        with self.read() as connection:
+            rows = connection.execute(query).mappings().all()
+        return [Part(row["part_id"], row["kind"], row["path"], row["rows"], row["sha256"]) for row in rows]
+
+    def final_failures(self, work: WorkKind) -> list[dict[str, Any]]:
+        """Every final failure of a kind, oldest first: name, video_id, reason, http_status."""
+        columns = (failure_table.c.name, failure_table.c.video_id, failure_table.c.reason, failure_table.c.http_status)
+        query = (
+            sa.select(*columns)
+            .where(failure_table.c.work == work, failure_table.c.is_final)
+            .order_by(failure_table.c.id)
+        )
+        with self.read() as connection:
+            return [dict(row) for row in connection.execute(query).mappings()]
+
+    def failure_counts(self) -> dict[str, int]:
+        """Failed attempts by reason, final or not."""
+        query = sa.select(failure_table.c.reason, sa.func.count()).group_by(failure_table.c.reason)
+        with self.read() as connection:
+            return {row[0]: row[1] for row in connection.execute(query)}
+
+    def given_up(self) -> dict[str, int]:
+        """How many items of each kind are done with for ill."""
+        query = sa.select(failure_table.c.work, sa.func.count(sa.distinct(failure_table.c.name)))
+        query = query.where(failure_table.c.is_final).group_by(failure_table.c.work)
+        with self.read() as connection:
+            return {row[0]: row[1] for row in connection.execute(query)}
+
+    def progress(self) -> dict[str, int]:
+        """How many rows each table has: what `status` and the progress bar show."""
+        counted = {
+            "pages": sa.select(sa.func.count()).select_from(page_table),
+            "seeds": sa.select(sa.func.count()).where(selection_table.c.stage == "seed"),
+            "selected": sa.select(sa.func.count()).select_from(selection_table),
+            "assets": sa.select(sa.func.count()).select_from(asset_table),
+            "bytes": sa.select(sa.func.coalesce(sa.func.sum(asset_table.c.size_bytes), 0)),
+            "collected": sa.select(sa.func.count(collected_table.c.video_id.distinct())),
+            "comments": sa.select(sa.func.coalesce(sa.func.sum(collected_table.c.comments), 0)).where(_stands()),
+            "failures": sa.select(sa.func.count()).select_from(failure_table),
+        }
+        with self.read() as connection:
+            return {name: int(connection.execute(query).scalar_one()) for name, query in counted.items()}
+
+    def _part_paths(self, part_ids: Collection[str]) -> dict[str, str]:
+        """Where the named parts lie within the run's folder."""
+        columns = sa.select(part_table.c.part_id, part_table.c.path)
+        wanted = list(part_ids)
+        paths: dict[str, str] = {}
+        with self.read() as connection:
+            for start in range(0, len(wanted), _IN_BATCH):
+                some = part_table.c.part_id.in_(wanted[start : start + _IN_BATCH])
+                paths |= {row.part_id: row.path for row in connection.execute(columns.where(some))}
+        return paths
+
+    def _rows_of(self, table: sa.Table, video_ids: Sequence[str] | None) -> list[dict[str, Any]]:
+        query = sa.select(table)
+        with self.read() as connection:
+            if video_ids is None:
+                return [dict(row) for row in connection.execute(query.order_by(*table.primary_key)).mappings()]
+            rows: list[dict[str, Any]] = []
+            for start in range(0, len(video_ids), _IN_BATCH):
+                some = query.where(table.c.video_id.in_(video_ids[start : start + _IN_BATCH]))
+                rows += [dict(row) for row in connection.execute(some).mappings()]
+            return rows
+
+
+def _stands() -> sa.ColumnElement[bool]:
+    """Readings of comments that no later whole list of their video has replaced (`that_stand`, in SQL)."""
+    later = collected_table.alias()
+    is_replaced = sa.and_(
+        later.c.video_id == collected_table.c.video_id, later.c.refresh > collected_table.c.refresh, later.c.is_full
+    )
+    return ~sa.exists().where(is_replaced)
