@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 from microlens.errors import NotReadyError, RecipeError
 from microlens.ledger import Ledger, now_ms
 from microlens.ledger_places import open_ledger, place_of_new_ledger, told_of_ledger
+from microlens.local_store import LocalStore
 from microlens.locks import exclusive, one_at_a_time
 from microlens.manifest import write_atomically
 from microlens.platforms import load_platform
@@ -33,12 +34,12 @@ from microlens.platforms.base import is_asking
 from microlens.privacy import Pseudonymiser, create_key, open_key
 from microlens.recipe import Recipe, parse_recipe
 from microlens.refreshes import Refreshes
-from microlens.store import Store
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from microlens.settings import Settings
+    from microlens.store import WritableStore
 
 _CRAWL_SECTIONS = ("platform", "platform_options", "instances", "seed", "seeds", "expansion", "comments", "media")
 """A change of one of these makes another dataset; all else can change while a run goes on."""
@@ -52,7 +53,7 @@ class Run:
     folder: Path
     recipe: Recipe
     ledger: Ledger
-    store: Store
+    store: WritableStore
     pseudonyms: Pseudonymiser
     created_at_ms: int
 
@@ -125,7 +126,7 @@ def open_run(folder: Path, settings: Settings) -> Run:
         )
     pseudonyms = open_key(_key_path(folder), fingerprint=row["key_fingerprint"], given=_given_key(settings))
     recipe = parse_recipe(row["recipe"], source=ledger.database.place)
-    return Run(row["run_id"], folder, recipe, ledger, Store(folder / "store"), pseudonyms, row["created_at_ms"])
+    return Run(row["run_id"], folder, recipe, ledger, LocalStore(folder / "store"), pseudonyms, row["created_at_ms"])
 
 
 def find_run(name: str | None, settings: Settings) -> Run:

@@ -1,87 +1,72 @@
-"""Content-addressed bytes: a file's name is the SHA-256 of what it holds.
+"""Content-addressed bytes: a file's name is the SHA-256 of what it holds, and whatever stands under a name is whole.
 
-A file is written under `tmp/`, checked by its writer, and renamed into place: whatever stands under its hash is whole.
+A writer streams to a temporary file, knows its hash when it is complete, and hands both over. What a store can do is
+said here; `microlens.local_store` keeps a folder, `microlens.s3_store` a bucket, and `microlens.export_store` reads
+what a download node exports.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import shutil
-import uuid
-from typing import TYPE_CHECKING
-
-from microlens.errors import CorruptDataError
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterator, Sequence
     from pathlib import Path
 
 _CHUNK_BYTES = 1 << 20
 
 
-class Store:
-    """A local folder of files named by their hash, two levels deep: objects/ab/cd/abcd…."""
+class Store(Protocol):
+    """What can be read of any store."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self._tmp = root / "tmp"
-        self._tmp.mkdir(parents=True, exist_ok=True)
+    def has(self, sha256: str) -> bool: ...
 
-    def path(self, sha256: str) -> Path:
-        return self.root / "objects" / sha256[:2] / sha256[2:4] / sha256
+    def sizes(self, hashes: Collection[str]) -> dict[str, int]:
+        """Sizes in bytes of those that are there."""
+        ...
 
-    def has(self, sha256: str) -> bool:
-        return self.path(sha256).exists()
-
-    def temporary(self) -> Path:
-        """A new path on the store's own file system; the caller writes it and hands it to `put`, or removes it."""
-        return self._tmp / uuid.uuid4().hex
-
-    def put(self, temporary: Path, sha256: str) -> Path:
-        """Move a finished temporary file under its hash; a file that is already there stays as it is."""
-        target = self.path(sha256)
-        if target.exists():
-            temporary.unlink()
-            return target
-        target.parent.mkdir(parents=True, exist_ok=True)
-        sync(temporary)
-        # A release's files are second names of these: nobody is to write into them by mistake.
-        temporary.chmod(0o444)
-        temporary.replace(target)
-        return target
-
-    def put_many(self, files: Iterable[tuple[Path, str]]) -> None:
-        for temporary, sha256 in files:
-            self.put(temporary, sha256)
+    def objects(self, after: str = "") -> Iterator[tuple[str, int]]:
+        """(hash, size in bytes) of every object whose hash is greater than `after`, in the order of their hashes."""
+        ...
 
     def verify(self, sha256: str) -> None:
         """Raise CorruptDataError unless the stored bytes are those of the name."""
-        path = self.path(sha256)
-        found = sha256_of(path) if path.exists() else "nothing"
-        if found != sha256:
-            raise CorruptDataError(
-                f"the stored file {path} holds {found}, not {sha256}",
-                hint="delete it, then run `microlens-build work`: it is fetched again",
-            )
+        ...
 
     def link(self, sha256: str, target: Path) -> None:
-        """Give a stored file a second name (a hard link; a copy where the file systems differ).
+        """Give an object a second name on this machine; what stands there makes room for it.
 
-        CorruptDataError if the store has lost it; the bytes themselves are not read again here.
+        CorruptDataError if the store has lost it. It is a hard link where the file system can: not to be written to.
         """
-        if not self.has(sha256):
-            raise CorruptDataError(
-                f"the store has lost {self.path(sha256)}",
-                hint="run `microlens-build work`: what the store has lost is fetched again",
-            )
-        target.parent.mkdir(parents=True, exist_ok=True)
-        # What stands there may be a link to another stored file, whose bytes a copy would change.
-        target.unlink(missing_ok=True)
-        try:
-            os.link(self.path(sha256), target)
-        except OSError:
-            shutil.copyfile(self.path(sha256), target)
+        ...
+
+
+class WritableStore(Store, Protocol):
+    """A store that nodes put files into. Every method may be called from several threads and processes at once."""
+
+    def temporary(self) -> Path:
+        """A new path for a file that is on its way; the caller writes it and hands it to `put`, or removes it."""
+        ...
+
+    def put(self, temporary: Path, sha256: str) -> None:
+        """Take over a finished temporary file; once this returns, a power cut takes nothing away.
+
+        An object that is there already stays as it is. OSError if this machine cannot (a full disk keeps its ENOSPC).
+        """
+        ...
+
+    def put_many(self, finished: Sequence[tuple[Path, str]]) -> None:
+        """`put` for many files (temporary file, hash) at a fraction of its cost each.
+
+        Should it raise, some may have been taken over, each of them whole; the others' temporary files are left.
+        """
+        ...
+
+    def sweep(self, older_than_s: float) -> None:
+        """Remove the temporary files that nobody has written to for so long: a killed process left them."""
+        ...
 
 
 def sha256_of(path: Path) -> str:
