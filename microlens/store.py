@@ -11,6 +11,7 @@ import shutil
 import uuid
 from typing import TYPE_CHECKING
 
+from microlens.addresses import canonical_url
 from microlens.errors import CorruptDataError
 
 if TYPE_CHECKING:
@@ -36,6 +37,10 @@ class Store:
     def temporary(self) -> Path:
         """A new path on the store's own file system; the caller writes it and hands it to `put`, or removes it."""
         return self._tmp / uuid.uuid4().hex
+
+    def partial(self, url: str) -> Path:
+        """Where a longer file of a URL gathers: the same path at every try, whoever makes it."""
+        return self._tmp / f"{hashlib.sha256(canonical_url(url).encode()).hexdigest()}.part"
 
     def put(self, temporary: Path, sha256: str) -> Path:
         """Move a finished temporary file under its hash; a file that is already there stays as it is."""
