@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
-import errno
-import hashlib
-import ssl
-import time
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+import asyncio
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 import aiohttp
+from aiohttp.helpers import is_ip_address
+from yarl import URL
 
-from download_nodes.resolver import ForbiddenAddressError, GuardedResolver
+from download_nodes.fetch_errors import FetchError, explained
+from download_nodes.partial import Partial
+from download_nodes.resolver import GuardedResolver, guarded_sockets
+from download_nodes.transfer import Fetched, Terms, fill, may_go_on
 from microlens.frontier import host_of
 from microlens.ledger import now_ms
-from microlens.outcomes import Refusal, RefusedError, refusal_of, retry_after_s
+from microlens.outcomes import Refusal, refusal_of, retry_after_s
 from microlens.platforms.base import Answer, Question
 from microlens.robot_tags import forbidding_word
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
+    from download_nodes.transfer import Accept, Headers
     from microlens.network import NetworkPolicy
     from microlens.recipe import Recipe
+
+__all__ = ["FetchError", "Fetched", "Fetcher"]
 
 MAX_PAGE_BYTES = 16 << 20
 MAX_REDIRECTS = 5
@@ -36,51 +41,22 @@ _HOSTS = 10_000
 
 _CHUNK_BYTES = 256 << 10
 _CONNECT_S = 15.0
-_IDLE_S = 20.0
-"""A transfer that brings nothing for so long is given up, whatever its deadline."""
-_FILE_DEADLINE_S = 3600.0
-_SLOW_AFTER_S = 30.0
-_LEAST_BYTES_PER_S = 8_000
-"""A file may take its time, but not trickle: after half a minute it must have come at this rate."""
+_CONNECTIONS_PER_HOST = 64
+"""More than a node has in work at once at one host: what bounds those is the host's budget."""
 _FRAMING = frozenset({"content-encoding", "content-length", "set-cookie", "transfer-encoding"})
 """Headers of an answer that say nothing once its body is read, or that are not for keeping."""
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
-# The first that fits: aiohttp's classes are each other's children, and some are OSErrors or TimeoutErrors too.
-_REASONS: tuple[tuple[type[Exception], str], ...] = (
-    (TimeoutError, "timeout"),
-    (aiohttp.ClientConnectorDNSError, "dns"),
-    (aiohttp.ClientSSLError, "tls"),
-    (ssl.SSLError, "tls"),
-    (aiohttp.ClientPayloadError, "truncated"),
-    (aiohttp.ClientConnectorError, "connection_refused"),
-    (aiohttp.InvalidURL, "bad_address"),
-    (aiohttp.ClientError, "connection_lost"),
-    (ValueError, "bad_address"),
-)
-
-
-class FetchError(RefusedError):
-    """A fetch that brought nothing usable; never leaves the node."""
-
-    def __init__(self, refusal: Refusal, *, status: int | None = None, retry_after_s: float | None = None) -> None:
-        super().__init__(f"{refusal.reason} ({status})" if status else refusal.reason)
-        self.url = ""
-        """What was asked for at last: a redirect may have led to another host. Empty if nothing was sent."""
-        self.sent_ms = 0
-        """When that was, on this machine's clock."""
-        self.refusal = refusal
-        self.status = status
-        self.retry_after_s = retry_after_s
-
 
 @dataclass(frozen=True, slots=True)
-class Fetched:
-    """A complete file at a temporary path."""
+class _Limits:
+    """Time that one answer may take."""
 
-    path: Path
-    sha256: str
-    size_bytes: int
+    client: aiohttp.ClientTimeout
+    head_s: float | None = None
+    """Until its first line and headers are there, for each request; None: what `client` says."""
+    deadline_s: float | None = None
+    """For everything, redirects and waiting included; None: no other than that of each request."""
 
 
 class Fetcher:
@@ -96,14 +72,27 @@ class Fetcher:
         self._permits = lru_cache(_HOSTS)(policy.permits)
         self._why_not = why_not
         self._await_turn = await_turn
-        self._page_limits = aiohttp.ClientTimeout(
-            total=recipe.politeness.timeout_s, sock_connect=_CONNECT_S, sock_read=_IDLE_S
+        polite = recipe.politeness
+        self._least_bytes_per_s = polite.min_bytes_per_s
+        self._page_limits = _Limits(
+            aiohttp.ClientTimeout(total=polite.timeout_s, sock_connect=_CONNECT_S, sock_read=polite.idle_s)
         )
-        self._file_limits = aiohttp.ClientTimeout(total=_FILE_DEADLINE_S, sock_connect=_CONNECT_S, sock_read=_IDLE_S)
+        self._file_limits = _Limits(
+            aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S, sock_read=polite.idle_s),
+            head_s=polite.timeout_s,
+            deadline_s=polite.file_timeout_s,
+        )
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=300, resolver=GuardedResolver(policy)),
+            connector=aiohttp.TCPConnector(
+                limit=0,
+                limit_per_host=_CONNECTIONS_PER_HOST,
+                ttl_dns_cache=300,
+                resolver=GuardedResolver(policy),
+                socket_factory=guarded_sockets(policy),
+            ),
             headers={"User-Agent": recipe.user_agent},
             cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,  # a proxy would connect for us, unchecked
         )
 
     async def close(self) -> None:
@@ -146,19 +135,49 @@ class Fetcher:
 
     async def file(self, url: str, path: Path, *, max_bytes: int) -> Fetched:
         """Stream an answer to `path`; the file is removed again if anything is wrong with it."""
+        async with self.download(url, path, max_bytes=max_bytes) as fetched:
+            return replace(fetched, path=fetched.path.rename(path))
+
+    @asynccontextmanager
+    async def download(
+        self, url: str, stable: Path, *, max_bytes: int, accept: Accept | None = None
+    ) -> AsyncIterator[Fetched]:
+        """A whole file, for the length of the block: move it away there, what is left is removed.
+
+        A longer file (1 MiB) gathers under `stable`, a path of this URL alone; a transfer that broke off, in this
+        process or in one that was killed, goes on there where the server can, and begins anew where it cannot. If
+        another process is at it, this one fetches a file of its own. `accept` is shown the first HEAD_BYTES, and what
+        it raises ends the transfer there. Raises FetchError; HostRestsError from `await_turn`.
+        """
+        partial = Partial(stable)
         try:
-            async with self._get(url, limits=self._file_limits) as response:
-                return await _stream(response, path, max_bytes)
-        except BaseException:
-            path.unlink(missing_ok=True)  # noqa: ASYNC240 - one system call
+            yield await self._fill(url, partial, max_bytes, accept)
+        except BaseException as error:
+            if may_go_on(error):
+                partial.leave()
+            else:
+                partial.drop()
             raise
+        partial.drop()
+
+    async def _fill(self, url: str, partial: Partial, max_bytes: int, accept: Accept | None) -> Fetched:
+        with explained(url):
+            async with asyncio.timeout(self._file_limits.deadline_s):
+                terms = Terms(max_bytes, self._least_bytes_per_s, accept)
+                return await fill(self._get_file, self._await_turn, url, partial, terms)
+
+    @asynccontextmanager
+    async def _get_file(self, url: str, headers: Headers) -> AsyncIterator[aiohttp.ClientResponse]:
+        async with self._get(url, headers=headers, limits=self._file_limits) as response:
+            yield response
 
     @asynccontextmanager
     async def _get(
-        self, url: str, *, limits: aiohttp.ClientTimeout | None = None
+        self, url: str, *, headers: Headers = (), limits: _Limits | None = None
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """A usable answer."""
-        async with self._open(url, self.check, limits=limits) as response:
+        question = Question(url, headers=headers)
+        async with self._open(url, self.check, limits=limits, question=question) as response:
             _check(response)
             _check_tags(response)
             yield response
@@ -169,7 +188,7 @@ class Fetcher:
         url: str,
         check: Callable[[str], Awaitable[None]],
         *,
-        limits: aiohttp.ClientTimeout | None = None,
+        limits: _Limits | None = None,
         question: Question | None = None,
         await_turn: Callable[[str], Awaitable[None]] | None = None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
@@ -177,21 +196,27 @@ class Fetcher:
 
         Whatever goes wrong, in the caller's block too, becomes a FetchError.
         """
-        asked, await_turn = question or Question(url), await_turn or self._await_turn
+        asked, await_turn, limits = (
+            question or Question(url),
+            await_turn or self._await_turn,
+            limits or self._page_limits,
+        )
         for step in range(MAX_REDIRECTS + 1):
-            with _explained(asked.url):
+            with explained(asked.url):
                 await check(asked.url)
                 if step > 0:  # the first was paid for by whoever asks
                     await await_turn(asked.url)
-            with _explained(asked.url, now_ms()):
-                async with self._session.request(
-                    asked.method,
-                    asked.url,
-                    headers=asked.headers,
-                    data=asked.body,
-                    allow_redirects=False,
-                    timeout=limits or self._page_limits,
-                ) as response:
+            with explained(asked.url, now_ms()):
+                async with asyncio.timeout(limits.head_s):
+                    response = await self._session.request(
+                        asked.method,
+                        asked.url,
+                        headers=asked.headers,
+                        data=asked.body,
+                        allow_redirects=False,
+                        timeout=limits.client,
+                    )
+                async with response:
                     if response.status not in _REDIRECTS:
                         yield response
                         return
@@ -200,16 +225,13 @@ class Fetcher:
         raise FetchError(Refusal("too_many_redirects", is_final=True))
 
     async def _check_address(self, url: str) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
+        # Read as aiohttp reads it: a host may be an address in an odd spelling (full-width digits, percent signs).
+        parts = URL(url)
+        if parts.scheme not in {"http", "https"} or not parts.host:
             raise FetchError(Refusal("forbidden_address", is_final=True))
-        # aiohttp does not resolve an address that is a number already, so the resolver never sees it.
-        if _is_literal(parts.hostname) and not self._permits(parts.hostname):
+        # Earlier than its socket would be refused, and before robots.txt is asked for.
+        if is_ip_address(parts.raw_host) and not self._permits(parts.host):
             raise FetchError(Refusal("forbidden_address", is_final=True))
-
-
-def _is_literal(host: str) -> bool:
-    return ":" in host or host.replace(".", "").isdigit()
 
 
 def _redirected(asked: Question, url: str, status: int) -> Question:
@@ -249,55 +271,3 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
         if len(body) > MAX_PAGE_BYTES:
             raise FetchError(Refusal("too_large", is_final=True), status=response.status)
     return bytes(body)
-
-
-async def _stream(response: aiohttp.ClientResponse, path: Path, max_bytes: int) -> Fetched:
-    if (response.content_length or 0) > max_bytes:
-        raise FetchError(Refusal("too_large", is_final=True), status=response.status)
-    digest, size, began = hashlib.sha256(), 0, time.monotonic()
-    with path.open("wb") as file:
-        async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
-            size += len(chunk)
-            elapsed_s = time.monotonic() - began
-            if elapsed_s > _SLOW_AFTER_S and size < elapsed_s * _LEAST_BYTES_PER_S:
-                raise FetchError(Refusal("too_slow", is_final=False), status=response.status)
-            if size > max_bytes:
-                raise FetchError(Refusal("too_large", is_final=True), status=response.status)
-            digest.update(chunk)
-            file.write(chunk)
-    declared = response.headers.get("Content-Length")
-    if declared is not None and "Content-Encoding" not in response.headers and int(declared) != size:
-        raise FetchError(Refusal("truncated", is_final=False), status=response.status)
-    return Fetched(path, digest.hexdigest(), size)
-
-
-@contextmanager
-def _explained(url: str, sent_ms: int = 0) -> Iterator[None]:
-    """Turn what aiohttp raises into a FetchError with a reason, and note what had been asked for."""
-    try:
-        yield
-    except FetchError as error:
-        error.url, error.sent_ms = error.url or url, error.sent_ms or sent_ms
-        raise
-    except Exception as error:
-        reason = _reason(error)
-        failed = FetchError(Refusal(reason, is_final=reason in {"forbidden_address", "bad_address"}))
-        failed.url, failed.sent_ms = url, sent_ms
-        raise failed from error
-
-
-def _reason(error: Exception) -> str:
-    if _is_forbidden(error):
-        return "forbidden_address"
-    for kind, word in _REASONS:
-        if isinstance(error, kind):
-            return word
-    if isinstance(error, OSError):
-        return "disk_full" if error.errno == errno.ENOSPC else "local_io"
-    raise error
-
-
-def _is_forbidden(error: Exception) -> bool:
-    return isinstance(error, ForbiddenAddressError) or isinstance(
-        getattr(error, "os_error", None), ForbiddenAddressError
-    )

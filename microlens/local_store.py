@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import hashlib
 import os
 import re
 import shutil
@@ -17,6 +18,7 @@ import uuid
 from functools import cache
 from typing import TYPE_CHECKING
 
+from microlens.addresses import canonical_url
 from microlens.errors import CorruptDataError
 from microlens.store import sha256_of, sync
 
@@ -58,6 +60,9 @@ class LocalStore:
 
     def temporary(self) -> Path:
         return self._tmp / uuid.uuid4().hex
+
+    def partial(self, url: str) -> Path:
+        return self._tmp / f"{hashlib.sha256(canonical_url(url).encode()).hexdigest()}.part"
 
     def put(self, temporary: Path, sha256: str) -> None:
         sync(temporary)

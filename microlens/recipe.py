@@ -107,7 +107,12 @@ class Politeness(_Section):
 
     requests_per_second: float = Field(default=1.0, gt=0, le=10_000, description="A host, all machines together.")
     concurrency: int = Field(default=2, ge=1, le=256, description="Requests in flight a host.")
-    timeout_s: float = Field(default=60.0, gt=0, description="Total time of one request.")
+    timeout_s: float = Field(default=60.0, gt=0, description="Total time of one page; of a file, until it begins.")
+    file_timeout_s: float = Field(default=3600.0, gt=0, description="Total time of one try to fetch a file.")
+    idle_s: float = Field(default=20.0, gt=0, description="An answer that brings nothing for so long is given up.")
+    min_bytes_per_s: float = Field(
+        default=8000.0, ge=0, description="A file that comes more slowly than this over half a minute is given up."
+    )
     max_attempts: int = Field(default=5, ge=1, description="Tries before a failure is final.")
     park_after: int = Field(
         default=3, ge=1, description="Requests in a row without any answer, after which a host is parked."

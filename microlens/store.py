@@ -50,6 +50,10 @@ class WritableStore(Store, Protocol):
         """A new path for a file that is on its way; the caller writes it and hands it to `put`, or removes it."""
         ...
 
+    def partial(self, url: str) -> Path:
+        """Where a longer file of a URL gathers: the same path at every try, whoever makes it."""
+        ...
+
     def put(self, temporary: Path, sha256: str) -> None:
         """Take over a finished temporary file; once this returns, a power cut takes nothing away.
 

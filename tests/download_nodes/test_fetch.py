@@ -11,7 +11,7 @@ from download_nodes import fetch
 from download_nodes.fetch import MAX_REDIRECTS, Fetcher, FetchError
 from microlens.network import NetworkPolicy
 from tests.crawler.site import Reply
-from tests.download_nodes.desk import recipe_of
+from tests.download_nodes.desk import QUICK, recipe_of
 
 LOOPBACK = ("127.0.0.0/8",)
 
@@ -26,7 +26,7 @@ def paid():
 def get(tmp_path, paid):
     """Fetch a URL with a fetcher of its own: the file, or the reason and that nothing is on disk."""
 
-    def run(url, *, allow=LOOPBACK, max_bytes=1_000_000, forbidden="", method="file"):
+    def run(url, *, allow=LOOPBACK, max_bytes=1_000_000, forbidden="", method="file", **polite):
         path = tmp_path / "file"
 
         async def why_not(asked):
@@ -36,7 +36,7 @@ def get(tmp_path, paid):
             paid.append(asked)
 
         async def go():
-            fetcher = Fetcher(recipe_of(url), NetworkPolicy(allow), why_not, await_turn)
+            fetcher = Fetcher(recipe_of(url, politeness=QUICK | polite), NetworkPolicy(allow), why_not, await_turn)
             try:
                 if method == "file":
                     return await fetcher.file(url, path, max_bytes=max_bytes)
@@ -101,11 +101,10 @@ def test_a_connection_that_breaks_is_tried_again(get, site):
     assert ("connection_lost", False) == (error.refusal.reason, error.refusal.is_final)
 
 
-def test_a_body_that_stands_still_is_given_up(get, site, monkeypatch):
+def test_a_body_that_stands_still_is_given_up(get, site):
     """A transfer that brings nothing for the idle time is a timeout, whatever its deadline."""
-    monkeypatch.setattr(fetch, "_IDLE_S", 0.3)
     site.script("/a", Reply(body=b"x" * 10_000, pause_s=20))
-    error = get(f"{site.url}/a")
+    error = get(f"{site.url}/a", idle_s=0.3)
 
     assert ("timeout", False) == (error.refusal.reason, error.refusal.is_final)
 
