@@ -15,8 +15,9 @@ from unittest.mock import patch
 import uvloop
 
 import download_nodes.measure
-import download_nodes.node as node_room
+import download_nodes.media as media_room
 from download_nodes.backlog import outstanding
+from download_nodes.node import Node
 from download_nodes.worker import spare_the_collector
 from microlens.frontier import Frontier
 from microlens.ledger_rows import PageRow, Selected
@@ -65,7 +66,7 @@ def drain(run: Run, redis_url: str) -> dict[str, int]:
     """Work until nothing is left."""
 
     async def work() -> dict[str, int]:
-        node = node_room.Node(run, redis_url)
+        node = Node(run, redis_url)
         try:
             return await node.drain(_LONG_S)
         finally:
@@ -78,5 +79,5 @@ def drain(run: Run, redis_url: str) -> dict[str, int]:
 
 if __name__ == "__main__":
     measure = unmeasured if sys.argv[1] == "fetch" else download_nodes.measure.measure
-    with patch.object(node_room, "measure", measure):
+    with patch.object(media_room, "measure", measure):
         sys.stdout.write(json.dumps(drain(open_run(Path(sys.argv[2]), Settings()), sys.argv[3])) + "\n")
