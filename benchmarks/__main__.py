@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 
-from benchmarks import comments, frontier, growth, merge, pages
+from benchmarks import comments, covers, frontier, growth, merge, pages
 
 SUITE = {
     "frontier": (frontier.run, 200_000),
     "growth": (growth.run, 1_000_000),
     "pages": (pages.run, 5_000),
     "comments": (comments.run, 40_000),
+    "covers": (covers.run, 2_000),
     "merge": (merge.run, 5_000_000),
 }
 

@@ -1,16 +1,27 @@
-"""CPU seconds and peak memory of a job, taken in a process of its own."""
+"""CPU seconds and peak memory of a job, taken in a process of its own, and of what that process starts."""
 
 from __future__ import annotations
 
+import json
 import multiprocessing
+import os
 import resource
+import subprocess
+import sys
+import tempfile
+import threading
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from multiprocessing.connection import Connection
+
+    import redis
+
+_LOOK_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,3 +54,64 @@ def _measured(pipe: Connection, job: Callable[..., Any], arguments: tuple[Any, .
         value=value,
     )
     pipe.send(cost)
+
+
+def cost_of_command(arguments: list[str], environment: dict[str, str] | None = None) -> Cost:
+    """Run a program; start-up counts, and so does every child that it has waited for. `value`: its last line, as JSON.
+
+    The peak is the sum of the peaks of its processes, which is no less than the peak of their sum. A program that
+    fails has its words told in the CalledProcessError.
+    """
+    with tempfile.TemporaryFile() as said:
+        began = time.perf_counter()
+        process = subprocess.Popen(arguments, stdout=said, stderr=said, env={**os.environ, **(environment or {})})
+        peaks: dict[int, int] = {}
+        watching = threading.Thread(target=_watch, args=(process.pid, peaks), daemon=True)
+        watching.start()
+        _, status, usage = os.wait4(process.pid, 0)
+        wall_s = time.perf_counter() - began
+        process.returncode = os.waitstatus_to_exitcode(status)
+        watching.join()
+        said.seek(0)
+        lines = said.read().decode(errors="replace").splitlines()
+    if process.returncode:
+        sys.stderr.write("\n".join([*lines, ""]))
+        raise subprocess.CalledProcessError(process.returncode, arguments)
+    value = json.loads(lines[-1]) if lines and lines[-1][:1] in "{[" else None
+    return Cost(usage.ru_utime + usage.ru_stime, wall_s, sum(peaks.values()) / 1024, value)
+
+
+def redis_cpu_s(client: redis.Redis) -> float:
+    """CPU seconds that a Redis has used since it was started."""
+    used: dict[str, Any] = client.info("cpu")
+    return float(used["used_cpu_user"]) + float(used["used_cpu_sys"])
+
+
+def _watch(pid: int, peaks: dict[int, int]) -> None:
+    """Keep the highest resident set (KiB) of a process and of those below it for as long as it lives.
+
+    `ru_maxrss` would not do: a child starts with what its parent had when it was forked.
+    """
+    while Path(f"/proc/{pid}/status").exists():
+        for one in _tree(pid):
+            peaks[one] = max(peaks.get(one, 0), _high_water_kib(one))
+        time.sleep(_LOOK_S)
+
+
+def _tree(pid: int) -> Iterator[int]:
+    yield pid
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            children = task.read_text().split()
+        except OSError:  # it ended meanwhile
+            continue
+        for child in children:
+            yield from _tree(int(child))
+
+
+def _high_water_kib(pid: int) -> int:
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("VmHWM")), 0)
