@@ -16,7 +16,8 @@ from download_nodes.budget import Budget
 from download_nodes.comment_parts import CommentParts
 from download_nodes.comments import CommentCollector
 from download_nodes.fetch import Fetcher, FetchError
-from download_nodes.measure import NotMediaError, measure
+from download_nodes.measuring import Measurer
+from download_nodes.sniff import NotMediaError
 from microlens.conversations import ConversationOverError, Conversations
 from microlens.errors import MicrolensError, PageChangedError
 from microlens.frontier import LEASE_S, Frontier, host_of
@@ -69,6 +70,7 @@ class Node:
         self._learning: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         """By host: held while its robots.txt is fetched for a redirect."""
         self._fetcher = Fetcher(run.recipe, NetworkPolicy(run.recipe.network.allow), self._why_not, self._await_turn)
+        self._measurer = Measurer()
         self._conversations = Conversations()
         self._budget = Budget(self._frontier, run.recipe.politeness.requests_per_second, most=WIDTH)
         self._collector = self._make_collector()
@@ -89,6 +91,7 @@ class Node:
     async def close(self) -> None:
         await self._conversations.close()
         await self._fetcher.close()
+        await self._measurer.close()
 
     def _make_collector(self) -> CommentCollector:
         if not is_asking(self._platform):
@@ -218,8 +221,7 @@ class Node:
         await self._answered(item.url)
         self._frontier.fetched("media", [item.name])
         try:
-            asset = await asyncio.to_thread(
-                measure,
+            asset = await self._measurer.measure(
                 fetched.path,
                 kind=kind,
                 platform=self._platform.name,
