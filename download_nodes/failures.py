@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from download_nodes.fetch import FetchError
-from download_nodes.measure import NotMediaError
+from download_nodes.sniff import NotMediaError
 from microlens.conversations import ConversationOverError
 from microlens.errors import MicrolensError, PageChangedError
 from microlens.frontier import host_of
@@ -74,6 +74,7 @@ class Failures:
         except ConversationOverError:
             await asyncio.to_thread(self._give_back, item)
         except NotMediaError as error:
+            await self._courtesy.answered(item.url)
             await self._failed(item, Refusal("not_media", is_final=True), detail=error.message)
         except PageChangedError as error:
             log.warning("page_changed", url=item.url, error=error.message, hint=error.hint)

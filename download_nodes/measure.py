@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from download_nodes.probe import probe_audio, probe_cover, probe_video
-from download_nodes.sniff import HEAD_BYTES, sniff
-from microlens.errors import MicrolensError
+from download_nodes.cover import probe_cover
+from download_nodes.sniff import NotMediaError, may_be, mime_of
 from microlens.records import AssetRecord
 
 if TYPE_CHECKING:
@@ -15,39 +14,21 @@ if TYPE_CHECKING:
 
     from microlens.records import AssetKind
 
-UNKNOWN = "application/octet-stream"
-
-_PLAUSIBLE: dict[AssetKind, tuple[str, ...]] = {
-    "cover": ("image/", UNKNOWN),
-    "video": ("video/", UNKNOWN),
-    # A sound may lie in a video's container, and its head does not tell.
-    "audio": ("audio/", "video/", UNKNOWN),
-}
-
-
-class NotMediaError(MicrolensError):
-    """A page or another kind of file came in place of the media: a log-in page, a refusal, a playlist."""
-
-    def __init__(self, kind: AssetKind, video_id: str, mime: str) -> None:
-        super().__init__(
-            f"the {kind} of video {video_id!r} is not media of that kind: its bytes are {mime}",
-            hint="open its address in a browser: the site may ask for a login, or its adapter took the wrong link",
-        )
-        self.mime = mime
-
 
 def measure(path: Path, *, kind: AssetKind, platform: str, video_id: str, sha256: str, size_bytes: int) -> AssetRecord:
-    """Probe a file that is already hashed; bad media is recorded as not decodable, only another kind raises."""
-    with path.open("rb") as file:
-        mime = sniff(file.read(HEAD_BYTES)) or UNKNOWN
-    if not mime.startswith(_PLAUSIBLE[kind]):
+    """Probe a file that is already hashed; bad media is recorded as not decodable, only another kind raises.
+
+    Runs decoders on hostile bytes: a node has it done in another process (download_nodes.measuring).
+    """
+    mime = mime_of(path)
+    if not may_be(kind, mime):
         raise NotMediaError(kind, video_id, mime)
     bare = AssetRecord(platform, video_id, kind, sha256, size_bytes, mime)
     return _with_cover(bare, path) if kind == "cover" else _with_stream(bare, path)
 
 
 def _with_cover(bare: AssetRecord, path: Path) -> AssetRecord:
-    facts = probe_cover(path)
+    facts = probe_cover(path, bare.mime)
     return replace(
         bare,
         width=facts.width,
@@ -55,18 +36,29 @@ def _with_cover(bare: AssetRecord, path: Path) -> AssetRecord:
         phash=facts.phash,
         dominant_share=facts.dominant_share,
         is_decodable=facts.is_decodable,
+        error=facts.error,
     )
 
 
 def _with_stream(bare: AssetRecord, path: Path) -> AssetRecord:
-    facts = probe_video(path) if bare.kind == "video" else probe_audio(path)
+    # A process that sees covers alone is spared FFmpeg's libraries.
+    from download_nodes.probe import probe_audio, probe_video  # noqa: PLC0415
+
+    facts = probe_video(path, bare.mime) if bare.kind == "video" else probe_audio(path, bare.mime)
     return replace(
         bare,
         width=facts.width,
         height=facts.height,
         duration_s=facts.duration_s,
         fps=facts.fps,
+        container=facts.container,
+        stream_count=facts.stream_count,
         codecs=facts.codecs,
         phash=facts.phash,
+        frame_hashes=facts.frame_hashes,
+        first_decodes=facts.first_decodes,
+        middle_decodes=facts.middle_decodes,
+        last_decodes=facts.last_decodes,
         is_decodable=facts.is_decodable,
+        error=facts.error,
     )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from download_nodes.arrivals import Arrival
 from download_nodes.flights import flight_of
-from download_nodes.measure import measure
+from download_nodes.measuring import Measurer
+from download_nodes.sniff import check_head
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,30 +25,34 @@ class MediaCollector:
     def __init__(self, run: Run, courtesy: Courtesy) -> None:
         self._run = run
         self._courtesy = courtesy
+        self._measurer = Measurer()
 
     async def close(self) -> None:
-        """Nothing of it is open."""
+        await self._measurer.close()
 
     async def collect(self, item: FrontierItem, on_fetched: Callable[[], None]) -> Arrival:
         """Fetch and measure an item's asset; `on_fetched` is told when the network is done with.
 
-        FetchError, NotMediaError or HostRestsError where there is nothing to store; then nothing is left behind.
+        FetchError, NotMediaError or HostRestsError where there is nothing to store: then nothing is left behind but
+        what the next try can go on with.
         """
-        temporary = self._run.store.temporary()
-        fetched = await self._courtesy.fetcher.file(item.url, temporary, max_bytes=self._run.recipe.media.max_bytes)
-        on_fetched()
-        try:
+        kind, video_id, store = item.payload["asset"], item.payload["video_id"], self._run.store
+        async with self._courtesy.fetcher.download(
+            item.url,
+            store.partial(item.url),
+            max_bytes=self._run.recipe.media.max_bytes,
+            accept=partial(check_head, kind, video_id),
+        ) as fetched:
+            on_fetched()
             await self._courtesy.answered(item.url)
-            asset = await asyncio.to_thread(
-                measure,
+            asset = await self._measurer.measure(
                 fetched.path,
-                kind=item.payload["asset"],
+                kind=kind,
                 platform=self._run.recipe.platform,
-                video_id=item.payload["video_id"],
+                video_id=video_id,
                 sha256=fetched.sha256,
                 size_bytes=fetched.size_bytes,
             )
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        return Arrival(item, ((replace(asset, url_key=flight_of(item.url)), fetched.path),))
+            finished = store.temporary()
+            fetched.path.rename(finished)
+        return Arrival(item, ((replace(asset, url_key=flight_of(item.url)), finished),))

@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import codecs
+from typing import TYPE_CHECKING
+
+from microlens.errors import MicrolensError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from microlens.records import AssetKind
 
 HEAD_BYTES = 512
 """All that `sniff` needs."""
+UNKNOWN = "application/octet-stream"
 
 _MAGIC = (
     (b"\xff\xd8\xff", "image/jpeg"),
@@ -23,8 +32,44 @@ _BRANDS = {
     b"avif": "image/avif",
     b"heic": "image/heic",
 }
+_PLAUSIBLE: dict[AssetKind, tuple[str, ...]] = {
+    "cover": ("image/", UNKNOWN),
+    "video": ("video/", UNKNOWN),
+    # A sound may lie in a video's container, and its head does not tell.
+    "audio": ("audio/", "video/", UNKNOWN),
+}
+_TS_PACKET = 188
 _HTML = (b"<!doctype html", b"<html", b"<head", b"<body", b"<script", b"<!--")
 _CONTROL = frozenset(range(32)) - frozenset(b"\t\n\r\f\x1b")
+
+
+class NotMediaError(MicrolensError):
+    """A page or another kind of file came in place of the media: a log-in page, a refusal, a playlist."""
+
+    def __init__(self, kind: AssetKind, video_id: str, mime: str) -> None:
+        super().__init__(
+            f"the {kind} of video {video_id!r} is not media of that kind: its bytes are {mime}",
+            hint="open its address in a browser: the site may ask for a login, or its adapter took the wrong link",
+        )
+        self.mime = mime
+
+
+def mime_of(path: Path) -> str:
+    """Type of a file; `UNKNOWN` if its bytes say nothing."""
+    with path.open("rb") as file:
+        return sniff(file.read(HEAD_BYTES)) or UNKNOWN
+
+
+def check_head(kind: AssetKind, video_id: str, head: bytes) -> None:
+    """NotMediaError if a file that begins so cannot be an asset of this kind, whatever follows."""
+    mime = sniff(head) or UNKNOWN
+    if not may_be(kind, mime):
+        raise NotMediaError(kind, video_id, mime)
+
+
+def may_be(kind: AssetKind, mime: str) -> bool:
+    """Whether bytes of this type may be an asset of this kind."""
+    return mime.startswith(_PLAUSIBLE[kind])
 
 
 def sniff(head: bytes) -> str | None:
@@ -47,6 +92,8 @@ def _container(head: bytes) -> str | None:
         return "video/webm" if b"webm" in head[:64] else "video/x-matroska"
     if head.startswith(b"OggS"):
         return "video/ogg" if b"theora" in head[:64] else "audio/ogg"
+    if head[::_TS_PACKET] == b"GGG" and not _CONTROL.isdisjoint(head):
+        return "video/mp2t"
     return None
 
 

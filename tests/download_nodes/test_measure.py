@@ -2,7 +2,8 @@
 
 import pytest
 
-from download_nodes.measure import NotMediaError, measure
+from download_nodes.measure import measure
+from download_nodes.sniff import NotMediaError
 from microlens.errors import MicrolensError
 from microlens.records import AssetRecord
 
@@ -49,7 +50,14 @@ def test_bytes_that_say_nothing_are_recorded_as_not_decodable(tmp_path, kind, da
     path.write_bytes(data)
 
     assert measured(path, kind) == AssetRecord(
-        "sandbox", "v1", kind, "ab" * 32, len(data), "application/octet-stream", is_decodable=False
+        "sandbox",
+        "v1",
+        kind,
+        "ab" * 32,
+        len(data),
+        "application/octet-stream",
+        is_decodable=False,
+        error="unknown_type",
     )
 
 

@@ -1,0 +1,91 @@
+"""Opens the files of strangers with FFmpeg's libraries, so that no name inside them leads anywhere else."""
+
+from __future__ import annotations
+
+import contextlib
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import av
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from av.audio.stream import AudioStream
+    from av.container import InputContainer
+    from av.packet import Packet
+    from av.stream import Stream
+    from av.video.stream import VideoStream
+
+MAX_PACKETS = 1_000_000
+"""Read of one file in one go; ten hours of video have as many. A few bytes may declare billions of empty ones."""
+MICROSECONDS = 1_000_000
+
+# FFmpeg is told the format: left to guess it takes a playlist for a video, and a playlist names other files.
+_DEMUXERS = {
+    "video/mp4": "mov",
+    "audio/mp4": "mov",
+    "video/quicktime": "mov",
+    "video/webm": "matroska",
+    "video/x-matroska": "matroska",
+    "video/mp2t": "mpegts",
+    "video/ogg": "ogg",
+    "audio/ogg": "ogg",
+    "audio/mpeg": "mp3",
+    "audio/aac": "aac",
+    "audio/flac": "flac",
+    "audio/wav": "wav",
+}
+
+
+def demuxer_of(mime: str) -> str | None:
+    """FFmpeg's name for the format of this type; None for what is no sound or video that is known here."""
+    return _DEMUXERS.get(mime)
+
+
+def open_container(path: Path, demuxer: str, *, max_pixels: int) -> InputContainer:
+    """Open a file as this format and nothing else; raises av.FFmpegError, and PyAV's own errors on absurd values.
+
+    The options after the first are the decoders' while FFmpeg looks for the streams' facts: no frame of more pixels,
+    and no threads, which cost more than a few frames do.
+    """
+    options = {"protocol_whitelist": "file", "max_pixels": str(max_pixels), "threads": "1"}
+    return av.open(f"file:{path.absolute()}", format=demuxer, options=options, metadata_errors="replace")
+
+
+def packets(container: InputContainer, *streams: VideoStream | AudioStream) -> Iterator[Packet[Stream]]:
+    """Go through the packets of some streams from where the container stands, without end at `MAX_PACKETS`."""
+    return islice(container.demux(*streams), MAX_PACKETS)
+
+
+def seek(container: InputContainer, at_s: float) -> None:
+    """Go to the keyframe before this time; a file without an index cannot be sought in, and stays where it is."""
+    with contextlib.suppress(av.FFmpegError, OverflowError):
+        container.seek(int(at_s * MICROSECONDS))
+
+
+def start_s(container: InputContainer) -> float:
+    return (container.start_time or 0) / MICROSECONDS
+
+
+def end_s(container: InputContainer) -> float | None:
+    return None if container.duration is None else start_s(container) + container.duration / MICROSECONDS
+
+
+def duration_s(container: InputContainer, stream: VideoStream | AudioStream) -> float | None:
+    """Length as declared, of the stream or else of the whole; None if there is none that could be one."""
+    declared = None if container.duration is None else container.duration / MICROSECONDS
+    if stream.duration is not None and stream.time_base is not None:
+        declared = float(stream.duration * stream.time_base)
+    return declared if declared is not None and declared >= 0 else None
+
+
+def codecs(container: InputContainer) -> str:
+    streams = [*container.streams.video, *container.streams.audio]
+    return ",".join(dict.fromkeys(stream.codec_context.codec.canonical_name for stream in streams))
+
+
+def format_name(container: InputContainer) -> str:
+    """FFmpeg's first name of the format: `mov` of `mov,mp4,m4a,3gp,3g2,mj2`."""
+    return container.format.name.partition(",")[0]

@@ -1,0 +1,92 @@
+"""The process that decodes: `python -m download_nodes.decoder SOCKET MARK PARENT MEMORY_BYTES CPU_S`.
+
+Files of strangers make decoders hang, swell and crash; here that costs a process, and one file. Started by
+download_nodes.decoder_process; what goes over the socket: download_nodes.decoder_wire.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import signal
+import socket
+import sys
+import time
+import traceback
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from download_nodes import confine
+from download_nodes.decoder_wire import MARK, MAX_FILE_BYTES, MESSAGE_BYTES, READY, Request, read_path
+from download_nodes.measure import measure
+from download_nodes.sniff import NotMediaError
+from microlens.records import AssetRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_FLUSH_S = 0.005
+"""Answers wait so long for others: the node is woken once for them all."""
+_NOBODY = AssetRecord("", "", "cover", "", 0, "")
+_TOLD = [name for name in AssetRecord.__slots__ if name not in {"platform", "video_id", "kind", "sha256", "size_bytes"}]
+
+
+def main() -> None:
+    channel_fd, mark_fd, parent, memory_bytes, cpu_s = map(int, sys.argv[1:6])
+    confine.die_with(parent)
+    confine.limit(memory_bytes=memory_bytes, file_bytes=MAX_FILE_BYTES)
+    channel = socket.socket(fileno=channel_fd)
+    mark = mmap.mmap(mark_fd, MARK.size)
+    os.close(mark_fd)
+    confine.forbid()
+    channel.sendall(READY)
+    serve(channel, mark, cpu_s)
+
+
+def serve(channel: socket.socket, mark: mmap.mmap, cpu_s: int) -> None:
+    """Answer until the other end is closed."""
+    answers: list[bytes] = []
+    flushed_at = time.monotonic()
+    for requests in _requests(channel):
+        for request in requests:
+            # Whoever finds this process dead reads here of which file, and since when it has been at it.
+            MARK.pack_into(mark, 0, request.number, time.monotonic())
+            signal.setitimer(signal.ITIMER_PROF, cpu_s)  # its signal, SIGPROF, ends the process
+            answers.append(orjson.dumps([request.number, answer(request)]) + b"\n")
+            signal.setitimer(signal.ITIMER_PROF, 0)
+            MARK.pack_into(mark, 0, 0, 0.0)
+            now = time.monotonic()
+            if now - flushed_at > _FLUSH_S:
+                channel.sendall(b"".join(answers))
+                answers.clear()
+                flushed_at = now
+        channel.sendall(b"".join(answers))
+        answers.clear()
+        flushed_at = time.monotonic()
+
+
+def answer(request: Request) -> dict[str, Any]:
+    """What a file tells: `facts`, or `not_media`, `died`, `os_error`, `bug`."""
+    try:
+        asset = measure(read_path(request.path), kind=request.kind, platform="", video_id="", sha256="", size_bytes=0)
+        return {"facts": {name: value for name in _TOLD if (value := getattr(asset, name)) != getattr(_NOBODY, name)}}
+    except NotMediaError as error:
+        return {"not_media": error.mime}
+    except MemoryError:
+        return {"died": "decoder_memory"}
+    except OSError as error:
+        return {"os_error": [error.errno, error.strerror]}
+    except Exception:  # noqa: BLE001 - a bug is told to the node, which lays it to this file
+        return {"bug": traceback.format_exc()}
+
+
+def _requests(channel: socket.socket) -> Iterator[list[Request]]:
+    rest = b""
+    while data := channel.recv(MESSAGE_BYTES):
+        *lines, rest = (rest + data).split(b"\n")
+        yield [Request(*orjson.loads(line)) for line in lines]
+
+
+if __name__ == "__main__":
+    main()
