@@ -7,17 +7,15 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from download_nodes import courtesy, fetch, node
+from download_nodes import courtesy, node
 from tests.crawler.site import HOSTS, Reply
 
 COUNT = 30
 DEADLINE_S = 30.0
 
 
-@pytest.fixture
-def quick(monkeypatch):
-    """A fetch that is stalled is given up after a moment."""
-    monkeypatch.setattr(fetch, "_IDLE_S", 1.5)
+IMPATIENT = {"requests_per_second": 2000, "idle_s": 1.5}
+"""A fetch that is stalled is given up after a moment."""
 
 
 def serve(desk, *numbers, count=COUNT):
@@ -48,9 +46,9 @@ def parked(desk):
     return [each.host for each in desk.run.ledger.hosts.parked()]
 
 
-def test_a_stalling_host_keeps_nobody_waiting(desk, quick):
+def test_a_stalling_host_keeps_nobody_waiting(desk):
     """It is parked and reported; the two others have given everything before its first stalled request is given up."""
-    polite = {"requests_per_second": 2000, "concurrency": 256, "park_after": 2, "max_attempts": 2}
+    polite = {**IMPATIENT, "concurrency": 256, "park_after": 2, "max_attempts": 2}
     desk.make(politeness=polite)
     serve(desk, 0, 1, 2)
     # It answers once, for its robots.txt: a host that never has is given up instead.
@@ -69,11 +67,9 @@ def test_a_stalling_host_keeps_nobody_waiting(desk, quick):
     assert COUNT == desk.frontier.open_count(["media"])
 
 
-def test_a_host_that_returns_gives_everything(desk, quick):
+def test_a_host_that_returns_gives_everything(desk):
     """Once it answers again its parking is over, and nothing of it is lost, whatever its failures were."""
-    desk.make(
-        politeness={"requests_per_second": 2000, "concurrency": 2, "park_after": 2, "park_s": 0.2, "max_attempts": 2}
-    )
+    desk.make(politeness={**IMPATIENT, "concurrency": 2, "park_after": 2, "park_s": 0.2, "max_attempts": 2})
     serve(desk, 1, count=5)
     desk.site.stalls = lambda asked: asked.host.startswith(HOSTS[1]) and 1 < len(desk.site.times_of(HOSTS[1])) < 7
     drain_until(desk, lambda: False)
@@ -83,9 +79,9 @@ def test_a_host_that_returns_gives_everything(desk, quick):
     assert 3 <= len([each for each in desk.site.asked if each.path == "/robots.txt"])
 
 
-def test_one_file_that_stalls_is_given_up_and_its_host_is_not(desk, quick):
+def test_one_file_that_stalls_is_given_up_and_its_host_is_not(desk):
     """A host that gives its robots.txt is well: the file's tries are counted, and nothing is parked."""
-    desk.make(politeness={"requests_per_second": 2000, "concurrency": 4, "park_after": 1, "max_attempts": 2})
+    desk.make(politeness={**IMPATIENT, "concurrency": 4, "park_after": 1, "max_attempts": 2})
     serve(desk, 0, count=3)
     desk.site.stalls = lambda asked: asked.path == "/media/0-1.jpg"
     drain_until(desk, lambda: False)
@@ -94,9 +90,9 @@ def test_one_file_that_stalls_is_given_up_and_its_host_is_not(desk, quick):
     assert [] == parked(desk)
 
 
-def test_a_host_that_never_answers_is_given_up(desk, quick):
+def test_a_host_that_never_answers_is_given_up(desk):
     """A media host that gives not even a robots.txt costs its own files, to be opened again by `retry`."""
-    desk.make(politeness={"requests_per_second": 2000, "concurrency": 4, "park_after": 1})
+    desk.make(politeness={**IMPATIENT, "concurrency": 4, "park_after": 1})
     serve(desk, 0, 1, count=2)
     desk.site.stalls = lambda asked: asked.host.startswith(HOSTS[1])
     drain_until(desk, lambda: False)
