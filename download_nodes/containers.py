@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -63,6 +64,11 @@ def seek(container: InputContainer, at_s: float) -> None:
     """Go to the keyframe before this time; a file without an index cannot be sought in, and stays where it is."""
     with contextlib.suppress(av.FFmpegError, OverflowError):
         container.seek(int(at_s * MICROSECONDS))
+
+
+def is_memory(error: Exception) -> bool:
+    """Whether FFmpeg or Python was refused the memory that it asked for."""
+    return isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM
 
 
 def start_s(container: InputContainer) -> float:

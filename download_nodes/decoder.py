@@ -13,6 +13,7 @@ import socket
 import sys
 import time
 import traceback
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -25,7 +26,9 @@ from microlens.records import AssetRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
+_FILES_AT_ONCE = 32
 _FLUSH_S = 0.005
 """Answers wait so long for others: the node is woken once for them all."""
 _NOBODY = AssetRecord("", "", "cover", "", 0, "")
@@ -47,13 +50,14 @@ def main() -> None:
 def serve(channel: socket.socket, mark: mmap.mmap, cpu_s: int) -> None:
     """Answer until the other end is closed."""
     answers: list[bytes] = []
+    files: deque[int] = deque()
     flushed_at = time.monotonic()
-    for requests in _requests(channel):
+    for requests in _requests(channel, files):
         for request in requests:
             # Whoever finds this process dead reads here of which file, and since when it has been at it.
             MARK.pack_into(mark, 0, request.number, time.monotonic())
             signal.setitimer(signal.ITIMER_PROF, cpu_s)  # its signal, SIGPROF, ends the process
-            answers.append(orjson.dumps([request.number, answer(request)]) + b"\n")
+            answers.append(orjson.dumps([request.number, answer(request, files)]) + b"\n")
             signal.setitimer(signal.ITIMER_PROF, 0)
             MARK.pack_into(mark, 0, 0, 0.0)
             now = time.monotonic()
@@ -66,9 +70,11 @@ def serve(channel: socket.socket, mark: mmap.mmap, cpu_s: int) -> None:
         flushed_at = time.monotonic()
 
 
-def answer(request: Request) -> dict[str, Any]:
-    """What a file tells: `facts`, or `not_media`, `died`, `os_error`, `bug`."""
+def answer(request: Request, files: deque[int]) -> dict[str, Any]:
+    """What a file tells: `facts`, `extracted`, or `not_media`, `died`, `os_error`, `bug`."""
     try:
+        if request.task == "extract":
+            return {"extracted": _extract(read_path(request.path), files.popleft())}
         asset = measure(read_path(request.path), kind=request.kind, platform="", video_id="", sha256="", size_bytes=0)
         return {"facts": {name: value for name in _TOLD if (value := getattr(asset, name)) != getattr(_NOBODY, name)}}
     except NotMediaError as error:
@@ -81,9 +87,22 @@ def answer(request: Request) -> dict[str, Any]:
         return {"bug": traceback.format_exc()}
 
 
-def _requests(channel: socket.socket) -> Iterator[list[Request]]:
+def _extract(path: Path, file: int) -> str | None:
+    from download_nodes.audio import extract_audio  # noqa: PLC0415 - covers alone need none of FFmpeg's libraries
+
+    with open(file, "r+b") as into:
+        into.truncate()  # a process before this one may have died in its midst
+        return extract_audio(path, into)
+
+
+def _requests(channel: socket.socket, files: deque[int]) -> Iterator[list[Request]]:
+    """Yield the requests as they come; the files that come with them go into `files`, in the same order."""
     rest = b""
-    while data := channel.recv(MESSAGE_BYTES):
+    while True:
+        data, fds, _, _ = socket.recv_fds(channel, MESSAGE_BYTES, _FILES_AT_ONCE)
+        files.extend(fds)
+        if not data:
+            return
         *lines, rest = (rest + data).split(b"\n")
         yield [Request(*orjson.loads(line)) for line in lines]
 

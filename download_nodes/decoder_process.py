@@ -38,11 +38,12 @@ class DecoderProcess:
         on_death: Callable[[DecoderProcess], None],
     ) -> None:
         self._on_answer, self._on_death = on_answer, on_death
-        self._started_at = time.monotonic()
+        self._heard_at = time.monotonic()
+        """When it last gave a sign of life, or was first asked after a rest."""
         self._rest = b""
         self.is_ready = False
         self.is_overdue = False
-        """Killed by `kill_if_older`."""
+        """Killed by `kill_if_stuck`."""
         self.exit_code: int | None = None
         """Negative: the signal that ended it; None while it lives."""
         with tempfile.TemporaryFile() as file:
@@ -77,18 +78,20 @@ class DecoderProcess:
         """Number of the request that it works on, or died on; 0 between two."""
         return int(MARK.unpack_from(self._mark)[0])
 
-    def send(self, request: Request, file: int | None = None) -> None:
+    def send(self, request: Request, file: int | None, *, is_first: bool) -> None:
         """Ask; few requests are under way at once, so that the socket's buffer takes them all."""
+        if is_first:
+            self._heard_at = time.monotonic()
         line = orjson.dumps([request.number, request.task, request.kind, request.path]) + b"\n"
         # If it is dead, its socket tells so in a moment, and the request is given to another.
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             socket.send_fds(self._channel, [line], [] if file is None else [file])
 
-    def kill_if_older(self, wall_s: float) -> None:
-        """Kill it if it has been at one file (or at its start) for longer than this."""
+    def kill_if_stuck(self, wall_s: float) -> None:
+        """Kill it if it has been at one file for longer than this, or has not begun with any for much longer."""
         number, since = MARK.unpack_from(self._mark)
         now = time.monotonic()
-        self.is_overdue = now - since > wall_s if number else not self.is_ready and now - self._started_at > _START_S
+        self.is_overdue = now - since > wall_s if number else now - self._heard_at > max(2 * wall_s, _START_S)
         if self.is_overdue:
             self._process.kill()
 
@@ -111,6 +114,7 @@ class DecoderProcess:
             self.close()  # it is dead or dying: a kill that comes later does not change what it died of
             self._on_death(self)
             return
+        self._heard_at = time.monotonic()
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
             if self.is_ready:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
 from download_nodes.decoder_process import DecoderProcess
@@ -17,6 +17,7 @@ from download_nodes.decoder_wire import Request, Task, written_path
 from download_nodes.sniff import NotMediaError, mime_of
 from microlens.errors import MicrolensError
 from microlens.records import AssetRecord
+from microlens.store import sha256_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,6 +41,18 @@ class NoDecoderError(MicrolensError):
             f"the process that measures media (python -m download_nodes.decoder) ends by itself, exit code {exit_code}",
             hint="its own words stand above; `microlens-build doctor` checks this machine",
         )
+
+
+class NoAudioError(MicrolensError):
+    """There is no sound to be taken out of a video."""
+
+    def __init__(self, video_id: str, reason: str) -> None:
+        super().__init__(
+            f"video {video_id!r} gives no sound: {reason}",
+            hint="nothing is wrong with this machine; the video is kept without sound",
+        )
+        self.reason = reason
+        """`no_audio`, `audio_broken`, or a word for how the process died of it (`decoder_crashed` ...)."""
 
 
 @dataclass(slots=True, eq=False)
@@ -110,6 +123,27 @@ class Measurer:
         facts = _facts(answer, path)
         return AssetRecord(platform, video_id, kind, sha256, size_bytes, **facts)
 
+    async def extract_audio(self, video: Path, into: Path, *, platform: str, video_id: str) -> AssetRecord:
+        """Take a video's sound out of its file as it is (download_nodes.audio) and measure it.
+
+        `into` must not exist; it is the caller's to store, and to delete. NoAudioError if there is none to be had.
+        """
+        with into.open("x+b") as file:
+            answer = await self._ask("extract", "video", video, file.fileno())
+        _raise_troubles(answer, video)
+        reason = answer.get("died") or answer.get("extracted")
+        if reason is not None:
+            raise NoAudioError(video_id, reason)
+        return await self.measure_sound(into, platform=platform, video_id=video_id)
+
+    async def measure_sound(self, path: Path, *, platform: str, video_id: str) -> AssetRecord:
+        """Hash and measure a sound that was made here."""
+        sha256, size_bytes = await asyncio.to_thread(_identity, path)
+        asset = await self.measure(
+            path, kind="audio", platform=platform, video_id=video_id, sha256=sha256, size_bytes=size_bytes
+        )
+        return replace(asset, origin="extracted")
+
     async def _ask(self, task: Task, kind: AssetKind, path: Path, file: int | None = None) -> dict[str, Any]:
         self._count += 1
         request = Request(self._count, task, kind, written_path(path))
@@ -128,8 +162,9 @@ class Measurer:
                 return
             job = self._waiting.popleft()
             if not job.answer.done():
-                self._under_way[process][job.request.number] = job
-                process.send(job.request, job.file)
+                jobs = self._under_way[process]
+                process.send(job.request, job.file, is_first=not jobs)
+                jobs[job.request.number] = job
 
     def _start(self) -> DecoderProcess:
         process = DecoderProcess(
@@ -175,17 +210,27 @@ class Measurer:
     def _look(self) -> None:
         """Kill, once in a while, what has been at one file for too long."""
         wall_s = self._time_limit_s * _WALL_FACTOR
-        for process in self._under_way:
-            process.kill_if_older(wall_s)
+        for process, jobs in self._under_way.items():
+            if jobs:
+                process.kill_if_stuck(wall_s)
         self._watch = asyncio.get_running_loop().call_later(min(1.0, wall_s / 4), self._look)
 
 
+def _identity(path: Path) -> tuple[str, int]:
+    return sha256_of(path), path.stat().st_size
+
+
 def _facts(answer: dict[str, Any], path: Path) -> dict[str, Any]:
-    if "os_error" in answer:
-        raise OSError(*answer["os_error"], str(path))
-    if "bug" in answer:
-        raise RuntimeError(f"{path} could not be measured:\n{answer['bug']}")
+    """What a file's record says besides its identity."""
+    _raise_troubles(answer, path)
     if "died" in answer:
         return {"mime": mime_of(path), "is_decodable": False, "error": answer["died"]}
     facts: dict[str, Any] = answer["facts"]
     return {**facts, "frame_hashes": tuple(facts.get("frame_hashes", ()))}
+
+
+def _raise_troubles(answer: dict[str, Any], path: Path) -> None:
+    if "os_error" in answer:
+        raise OSError(*answer["os_error"], str(path))
+    if "bug" in answer:
+        raise RuntimeError(f"{path} could not be measured:\n{answer['bug']}")

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from download_nodes.arrivals import Arrival
 from download_nodes.flights import flight_of
-from download_nodes.measuring import Measurer
+from download_nodes.measuring import Measurer, NoAudioError
 from download_nodes.sniff import check_head
+from download_nodes.sound import take_sound
+from microlens.backlog import asset_name
+from microlens.records import Failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from download_nodes.courtesy import Courtesy
-    from microlens.records import FrontierItem
+    from microlens.records import AssetRecord, FrontierItem
     from microlens.runs import Run
 
 
@@ -53,6 +58,19 @@ class MediaCollector:
                 sha256=fetched.sha256,
                 size_bytes=fetched.size_bytes,
             )
+            sounds = await self._sounds(item, fetched.path) if item.payload.get("takes_sound") else ()
             finished = store.temporary()
             fetched.path.rename(finished)
-        return Arrival(item, ((replace(asset, url_key=flight_of(item.url)), finished),))
+        return Arrival(item, ((replace(asset, url_key=flight_of(item.url)), finished), *sounds))
+
+    async def _sounds(self, item: FrontierItem, video: Path) -> tuple[tuple[AssetRecord, Path], ...]:
+        """The sound of a video whose site has no file for it; why there is none is written down, and no fault."""
+        video_id, platform = item.payload["video_id"], self._run.recipe.platform
+        codec, store = self._run.recipe.media.audio_codec, self._run.store
+        try:
+            return (await take_sound(self._measurer, store, video, codec=codec, platform=platform, video_id=video_id),)
+        except NoAudioError as error:
+            name = asset_name(video_id, "audio")
+            failure = Failure("media", name, platform, video_id, item.url, error.reason, None, 1, is_final=True)
+            await asyncio.to_thread(self._run.ledger.record_failure, failure)
+            return ()

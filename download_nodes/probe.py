@@ -5,7 +5,6 @@ Nothing here raises on hostile bytes: what cannot be read has `is_decodable=Fals
 
 from __future__ import annotations
 
-import errno
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
@@ -23,6 +22,7 @@ from download_nodes.containers import (
     duration_s,
     end_s,
     format_name,
+    is_memory,
     open_container,
     packets,
     seek,
@@ -102,7 +102,7 @@ def _probe(path: Path, mime: str | None, read: Callable[[InputContainer], Stream
         with open_container(path, demuxer, max_pixels=MAX_PIXELS) as container:
             return read(container)
     except Exception as error:  # noqa: BLE001 - FFmpeg's errors, and PyAV's own on values that no sane file has
-        return StreamFacts(is_decodable=False, error="decoder_memory" if _is_memory(error) else "broken")
+        return StreamFacts(is_decodable=False, error="decoder_memory" if is_memory(error) else "broken")
 
 
 def _read_video(container: InputContainer) -> StreamFacts:
@@ -172,11 +172,7 @@ def _attempt(look: Callable[[], _Found]) -> tuple[_Found | None, str | None]:
     try:
         return look(), None
     except (av.FFmpegError, MemoryError, ValueError) as error:
-        return None, "decoder_memory" if _is_memory(error) else "broken"
-
-
-def _is_memory(error: Exception) -> bool:
-    return isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM
+        return None, "decoder_memory" if is_memory(error) else "broken"
 
 
 def _frames(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:

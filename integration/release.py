@@ -52,6 +52,7 @@ _SUFFIXES = {
     "video/quicktime": ".mov",
     "video/ogg": ".ogv",
     "video/x-matroska": ".mkv",
+    "video/mp2t": ".ts",
     "audio/mp4": ".m4a",
     "audio/mpeg": ".mp3",
     "audio/ogg": ".ogg",
@@ -60,6 +61,8 @@ _SUFFIXES = {
     "audio/wav": ".wav",
     "audio/webm": ".weba",
 }
+_SOUND_SUFFIXES = {"video/mp4": ".m4a", "video/x-matroska": ".mka"}
+"""A container of both kinds that holds sound alone: nothing in its head says so."""
 _FOLDERS = {"cover": "covers", "video": "videos", "audio": "audios"}
 _TABLES = {
     "items": ("release_items", ITEMS),
@@ -199,8 +202,7 @@ def _paths(item: dict[str, Any], item_id: int) -> Iterator[tuple[str, str]]:
 
 
 def _suffix(kind: str, mime: str) -> str:
-    # An MP4 that holds sound alone has no type of its own in its head.
-    return ".m4a" if (kind, mime) == ("audio", "video/mp4") else _SUFFIXES.get(mime, ".bin")
+    return _SOUND_SUFFIXES.get(mime if kind == "audio" else "") or _SUFFIXES.get(mime, ".bin")
 
 
 def _publish(step_output: Path, folder: Path, schema: pa.Schema) -> Output:

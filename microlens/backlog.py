@@ -32,18 +32,26 @@ def visit_item(video_id: str, url: str, refresh: int) -> FrontierItem:
 
 
 def media_items(page: PageRow, media: Media) -> Iterator[FrontierItem]:
-    """One item for each asset that the site offers and the recipe wants; none where the owner does not want it."""
+    """One item for each asset that the site offers and the recipe wants; none where the owner does not want it.
+
+    A video's item says whether its sound is wanted from its file as well, as the site has none by itself.
+    """
     if page.failure is not None or page.refusal is not None:
         return
-    for kind in ASSET_KINDS:
-        link = choose_media(page.media, kind, max_height=media.max_height)
+    links = {kind: choose_media(page.media, kind, max_height=media.max_height) for kind in ASSET_KINDS}
+    takes_sound = media.audio and media.audio_from_video and links["audio"] is None
+    for kind, link in links.items():
         if link is None or (kind == "audio" and not media.audio):
             continue
         yield FrontierItem(
             kind="media",
             name=asset_name(page.video_id, kind),
             url=link.url,
-            payload={"video_id": page.video_id, "asset": kind},
+            payload={
+                "video_id": page.video_id,
+                "asset": kind,
+                **({"takes_sound": True} if kind == "video" and takes_sound else {}),
+            },
             priority=_PRIORITY[kind],
         )
 

@@ -80,6 +80,14 @@ class Media(_Section):
     max_height: int = Field(default=480, ge=1, description="Tallest video rendition fetched, pixels.")
     max_bytes: int = Field(default=500_000_000, ge=1, description="A longer file is given up.")
     audio: bool = Field(default=True, description="Fetch the separate audio track where the site has one.")
+    audio_from_video: bool = Field(
+        default=True,
+        description="With `audio`: where the site has none, take the sound out of the video's file, as it is.",
+    )
+    audio_codec: Literal["keep", "aac", "mp3", "opus", "flac"] = Field(
+        default="keep",
+        description="What sound that was taken out of a video becomes; all but keep need the extra `transcode`.",
+    )
     captions: bool = Field(
         default=False, description="Tell where captions are; PeerTube takes one more request a video for that."
     )

@@ -153,6 +153,25 @@ def test_comments_may_always_be_wanted(desk, media):
     assert {"flat"} == asked_comments(desk.site)
 
 
+def test_a_videos_sound_is_taken_out_where_the_site_has_none(desk, media, make_video, tmp_path):
+    """It is an asset of its own, of bytes that nobody served; a silent video is kept, and that it is silent is told."""
+    desk.make(media={})
+    serve(desk, media, "a")
+    serve(desk, media, "mute")
+    desk.site.files["/media/mute.mp4"] = make_video(tmp_path / "mute.mp4", audio=None).read_bytes()
+    serve(desk, media, "b", media={"video": "/media/b.mp4", "audio": "/media/b.m4a"})
+    desk.site.files["/media/b.m4a"] = make_video(tmp_path / "b.m4a", video=None, container="ipod").read_bytes()
+    desk.drain()
+    assets = {(row["video_id"], row["kind"]): row for row in desk.run.ledger.assets()}
+
+    assert {"a", "b"} == {video for video, kind in assets if kind == "audio"}
+    assert ("extracted", "audio/mp4", "aac") == tuple(assets["a", "audio"][key] for key in ("origin", "mime", "codecs"))
+    assert desk.run.store.has(assets["a", "audio"]["sha256"])
+    assert {"fetched"} == {row["origin"] for at, row in assets.items() if at != ("a", "audio")}
+    assert assets["mute", "video"]["is_decodable"]
+    assert {"mute/audio": "no_audio"} == desk.reasons()
+
+
 def test_a_host_that_asks_for_rest_gets_it_and_nothing_is_lost(desk, media):
     """A 429 among many requests delays the rest; all files arrive."""
     desk.make()

@@ -1,0 +1,83 @@
+"""Sound in another codec, where a recipe asks for it: FFmpeg's program, by ffmpeg-python (extra `transcode`)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import resource
+from typing import TYPE_CHECKING
+
+from download_nodes.containers import demuxer_of
+from download_nodes.measuring import NoAudioError
+from download_nodes.sniff import mime_of
+from microlens.errors import MicrolensError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_TARGETS = {
+    "aac": {"acodec": "aac", "audio_bitrate": "128k", "format": "ipod"},
+    "mp3": {"acodec": "libmp3lame", "audio_bitrate": "128k", "format": "mp3"},
+    "opus": {"acodec": "libopus", "audio_bitrate": "96k", "format": "ogg"},
+    "flac": {"acodec": "flac", "format": "flac"},
+}
+_BITEXACT = {"fflags": "+bitexact", "flags:a": "+bitexact", "map_metadata": -1, "threads": 1}
+"""The same input gives the same bytes."""
+_MEMORY_BYTES = 1 << 30
+
+
+class NoTranscoderError(MicrolensError):
+    """A recipe asks for another codec, and the program for it is not installed."""
+
+    def __init__(self, codec: str) -> None:
+        super().__init__(
+            f"the recipe asks for sound in {codec!r} (media.audio_codec), and there is no program to make it",
+            hint="install it with `pip install 'microlens-build[transcode]'`, or set media.audio_codec: keep",
+        )
+
+
+def check_transcoder(codec: str) -> None:
+    """NoTranscoderError if `transcode` could not make this codec here."""
+    try:
+        import ffmpeg  # noqa: F401, PLC0415 - an extra
+        import imageio_ffmpeg  # noqa: PLC0415
+
+        imageio_ffmpeg.get_ffmpeg_exe()
+    except (ImportError, RuntimeError) as error:
+        raise NoTranscoderError(codec) from error
+
+
+async def transcode(sound: Path, into: Path, codec: str, *, video_id: str, time_limit_s: float = 120.0) -> None:
+    """Write a sound in another codec: `aac`, `mp3`, `opus` or `flac`. The same input gives the same bytes.
+
+    The program reads the one file in the format that its bytes have, within limits of time and memory. NoAudioError
+    (`audio_broken`, `decoder_timeout`) where that fails; NoTranscoderError if there is no such program.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *_command(sound, into, codec), stdin=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
+    )
+    with contextlib.suppress(ProcessLookupError):
+        resource.prlimit(process.pid, resource.RLIMIT_DATA, (_MEMORY_BYTES, _MEMORY_BYTES))
+    try:
+        code = await asyncio.wait_for(process.wait(), time_limit_s)
+    except TimeoutError as error:
+        raise NoAudioError(video_id, "decoder_timeout") from error
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    if code != 0:
+        raise NoAudioError(video_id, "audio_broken")
+
+
+def _command(sound: Path, into: Path, codec: str) -> list[str]:
+    check_transcoder(codec)
+    import ffmpeg  # noqa: PLC0415 - an extra
+    import imageio_ffmpeg  # noqa: PLC0415
+
+    source = ffmpeg.input(
+        f"file:{sound.absolute()}", format=demuxer_of(mime_of(sound)), protocol_whitelist="file", threads=1
+    )
+    target = ffmpeg.output(source.audio, f"file:{into.absolute()}", **_TARGETS[codec], **_BITEXACT)
+    quiet = target.global_args("-nostdin", "-loglevel", "error")
+    return [str(word) for word in ffmpeg.compile(quiet, cmd=imageio_ffmpeg.get_ffmpeg_exe())]
