@@ -47,7 +47,9 @@ def comments_after(run: Run, platform: Platform, video_ids: Sequence[str]) -> li
 
 def forget_lost(run: Run) -> list[FrontierItem]:
     """Take back files that the store has lost, so that they are fetched again; gives the work that is open again."""
-    lost = [row for row in run.ledger.assets() if not run.store.has(row["sha256"])]
+    assets = run.ledger.assets()
+    held = run.store.sizes({row["sha256"] for row in assets})
+    lost = [row for row in assets if row["sha256"] not in held]
     run.ledger.forget_assets(lost)
     return [FrontierItem("media", asset_name(row["video_id"], row["kind"]), "", {}) for row in lost]
 
@@ -61,11 +63,12 @@ def outstanding(run: Run, platform: Platform) -> Iterator[FrontierItem]:
     selected = {row.video_id for row in ledger.selections()}
     given_up = {(work, row["name"]) for work in ("media", "comments") for row in ledger.final_failures(work)}
     collected = newest_readings(ledger.comment_lists())
+    committed = ledger.assets()
+    held = run.store.sizes({asset["sha256"] for asset in committed})
     assets: dict[str, list[dict[str, Any]]] = {}
-    for asset in ledger.assets():
-        if not run.store.has(asset["sha256"]):
-            continue
-        assets.setdefault(asset["video_id"], []).append(asset)
+    for asset in committed:
+        if asset["sha256"] in held:
+            assets.setdefault(asset["video_id"], []).append(asset)
     for standing in run.refreshes.standings():
         page = standing.page
         if page.video_id not in selected:

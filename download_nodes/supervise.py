@@ -59,7 +59,7 @@ def work(
     frontier.forget(forget_lost(run))
     platform = platform_of(run.recipe)
     frontier.push(outstanding(run, platform))
-    _sweep(run)
+    run.store.sweep(_STALE_TEMPORARY_S)
     doorbell = _Doorbell(redis_url, run.shared_name)
     workers = [_start_worker(run, redis_url) for _ in range(processes)]
     is_crawl_done = is_crawl_done or (lambda: True)
@@ -168,10 +168,3 @@ def _check_deaths(deaths: int, returncode: int) -> None:
             f"worker processes died {deaths} times, the last with code {returncode}",
             hint="their last words stand above; what was committed is safe: run the same command again",
         )
-
-
-def _sweep(run: Run) -> None:
-    """Remove temporary files that a killed process left long ago."""
-    for path in (run.folder / "store" / "tmp").glob("*"):
-        if time.time() - path.stat().st_mtime > _STALE_TEMPORARY_S:
-            path.unlink(missing_ok=True)

@@ -6,7 +6,8 @@
     ├── TooFewUsersError      4   `subset --strict` found fewer users than were asked for
     ├── UnreachableError      5   a site or a server did not answer
     │   ├── SiteUnreachableError
-    │   └── RedisUnreachableError
+    │   ├── RedisUnreachableError
+    │   └── StoreUnreachableError    its server does not answer, has no such bucket, or refuses us
     ├── PageChangedError      6   a page no longer has the shape that its adapter knows
     │   └── ExtractorBrokenError  a library that reads the site for us no longer can
     ├── KeyMismatchError      7   this process holds another pseudonym key than the run
@@ -53,6 +54,10 @@ class SiteUnreachableError(UnreachableError):
 
 
 class RedisUnreachableError(UnreachableError):
+    pass
+
+
+class StoreUnreachableError(UnreachableError):
     pass
 
 

@@ -5,7 +5,7 @@ run.json            which recipe, when made, where its ledger is
 recipe.yaml         the recipe as it is used
 ledger.sqlite       what is committed, unless that stands in PostgreSQL
 private/            the pseudonym key and the id maps; never part of a release
-store/              content-addressed media
+store/              content-addressed media (with a store elsewhere: what is on its way, and what was fetched)
 samples/            shapes of answers that could not be read (microlens.samples)
 spool/              comment pages of videos that are not complete yet
 crawled/            parts: videos, comments
@@ -26,7 +26,6 @@ from typing import TYPE_CHECKING
 from microlens.errors import NotReadyError, RecipeError
 from microlens.ledger import Ledger, now_ms
 from microlens.ledger_places import open_ledger, place_of_new_ledger, told_of_ledger
-from microlens.local_store import LocalStore
 from microlens.locks import exclusive, one_at_a_time
 from microlens.manifest import write_atomically
 from microlens.platforms import load_platform
@@ -34,6 +33,7 @@ from microlens.platforms.base import is_asking
 from microlens.privacy import Pseudonymiser, create_key, open_key
 from microlens.recipe import Recipe, parse_recipe
 from microlens.refreshes import Refreshes
+from microlens.stores import open_store
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -126,7 +126,8 @@ def open_run(folder: Path, settings: Settings) -> Run:
         )
     pseudonyms = open_key(_key_path(folder), fingerprint=row["key_fingerprint"], given=_given_key(settings))
     recipe = parse_recipe(row["recipe"], source=ledger.database.place)
-    return Run(row["run_id"], folder, recipe, ledger, LocalStore(folder / "store"), pseudonyms, row["created_at_ms"])
+    store = open_store(folder / "store", settings.store_url, allow_http=settings.store_allow_http)
+    return Run(row["run_id"], folder, recipe, ledger, store, pseudonyms, row["created_at_ms"])
 
 
 def find_run(name: str | None, settings: Settings) -> Run:

@@ -24,6 +24,11 @@ class Settings(BaseSettings):
     pseudonym_key: SecretStr | None = Field(
         default=None, description="64 hexadecimal digits; else the file that the run made when it was created."
     )
+    store_url: str | None = Field(
+        default=None,
+        description="Where media are kept: s3://BUCKET/PREFIX or file:///FOLDER; the run's own folder if absent.",
+    )
+    store_allow_http: bool = Field(default=False, description="Whether an S3 endpoint may be plain http.")
     node_id: str = Field(default_factory=socket.gethostname, description="Name of this machine in the ledger.")
     min_free_bytes: int = Field(
         default=1_000_000_000, ge=0, description="A node with less free disk claims nothing until there is more."

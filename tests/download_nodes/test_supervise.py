@@ -86,15 +86,3 @@ def test_a_redis_that_goes_away_is_told_in_plain_words(desk):
     desk.make()
     with pytest.raises(RedisUnreachableError, match="nothing is lost"):
         supervise._Doorbell("redis://127.0.0.1:1/0", desk.run.shared_name).ring(1)
-
-
-def test_old_temporary_files_are_swept(desk):
-    """A killed process's leftovers go after an hour; a fresh file may be somebody's."""
-    desk.make()
-    old, fresh = desk.run.store.temporary(), desk.run.store.temporary()
-    for path in (old, fresh):
-        path.write_bytes(b"x")
-    os.utime(old, (1, 1))
-    supervise._sweep(desk.run)
-
-    assert (False, True) == (old.exists(), fresh.exists())

@@ -1,0 +1,54 @@
+"""A local store beside one elsewhere: what was fetched is kept under the same hashes, and fetched once."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+from typing import IO, TYPE_CHECKING
+
+from microlens.errors import CorruptDataError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from microlens.local_store import LocalStore
+
+_CHUNK_BYTES = 1 << 20
+
+
+def fetch_into(local: LocalStore, sha256: str, read: Callable[[int], Iterable[bytes]], *, source: str) -> None:
+    """Have an object in the local store as well; `read(offset)` gives its bytes from there to its end.
+
+    What an earlier attempt has left is completed, whole or not at all stands under the hash, and two processes that
+    want the same object fetch it once. CorruptDataError if `source` gives other bytes than the name says.
+    """
+    if local.has(sha256):
+        return
+    partial = local.partial(f"{source}/{sha256}")
+    with partial.open("a+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if local.has(sha256):  # whoever held the lock has fetched it
+            partial.unlink(missing_ok=True)
+            return
+        for _ in range(2):  # what was left may be broken: then once more from the start
+            if _complete(file, read) == sha256:
+                local.put(partial, sha256)
+                return
+            file.truncate(0)
+        partial.unlink()
+    raise CorruptDataError(
+        f"{source} gives other bytes for {sha256}", hint="delete it there, then run `microlens-build work`"
+    )
+
+
+def _complete(file: IO[bytes], read: Callable[[int], Iterable[bytes]]) -> str:
+    """Append what is missing; gives the hash of it all."""
+    file.seek(0)
+    digest = hashlib.sha256()
+    while chunk := file.read(_CHUNK_BYTES):
+        digest.update(chunk)
+    for more in read(file.tell()):
+        digest.update(more)
+        file.write(more)
+    file.flush()
+    return digest.hexdigest()

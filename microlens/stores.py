@@ -1,0 +1,31 @@
+"""Opens the store that a setting names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from microlens.errors import RecipeError
+from microlens.local_store import LocalStore
+from microlens.s3_store import S3Store
+
+if TYPE_CHECKING:
+    from microlens.store import WritableStore
+
+
+def open_store(folder: Path, url: str | None, *, allow_http: bool = False) -> WritableStore:
+    """The store at `url` (s3://BUCKET/PREFIX, file:///FOLDER), or in `folder` itself; nothing is asked of it yet.
+
+    With a bucket, `folder` holds what is on its way and what was fetched. RecipeError for any other address.
+    """
+    if url is None:
+        return LocalStore(folder)
+    parts = urlsplit(url)
+    if parts.scheme == "s3" and parts.netloc == parts.hostname and not (parts.query or parts.fragment):
+        return S3Store(parts.netloc, parts.path.strip("/"), LocalStore(folder), allow_http=allow_http)
+    if parts.scheme == "file" and parts.netloc in {"", "localhost"} and parts.path.startswith("/"):
+        return LocalStore(Path(unquote(parts.path)))
+    raise RecipeError(
+        f"MICROLENS_STORE_URL = {url!r} names no store", hint="give s3://BUCKET/PREFIX or file:///FOLDER, or unset it"
+    )
