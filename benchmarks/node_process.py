@@ -14,10 +14,11 @@ from unittest.mock import patch
 
 import uvloop
 
-import download_nodes.measure
 import download_nodes.media as media_room
 from download_nodes.backlog import outstanding
+from download_nodes.measuring import Measurer
 from download_nodes.node import Node
+from download_nodes.sniff import UNKNOWN
 from download_nodes.worker import spare_the_collector
 from microlens.frontier import Frontier
 from microlens.ledger_rows import PageRow, Selected
@@ -55,11 +56,16 @@ def make_run(folder: Path, redis_url: str, urls: list[str], kind: AssetKind = "c
     return run
 
 
-def unmeasured(
-    _path: Path, *, kind: AssetKind, platform: str, video_id: str, sha256: str, size_bytes: int
-) -> AssetRecord:
-    """Stand in for download_nodes.measure.measure."""
-    return AssetRecord(platform, video_id, kind, sha256, size_bytes, "application/octet-stream")
+class Unmeasured:
+    """Stands in for download_nodes.measuring.Measurer: nobody looks into the file."""
+
+    async def measure(
+        self, _path: Path, *, kind: AssetKind, platform: str, video_id: str, sha256: str, size_bytes: int
+    ) -> AssetRecord:
+        return AssetRecord(platform, video_id, kind, sha256, size_bytes, UNKNOWN)
+
+    async def close(self) -> None:
+        """Nothing of it is open."""
 
 
 def drain(run: Run, redis_url: str) -> dict[str, int]:
@@ -78,6 +84,6 @@ def drain(run: Run, redis_url: str) -> dict[str, int]:
 
 
 if __name__ == "__main__":
-    measure = unmeasured if sys.argv[1] == "fetch" else download_nodes.measure.measure
-    with patch.object(media_room, "measure", measure):
+    measurer = Unmeasured if sys.argv[1] == "fetch" else Measurer
+    with patch.object(media_room, "Measurer", measurer):
         sys.stdout.write(json.dumps(drain(open_run(Path(sys.argv[2]), Settings()), sys.argv[3])) + "\n")
