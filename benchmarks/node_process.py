@@ -16,7 +16,9 @@ import uvloop
 
 import download_nodes.media as media_room
 from download_nodes.backlog import outstanding
+from download_nodes.measuring import Measurer
 from download_nodes.node import Node
+from download_nodes.sniff import UNKNOWN
 from download_nodes.worker import spare_the_collector
 from microlens.frontier import Frontier
 from microlens.ledger_rows import PageRow, Selected
@@ -55,15 +57,15 @@ def make_run(folder: Path, redis_url: str, urls: list[str], kind: AssetKind = "c
 
 
 class Unmeasured:
-    """Stands in for download_nodes.measuring.Measurer."""
-
-    async def close(self) -> None:
-        """Nothing is open."""
+    """Stands in for download_nodes.measuring.Measurer: nobody looks into the file."""
 
     async def measure(
         self, _path: Path, *, kind: AssetKind, platform: str, video_id: str, sha256: str, size_bytes: int
     ) -> AssetRecord:
-        return AssetRecord(platform, video_id, kind, sha256, size_bytes, "application/octet-stream")
+        return AssetRecord(platform, video_id, kind, sha256, size_bytes, UNKNOWN)
+
+    async def close(self) -> None:
+        """Nothing of it is open."""
 
 
 def drain(run: Run, redis_url: str) -> dict[str, int]:
@@ -82,6 +84,6 @@ def drain(run: Run, redis_url: str) -> dict[str, int]:
 
 
 if __name__ == "__main__":
-    measurer = Unmeasured if sys.argv[1] == "fetch" else media_room.Measurer
+    measurer = Unmeasured if sys.argv[1] == "fetch" else Measurer
     with patch.object(media_room, "Measurer", measurer):
         sys.stdout.write(json.dumps(drain(open_run(Path(sys.argv[2]), Settings()), sys.argv[3])) + "\n")
