@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from benchmarks import comments, frontier, growth, merge, pages
+from benchmarks import comments, frontier, growth, merge, near, pages
 
 SUITE = {
     "frontier": (frontier.run, 200_000),
@@ -13,6 +13,7 @@ SUITE = {
     "pages": (pages.run, 5_000),
     "comments": (comments.run, 40_000),
     "merge": (merge.run, 5_000_000),
+    "near": (near.run, 5_000_000),
 }
 
 
