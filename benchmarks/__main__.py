@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from benchmarks import comments, covers, frontier, growth, merge, pages
+from benchmarks import comments, covers, frontier, growth, merge, near, pages
 
 SUITE = {
     "frontier": (frontier.run, 200_000),
@@ -14,6 +14,7 @@ SUITE = {
     "comments": (comments.run, 40_000),
     "covers": (covers.run, 2_000),
     "merge": (merge.run, 5_000_000),
+    "near": (near.run, 5_000_000),
 }
 
 

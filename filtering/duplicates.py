@@ -1,4 +1,4 @@
-"""The same bytes uploaded again are the same video; perceptual likeness is a matter of its own."""
+"""One video of those that are the same stays: of the same bytes, or so alike that they show the same."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
 from filtering.drop import Drop
+from filtering.likeness import Looks, find_alike
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,5 +34,45 @@ def check_duplicates(copies: Iterable[Copy]) -> dict[str, Drop]:
     }
 
 
-def _rank(copy: Copy) -> tuple[bool, int, str]:
-    return copy.like_count is None, -(copy.like_count or 0), copy.video_id
+def check_near_duplicates(videos: Iterable[Looks], bits: int) -> dict[str, Drop]:
+    """Drop all but one of the videos that are alike (filtering.likeness), and of those alike to these, and so on.
+
+    The one that stays is chosen as among equal bytes. Each drop carries in how many bits, on average, its pictures
+    differ from those of the video that is most alike; the threshold is `bits`. 0 bits asks for nothing.
+    """
+    if bits == 0:
+        return {}
+    known = sorted(videos, key=lambda video: video.video_id)
+    clusters, nearest = _Clusters(len(known)), dict[int, float]()
+    for left, right, away in find_alike(known, bits):
+        clusters.join(left, right)
+        for place in (left, right):
+            nearest[place] = min(away, nearest.get(place, away))
+    groups = defaultdict(list)
+    for place in nearest:
+        groups[clusters.find(place)].append(place)
+    return {
+        known[place].video_id: Drop("near_duplicate_video", "duplicates", nearest[place], bits)
+        for group in groups.values()
+        for place in sorted(group, key=lambda place: _rank(known[place]))[1:]
+    }
+
+
+class _Clusters:
+    """Union-find with path halving."""
+
+    def __init__(self, count: int) -> None:
+        self._parent = list(range(count))
+
+    def find(self, place: int) -> int:
+        parent = self._parent
+        while parent[place] != place:
+            parent[place] = place = parent[parent[place]]
+        return place
+
+    def join(self, left: int, right: int) -> None:
+        self._parent[self.find(left)] = self.find(right)
+
+
+def _rank(video: Copy | Looks) -> tuple[bool, int, str]:
+    return video.like_count is None, -(video.like_count or 0), video.video_id

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 
 from filtering.cover import check_cover
 from filtering.drop import Drop
-from filtering.duplicates import Copy, check_duplicates
+from filtering.duplicates import Copy, check_duplicates, check_near_duplicates
+from filtering.likeness import Looks
 from filtering.seeds import check_seed
 from filtering.title import check_title
 from filtering.video import check_video
 from microlens.records import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from microlens.recipe import Filters, Seeds
 
@@ -28,11 +29,18 @@ class Thresholds:
     max_cover_share: float = 0.75
     """Share of the cover that has its commonest colour, 0 to 1."""
     min_video_bytes: int = 100_000
+    near_duplicate_bits: int = 15
+    """Differing bits of 256 up to which two pictures are alike; 0: only equal bytes make a duplicate."""
 
     @classmethod
     def of(cls, filters: Filters) -> Thresholds:
         """Those of a recipe: for the node's early check and for the verdict alike."""
-        return cls(filters.min_title_characters, filters.max_cover_share, filters.min_video_bytes)
+        return cls(
+            filters.min_title_characters,
+            filters.max_cover_share,
+            filters.min_video_bytes,
+            filters.near_duplicate_bits,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,19 +66,28 @@ class Measured:
     """Why its fetch failed for good; of no account once the cover is measured."""
     cover_is_decodable: bool | None = None
     cover_share: float | None = None
+    cover_phash: str | None = None
+    """This and the hashes below: 64 hexadecimal digits each."""
     has_video: bool = True
     """The page names a video file."""
     video_failure: str | None = None
     video_bytes: int | None = None
     video_is_decodable: bool | None = None
     video_sha256: str | None = None
+    video_duration_s: float | None = None
+    video_phash: str | None = None
+    """Of the frame at half time."""
+    video_frames: Sequence[str] = ()
+    """Hashes of more frames, in order of time."""
+    audio_sha256: str | None = None
 
 
 def decide(rows: Iterable[Measured], thresholds: Thresholds, seeds: Seeds) -> list[Verdict]:
     """Give every row one verdict, in the rows' order; which verdict does not depend on that order.
 
     Duplicates are looked for last, among videos that pass all else: a copy without a usable cover must not
-    drive out one that has it. `seeds` only tells why a video was not selected.
+    drive out one that has it. Near ones are looked for among those that no equal bytes drop. `seeds` only tells why
+    a video was not selected.
     """
     known = list(rows)
     drops = {row.video_id: _first_drop(row, thresholds, seeds) for row in known}
@@ -80,6 +97,9 @@ def decide(rows: Iterable[Measured], thresholds: Thresholds, seeds: Seeds) -> li
         Copy(row.video_id, row.video_sha256, row.like_count)
         for row in known
         if row.video_sha256 is not None and drops[row.video_id] is None
+    )
+    drops |= check_near_duplicates(
+        (_looks(row) for row in known if drops[row.video_id] is None), thresholds.near_duplicate_bits
     )
     return [_verdict(row.video_id, drops[row.video_id]) for row in known]
 
@@ -135,6 +155,18 @@ def _check_video(row: Measured, thresholds: Thresholds) -> Drop | None:
         size_bytes=row.video_bytes,
         is_decodable=row.video_is_decodable,
         min_bytes=thresholds.min_video_bytes,
+    )
+
+
+def _looks(row: Measured) -> Looks:
+    return Looks(
+        video_id=row.video_id,
+        like_count=row.like_count,
+        duration_s=row.video_duration_s,
+        frames=row.video_frames,
+        middle=row.video_phash,
+        cover=row.cover_phash,
+        sound_sha256=row.audio_sha256,
     )
 
 

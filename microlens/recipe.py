@@ -94,11 +94,18 @@ class Media(_Section):
 
 
 class Filters(_Section):
-    """The paper's three filters; a value equal to its threshold is kept."""
+    """The paper's three filters, where a value equal to its threshold is kept, and duplicates."""
 
     min_title_characters: int = Field(default=3, ge=0, description="Meaningful characters in a title.")
     max_cover_share: float = Field(default=0.75, ge=0, le=1, description="Share of a cover that has one colour.")
     min_video_bytes: int = Field(default=100_000, ge=0, description="Size of the video file, bytes.")
+    near_duplicate_bits: int = Field(
+        default=15,
+        ge=0,
+        le=15,
+        description="Pictures that differ in so many of their 256 bits are alike, and of videos that show the same "
+        "pictures the most-liked stays; 0 drops equal files alone.",
+    )
 
 
 class Release(_Section):

@@ -13,16 +13,22 @@ SELECT
     cover_failure.reason AS cover_failure,
     cover.is_decodable AS cover_is_decodable,
     cover.dominant_share AS cover_share,
+    cover.phash AS cover_phash,
     page.has_video,
     video_failure.reason AS video_failure,
     video.size_bytes AS video_bytes,
     video.is_decodable AS video_is_decodable,
-    video.sha256 AS video_sha256
+    video.sha256 AS video_sha256,
+    video.duration_s AS video_duration_s,
+    video.phash AS video_phash,
+    coalesce(video.frame_hashes, []) AS video_frames,
+    audio.sha256 AS audio_sha256
 FROM page
 LEFT JOIN videos ON videos.video_id = page.video_id
 LEFT JOIN selection ON selection.video_id = page.video_id
 LEFT JOIN asset AS cover ON cover.video_id = page.video_id AND cover.kind = 'cover'
 LEFT JOIN asset AS video ON video.video_id = page.video_id AND video.kind = 'video'
+LEFT JOIN asset AS audio ON audio.video_id = page.video_id AND audio.kind = 'audio'
 LEFT JOIN failure AS cover_failure ON cover_failure.name = page.video_id || '/cover'
 LEFT JOIN failure AS video_failure ON video_failure.name = page.video_id || '/video'
 ORDER BY page.video_id
