@@ -16,7 +16,9 @@ from download_nodes.budget import Budget
 from download_nodes.comment_parts import CommentParts
 from download_nodes.comments import CommentCollector
 from download_nodes.fetch import Fetcher, FetchError
+from download_nodes.links import ExpiredLinks
 from download_nodes.measure import NotMediaError, measure
+from microlens.backlog import asset_name
 from microlens.conversations import ConversationOverError, Conversations
 from microlens.errors import MicrolensError, PageChangedError
 from microlens.frontier import LEASE_S, Frontier, host_of
@@ -73,6 +75,7 @@ class Node:
         self._budget = Budget(self._frontier, run.recipe.politeness.requests_per_second, most=WIDTH)
         self._collector = self._make_collector()
         self._parts = CommentParts(run)
+        self._links = ExpiredLinks(run, self._frontier)
         self._in_work: dict[asyncio.Future[object], FrontierItem | None] = {}
         self._committing: list[str] = []
         self._fetched: list[str] = []
@@ -213,6 +216,7 @@ class Node:
     async def _fetch_media(self, item: FrontierItem) -> None:
         """Bytes first (temporary file, hash, measurement, rename), then the ledger, then the ack."""
         video_id, kind = item.payload["video_id"], item.payload["asset"]
+        self._links.check(item)
         store, temporary = self._run.store, self._run.store.temporary()
         fetched = await self._fetcher.file(item.url, temporary, max_bytes=self._run.recipe.media.max_bytes)
         await self._answered(item.url)
@@ -274,11 +278,14 @@ class Node:
         self, item: FrontierItem, refusal: Refusal, *, detail: str, fetch: FetchError | None = None
     ) -> None:
         """Write an attempt down; the last one closes the item, unless its host rather than the item may be at fault."""
+        if await asyncio.to_thread(self._links.hand_back, item, refusal, fetch.status if fetch else None):
+            self.counts["failed_expired"] += 1
+            return
         is_last = item.attempt + 1 >= self._run.recipe.politeness.max_attempts
         is_final = refusal.is_final or (is_last and not (fetch and fetch.is_hosts_fault))
         failure = Failure(
             work=item.kind,
-            name=item.name,
+            name=asset_name(item.payload["video_id"], item.payload["asset"]) if item.kind == "media" else item.name,
             platform=self._platform.name,
             video_id=item.payload["video_id"],
             url=fetch.url if fetch and fetch.url else item.url,

@@ -12,8 +12,8 @@ from typing import Any, Literal
 
 Stage = Literal["seed", "related"]
 AssetKind = Literal["cover", "audio", "video"]
-WorkKind = Literal["page", "visit", "media", "comments"]
-"""`page`: of the first crawl; `visit`: a known video's page, read again."""
+WorkKind = Literal["page", "visit", "links", "media", "comments"]
+"""`page`: of the first crawl; `visit`: a known video's page, read again; `links`: the same for media links alone."""
 
 ASSET_KINDS: tuple[AssetKind, ...] = ("cover", "audio", "video")
 
@@ -35,6 +35,8 @@ class MediaLink:
     """Pixels; None for covers, audio, or where the site does not say."""
     size_bytes: int | None = None
     """As declared by the site."""
+    expires_at_ms: int | None = None
+    """When the site stops answering it, milliseconds since 1970; None where neither page nor address tells."""
 
 
 @dataclass(frozen=True, slots=True)
