@@ -6,8 +6,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from download_nodes.fetch import FetchError
-from microlens.backlog import FRESH_LINKS, asset_name, current_item, fresh_items, media_items
-from microlens.fresh_links import OLD_MS, Expired
+from microlens.backlog import FRESH_LINKS, MOST_LINKS, asset_name, current_item, fresh_items, media_items
+from microlens.fresh_links import NOT_ASKED, OLD_MS, Expired
 from microlens.ledger import now_ms
 from microlens.outcomes import Refusal
 from microlens.platforms.link_expiry import is_signed
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from microlens.records import FrontierItem
     from microlens.runs import Run
 
-EXPIRED = "expired"
 _STATUSES = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
 """What sites answer to a link that has run out, among other things."""
 _INSTEAD = "not_media"
@@ -39,8 +38,8 @@ class ExpiredLinks:
 
         The last link that a file is given is tried all the same: then it is the site that refuses, and not our clock.
         """
-        if _has_ended(item) and _tries(item) < FRESH_LINKS:
-            raise FetchError(Refusal(EXPIRED, is_final=True))
+        if _has_ended(item) and _link(item) < MOST_LINKS:
+            raise FetchError(Refusal(NOT_ASKED, is_final=True))
 
     def hand_back(self, item: FrontierItem, refusal: Refusal, status: int | None) -> bool:
         """Close a refused item and ask for a fresh link instead, if its link has run out and it may have another.
@@ -51,16 +50,16 @@ class ExpiredLinks:
             return False
         video_id = item.payload["video_id"]
         mine = _expired(item, refusal.reason, status)
-        others = [_expired(other, EXPIRED) for other in self._others(item)]
+        others = [_expired(other, NOT_ASKED) for other in self._others(item)]
         self._run.fresh_links.expire([mine, *others], [self._failure(item, refusal, status)])
         self._frontier.push(fresh_items(self._run, [video_id]))
         self._frontier.ack("media", [item.name])
         return True
 
     def _is_expired(self, item: FrontierItem, refusal: Refusal, status: int | None) -> bool:
-        if refusal.reason == EXPIRED:
+        if refusal.reason == NOT_ASKED:
             return True
-        if _tries(item) >= FRESH_LINKS or not (status in _STATUSES or refusal.reason == _INSTEAD):
+        if _is_believed(item) or not (status in _STATUSES or refusal.reason == _INSTEAD):
             return False
         if status in _STATUSES and "expires_at_ms" in item.payload:
             return True  # whatever our clock says, or whether the site keeps to its word
@@ -77,7 +76,7 @@ class ExpiredLinks:
                 kind = other.payload["asset"]
                 current = current_item(other, given.get((video_id, kind)), self._run.recipe.media)
                 is_open = current is not None and kind != item.payload["asset"] and other.name not in stored
-                if current is not None and is_open and _has_ended(current) and _tries(current) < FRESH_LINKS:
+                if current is not None and is_open and _has_ended(current) and _link(current) < MOST_LINKS:
                     yield current
 
     def _failure(self, item: FrontierItem, refusal: Refusal, status: int | None) -> Failure:
@@ -87,17 +86,23 @@ class ExpiredLinks:
             platform=self._run.recipe.platform,
             video_id=item.payload["video_id"],
             url=item.url,
-            reason=EXPIRED,
+            reason=NOT_ASKED,
             http_status=status,
             attempt=item.attempt + 1,
             is_final=False,
-            detail="not asked for" if refusal.reason == EXPIRED else f"its site said: {refusal.reason}",
+            detail="not asked for" if refusal.reason == NOT_ASKED else f"its site said: {refusal.reason}",
         )
 
 
-def _tries(item: FrontierItem) -> int:
-    """How many fresh links the item's file was given, this one included."""
+def _link(item: FrontierItem) -> int:
+    """Which fresh link the item has; 0 for the one that the first visit saw."""
     return int(item.payload.get("link", 0))
+
+
+def _is_believed(item: FrontierItem) -> bool:
+    """Whether a refusal of the item's link is one too many."""
+    is_last = item.payload.get("refused", 0) + 1 >= FRESH_LINKS
+    return _link(item) > 0 and (is_last or _link(item) >= MOST_LINKS)
 
 
 def _has_ended(item: FrontierItem) -> bool:
@@ -106,4 +111,4 @@ def _has_ended(item: FrontierItem) -> bool:
 
 
 def _expired(item: FrontierItem, reason: str, status: int | None = None) -> Expired:
-    return Expired(item.payload["video_id"], item.payload["asset"], _tries(item), reason, status)
+    return Expired(item.payload["video_id"], item.payload["asset"], _link(item), reason, status)

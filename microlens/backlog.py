@@ -25,7 +25,9 @@ _COMMENTS_PRIORITY = 3
 _FRESH_PRIORITY = -len(_PRIORITY)
 """A fresh link is used before anything else, or it would end in the queue as the one before it did."""
 FRESH_LINKS = 3
-"""So many an asset is given; what its site says of the last one is believed."""
+"""So many fresh links of an asset are refused, then its site is believed."""
+MOST_LINKS = 10
+"""So many it is given at most, those included that ended before it was their turn; the last is tried in any case."""
 NODE_KINDS: tuple[WorkKind, ...] = ("media", "comments")
 
 
@@ -75,7 +77,13 @@ def current_item(item: FrontierItem, given: Given | None, media: Media) -> Front
         item,
         name=f"{item.name}@{given.link}",
         url=link.url,
-        payload={"video_id": item.payload["video_id"], "asset": kind, "link": given.link, **_end_of(link)},
+        payload={
+            "video_id": item.payload["video_id"],
+            "asset": kind,
+            "link": given.link,
+            "refused": given.refused,
+            **_end_of(link),
+        },
         priority=_PRIORITY[kind] + _FRESH_PRIORITY,
     )
 
@@ -100,7 +108,7 @@ def media_names(item: FrontierItem) -> Iterator[FrontierItem]:
     """What an item of the ledger may be called in the frontier: an asset's, whichever of its links it stands for."""
     yield item
     if item.kind == "media":
-        yield from (replace(item, name=f"{item.name}@{link}") for link in range(1, FRESH_LINKS + 1))
+        yield from (replace(item, name=f"{item.name}@{link}") for link in range(1, MOST_LINKS + 1))
 
 
 def links_item(video_id: str, url: str, wish: int) -> FrontierItem:

@@ -2,7 +2,8 @@
 
 Sites sign their links for minutes or hours, and a crawl may queue for days. A node that meets an expired link writes it
 down here; the collector reads the video's page once more, for all of its assets that wait, and the asset is due again.
-The page's row, and so the dataset, stays what the first visit saw. An asset is given `FRESH_LINKS` links at most.
+The page's row, and so the dataset, stays what the first visit saw. An asset that refuses
+`FRESH_LINKS` of them (microlens.backlog) is given no more.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 OLD_MS = 3_600_000
 """A signed link that does not say when it ends may have ended once its page was read so long ago."""
+NOT_ASKED = "expired"
 _IN_BATCH = 500
 
 
@@ -40,7 +42,7 @@ class Expired:
     link: int
     """How many fresh links it had been given: 0 for the one that the first visit saw."""
     reason: str
-    """What the site said: `gone`, `private` ...; `expired` where it was not asked."""
+    """What the site said: `gone`, `private` ...; NOT_ASKED where the link was known to have ended."""
     http_status: int | None = None
 
 
@@ -50,6 +52,8 @@ class Given:
 
     link: int
     """Which fresh link it has or waits for, from 1."""
+    refused: int
+    """How many of those before it were refused by the site."""
     media: tuple[MediaLink, ...]
     """What its page showed when it was read again; nothing while that is waited for, or where it could not be read."""
 
@@ -93,23 +97,19 @@ class FreshLinks:
 
     def given(self, video_ids: Sequence[str] | None = None) -> dict[tuple[str, str], Given]:
         """Where the assets stand whose links ever ran out, by video id and kind: of all videos, or of those named."""
-        later = expired_table.alias()
-        is_later = sa.and_(
-            later.c.video_id == expired_table.c.video_id,
-            later.c.kind == expired_table.c.kind,
-            later.c.link > expired_table.c.link,
-        )
         columns = expired_table.c
         query = (
-            sa.select(columns.video_id, columns.kind, columns.link, fresh_table.c.media)
+            sa.select(columns.video_id, columns.kind, columns.link, columns.reason, fresh_table.c.media)
             .select_from(expired_table.outerjoin(fresh_table, fresh_table.c.seq == columns.fresh))
-            .where(~sa.exists().where(is_later))
+            .order_by(columns.link)
         )
         found: dict[tuple[str, str], Given] = {}
         with self._ledger.read() as connection:
             for some in _batches(query, columns.video_id, video_ids):
                 for row in connection.execute(some):
-                    found[row.video_id, row.kind] = Given(row.link + 1, _media(row.media or "[]"))
+                    before = found.get((row.video_id, row.kind))
+                    refused = (before.refused if before else 0) + (row.link > 0 and row.reason != NOT_ASKED)
+                    found[row.video_id, row.kind] = Given(row.link + 1, refused, _media(row.media or "[]"))
         return found
 
     def given_up(self, names: Sequence[str]) -> set[str]:
