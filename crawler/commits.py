@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from crawler.visits import video_table
-from microlens.backlog import comments_item, media_items, settled
+from microlens.backlog import comments_item, current_item, media_items, settled
 from microlens.ledger_rows import Mark
 from microlens.outcomes import policy_of
 from microlens.parts import write_part
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from crawler.plan import CrawlPlan, Step
+    from microlens.fresh_links import Given
     from microlens.frontier import Frontier
     from microlens.ledger_rows import Home, PageRow, Part
     from microlens.platforms.base import ParsedVideo, Platform
@@ -80,15 +81,18 @@ class Committer:
         """The nodes' work that is done, while all that was ever committed is taken in."""
         self._depths: dict[str, int] = {}
         """Of videos whose selection the ledger has, while the plan is built."""
+        self._given: dict[tuple[str, str], Given] = {}
+        """Fresh links of assets whose first had run out, while all that was ever committed is taken in."""
 
     def restore(self) -> None:
         """Build the plan from the ledger and push to the frontier whatever it still wants."""
         # In the plan's eyes all that was ever found becomes ready now, and this frontier may know nothing of the past.
         self._settled = settled(self._run.ledger)
         self._depths = {row.video_id: row.depth for row in self._run.ledger.selections()}
+        self._given = self._run.fresh_links.given()
         self._read_ledger(but_mine=False)
         self._apply(self.plan.advance())
-        self._settled, self._depths = set(), {}
+        self._settled, self._depths, self._given = set(), {}, {}
 
     def follow(self) -> None:
         """Take in what other collection nodes have committed since the last call."""
@@ -108,6 +112,11 @@ class Committer:
     def needs_related(self, video: ParsedVideo) -> bool:
         """Whether a page's related links are worth a request of their own."""
         return self.plan.needs_related(video)
+
+    @property
+    def needs_captions(self) -> bool:
+        """Whether captions are, where the recipe asks for them."""
+        return True
 
     def add(self, outcome: Outcome) -> None:
         if not self._batch:
@@ -218,4 +227,11 @@ class Committer:
         ready = [item for page in pages for item in media_items(page, recipe.media)]
         if recipe.comments.when == "always":
             ready += [comments_item(page, self._platform) for page in pages if page.refusal is None]
-        self._frontier.push(item for item in ready if (item.kind, item.name) not in self._settled)
+        due = [item for item in ready if (item.kind, item.name) not in self._settled]
+        self._frontier.push(filter(None, map(self._as_of_now, due)))
+
+    def _as_of_now(self, item: FrontierItem) -> FrontierItem | None:
+        if item.kind != "media":
+            return item
+        given = self._given.get((item.payload["video_id"], item.payload["asset"]))
+        return current_item(item, given, self._run.recipe.media)

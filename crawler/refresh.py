@@ -85,7 +85,14 @@ class RefreshCommitter(Committer):
         self._frontier.push(item for item in items if (item.kind, item.name) not in self._settled)
 
 
-def refresh(run: Run, redis_url: str, *, limit: int | None = None, on_tick: Callable[[], None] = lambda: None) -> None:
+def refresh(
+    run: Run,
+    redis_url: str,
+    *,
+    limit: int | None = None,
+    is_forever: bool = False,
+    on_tick: Callable[[], None] = lambda: None,
+) -> None:
     """Read again what the open refresh still lacks; run again, it goes on where it stopped.
 
     Raises NotReadyError if no refresh is open, and what `crawler.run.crawl` raises; what was committed before stays.
@@ -99,10 +106,15 @@ def refresh(run: Run, redis_url: str, *, limit: int | None = None, on_tick: Call
     platform = platform_of(run.recipe)
     frontier = Frontier.connect(redis_url, run.shared_name, run.recipe.politeness)
     committer = RefreshCommitter(run, opened, frontier, platform)
-    fetch_pages(run, committer, frontier, platform, limit=limit, on_tick=on_tick)
-    # Asked of the ledger once more: another node may have taken visits back.
-    if committer.is_finished and not run.refreshes.due(opened):
-        run.refreshes.finish(opened.number)
+
+    def finish() -> bool:
+        # Asked of the ledger once more: another node may have taken visits back.
+        is_done = committer.is_finished and not run.refreshes.due(opened)
+        if is_done:
+            run.refreshes.finish(opened.number)
+        return is_done
+
+    fetch_pages(run, committer, frontier, platform, finish=finish, limit=limit, is_forever=is_forever, on_tick=on_tick)
 
 
 def restore_refresh(run: Run, frontier: Frontier) -> None:

@@ -12,6 +12,7 @@ from microlens.addresses import canonical_url, origin_of
 from microlens.errors import PageChangedError
 from microlens.ledger import now_ms
 from microlens.ledger_rows import Home, PageRow
+from microlens.platforms.link_expiry import expiry_of
 from microlens.records import FrontierItem, VideoRecord, fields_of
 from microlens.tables import CRAWLED_VIDEOS
 
@@ -49,10 +50,24 @@ def fitted(video: ParsedVideo) -> ParsedVideo:
         view_count=_within(video.view_count, 63),
         comment_count=_within(video.comment_count, 63),
         media=tuple(
-            replace(link, height=_within(link.height, 31), size_bytes=_within(link.size_bytes, 63))
+            replace(
+                link,
+                height=_within(link.height, 31),
+                size_bytes=_within(link.size_bytes, 63),
+                expires_at_ms=_end_of(link),
+            )
             for link in _distinct(video.media)
         ),
     )
+
+
+def _end_of(link: MediaLink) -> int | None:
+    """When a link ends, as its page or its address tells.
+
+    One that has ended before its page was read tells of clocks that disagree, or of something else: it is asked for.
+    """
+    ends_at_ms = _within(link.expires_at_ms or expiry_of(link.url), 63)
+    return ends_at_ms if ends_at_ms is not None and ends_at_ms > now_ms() else None
 
 
 def _distinct(media: Iterable[MediaLink]) -> Iterable[MediaLink]:

@@ -6,7 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from filtering.verdict import Thresholds, passes_early
-from microlens.backlog import asset_name, comments_item, media_items
+from microlens.backlog import asset_name, comments_item, current_item, media_items, media_names
 from microlens.comment_lists import newest_readings
 from microlens.records import FrontierItem, refreshed
 
@@ -51,7 +51,8 @@ def forget_lost(run: Run) -> list[FrontierItem]:
     held = run.store.sizes({row["sha256"] for row in assets})
     lost = [row for row in assets if row["sha256"] not in held]
     run.ledger.forget_assets(lost)
-    return [FrontierItem("media", asset_name(row["video_id"], row["kind"]), "", {}) for row in lost]
+    items = (FrontierItem("media", asset_name(row["video_id"], row["kind"]), "", {}) for row in lost)
+    return [each for item in items for each in media_names(item)]
 
 
 def outstanding(run: Run, platform: Platform) -> Iterator[FrontierItem]:
@@ -69,6 +70,7 @@ def outstanding(run: Run, platform: Platform) -> Iterator[FrontierItem]:
     for asset in committed:
         if asset["sha256"] in held:
             assets.setdefault(asset["video_id"], []).append(asset)
+    given = run.fresh_links.given()
     for standing in run.refreshes.standings():
         page = standing.page
         if page.video_id not in selected:
@@ -77,7 +79,8 @@ def outstanding(run: Run, platform: Platform) -> Iterator[FrontierItem]:
         have = {asset_name(page.video_id, asset["kind"]) for asset in stored}
         for item in media_items(page, run.recipe.media):
             if item.name not in have and ("media", item.name) not in given_up:
-                yield item
+                current = current_item(item, given.get((page.video_id, item.payload["asset"])), run.recipe.media)
+                yield from filter(None, [current])
         name = refreshed(page.video_id, standing.refresh)
         is_open = collected.get(page.video_id, -1) < standing.refresh and ("comments", name) not in given_up
         if is_open and is_worth_comments(run, page, stored):

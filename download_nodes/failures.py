@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING
 import structlog
 
 from download_nodes.fetch import FetchError
+from download_nodes.links import ExpiredLinks
 from download_nodes.sniff import NotMediaError
+from microlens.backlog import asset_name
 from microlens.conversations import ConversationOverError
 from microlens.errors import MicrolensError, PageChangedError
+from microlens.fresh_links import NOT_ASKED
 from microlens.frontier import host_of
 from microlens.outcomes import HostRestsError, Refusal, policy_of
 from microlens.records import Failure, FrontierItem
@@ -52,6 +55,7 @@ class Failures:
         self._flights = flights
         self._disk = disk
         self._pulse = pulse
+        self.links = ExpiredLinks(run, frontier)
         self._changed = self._read = 0
 
     def count_read(self) -> None:
@@ -130,23 +134,34 @@ class Failures:
         self, item: FrontierItem, refusal: Refusal, *, detail: str, fetch: FetchError | None = None
     ) -> None:
         """Write an attempt down; the last one closes the item, unless its host rather than the item may be at fault."""
+        status = fetch.status if fetch else None
+        if await asyncio.to_thread(self._hand_back, item, refusal, status):
+            return
         policy = policy_of(refusal.reason)
         is_last = item.attempt + 1 >= policy.attempts(self._run.recipe.politeness.max_attempts)
         is_final = refusal.is_final or (is_last and not (fetch and fetch.is_hosts_fault))
         failure = Failure(
             work=item.kind,
-            name=item.name,
+            name=asset_name(item.payload["video_id"], item.payload["asset"]) if item.kind == "media" else item.name,
             platform=self._run.recipe.platform,
             video_id=item.payload["video_id"],
             url=fetch.url if fetch and fetch.url else item.url,
             reason=refusal.reason,
-            http_status=fetch.status if fetch else None,
+            http_status=status,
             attempt=item.attempt + 1,
             is_final=is_final,
             detail=detail[-2000:],
         )
         self._pulse.failed(refusal.reason)
         await asyncio.to_thread(self._record, item, failure, policy.delay_s(item.attempt), is_last=is_last)
+
+    def _hand_back(self, item: FrontierItem, refusal: Refusal, status: int | None) -> bool:
+        """Ask for a fresh link, where the item's has run out: that is no failure of its file."""
+        is_handed_back = self.links.hand_back(item, refusal, status)
+        if is_handed_back:
+            self._pulse.failed(NOT_ASKED)
+            self._flights.land([item.name])
+        return is_handed_back
 
     def _record(self, item: FrontierItem, failure: Failure, delay_s: float, *, is_last: bool) -> None:
         self._run.ledger.record_failure(failure)

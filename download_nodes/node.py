@@ -252,6 +252,7 @@ class Node:
     # --- the work ---
 
     async def _fetch_media(self, item: FrontierItem) -> None:
+        self._failures.links.check(item)
         arrival = await self._media.collect(item, lambda: self._fetched["media"].append(item.name))
         self._arrivals.add(arrival)
 

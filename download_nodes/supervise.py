@@ -70,7 +70,8 @@ def work(
             is_done = is_crawl_done() and not is_forever
             left = frontier.open_count(_KINDS)
             # A refresh may have changed what is wanted of a video: its title passes now, or its files may be taken.
-            if is_done and left == 0 and frontier.push(outstanding(run, platform)) == 0:
+            # Asked once more after the count: the last file's link may have expired between the two.
+            if is_done and left == 0 and is_crawl_done() and frontier.push(outstanding(run, platform)) == 0:
                 return
             if left:
                 doorbell.ring(processes)

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from microlens.platforms.base import choose_media
 from microlens.records import ASSET_KINDS, AssetKind, FrontierItem, refreshed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
+    from microlens.fresh_links import Given
     from microlens.ledger import Ledger
     from microlens.ledger_rows import PageRow
     from microlens.platforms.base import Platform
     from microlens.recipe import Media
-    from microlens.records import WorkKind
+    from microlens.records import MediaLink, WorkKind
+    from microlens.runs import Run
 
 # A video's bytes come last: a cover of one colour or a bad title is known before they are asked for again elsewhere.
 _PRIORITY: dict[AssetKind, int] = {"cover": 0, "audio": 1, "video": 2}
 _COMMENTS_PRIORITY = 3
+_FRESH_PRIORITY = -len(_PRIORITY)
+"""A fresh link is used before anything else, or it would end in the queue as the one before it did."""
+FRESH_LINKS = 3
+"""So many fresh links of an asset are refused, then its site is believed."""
+MOST_LINKS = 10
+"""So many it is given at most, those included that ended before it was their turn; the last is tried in any case."""
 NODE_KINDS: tuple[WorkKind, ...] = ("media", "comments")
 
 
@@ -51,9 +60,68 @@ def media_items(page: PageRow, media: Media) -> Iterator[FrontierItem]:
                 "video_id": page.video_id,
                 "asset": kind,
                 **({"takes_sound": True} if kind == "video" and takes_sound else {}),
+                **_end_of(link),
             },
             priority=_PRIORITY[kind],
         )
+
+
+def _end_of(link: MediaLink) -> dict[str, int]:
+    return {} if link.expires_at_ms is None else {"expires_at_ms": link.expires_at_ms}
+
+
+def current_item(item: FrontierItem, given: Given | None, media: Media) -> FrontierItem | None:
+    """A media item as of now: with the fresh link that its asset was given, if the first had run out.
+
+    None while a fresh link is waited for, and where the page has none any more. Every link makes an item of its own
+    (`v/cover@1`), so that one which is late in somebody's hands neither hides nor closes the next.
+    """
+    if given is None:
+        return item
+    kind: AssetKind = item.payload["asset"]
+    link = choose_media(given.media, kind, max_height=media.max_height)
+    if link is None:
+        return None
+    return replace(
+        item,
+        name=f"{item.name}@{given.link}",
+        url=link.url,
+        payload={
+            **{name: value for name, value in item.payload.items() if name != "expires_at_ms"},
+            "link": given.link,
+            "refused": given.refused,
+            **_end_of(link),
+        },
+        priority=_PRIORITY[kind] + _FRESH_PRIORITY,
+    )
+
+
+def fresh_items(run: Run, video_ids: Sequence[str] | None = None) -> list[FrontierItem]:
+    """Assets (of these videos) that were given a fresh link and are neither stored nor given up."""
+    given = run.fresh_links.given(video_ids)
+    videos = sorted({video_id for video_id, _ in given})
+    items = [item for one in run.refreshes.standings(videos) for item in media_items(one.page, run.recipe.media)]
+    done = {asset_name(row["video_id"], row["kind"]) for row in run.ledger.assets(videos)}
+    done |= run.fresh_links.given_up([item.name for item in items])
+    found = []
+    for item in items:
+        fresh = given.get((item.payload["video_id"], item.payload["asset"]))
+        current = current_item(item, fresh, run.recipe.media)
+        if fresh is not None and current is not None and item.name not in done:
+            found.append(current)
+    return found
+
+
+def media_names(item: FrontierItem) -> Iterator[FrontierItem]:
+    """What an item of the ledger may be called in the frontier: an asset's, whichever of its links it stands for."""
+    yield item
+    if item.kind == "media":
+        yield from (replace(item, name=f"{item.name}@{link}") for link in range(1, MOST_LINKS + 1))
+
+
+def links_item(video_id: str, url: str, wish: int) -> FrontierItem:
+    """A known video's page, read again for fresh links; `wish` is the number of the first who asked for them."""
+    return FrontierItem("links", refreshed(video_id, wish), url, {"page": "video", "video_id": video_id})
 
 
 def settled(ledger: Ledger) -> set[tuple[WorkKind, str]]:

@@ -44,7 +44,7 @@ end
 
 -- Have a host that is waited for looked at no later than that, for whatever kind it has ready items of.
 local function wake(host, at)
-  for _, kind in ipairs({'page', 'media', 'comments'}) do
+  for _, kind in ipairs({'page', 'visit', 'links', 'media', 'comments'}) do
     redis.call('ZADD', P .. 'hosts:' .. kind, 'XX', 'LT', at, host)
   end
 end

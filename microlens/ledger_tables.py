@@ -4,6 +4,8 @@ run         one row: platform, recipe, seed, key fingerprint
 home        a committed refresh of the home page and the links it showed
 page        the first crawl's committed visit of a video's page, and the related links drawn from it
 selection   a video that belongs to the crawl, with its stage: seed or related
+expired     an asset whose link had run out, and the reading of its page that gave it another
+fresh       a known video's page, read again for fresh media links and for nothing else
 asset       a stored file and its measurements
 refresh     a re-crawl of known videos: which of them, and whether it is finished
 visit       a refresh's committed visit of a known video's page
@@ -106,6 +108,30 @@ selection_table = sa.Table(
     sa.Column("stage", sa.String, nullable=False),
     sa.Column("found_from", sa.String),
     sa.Column("depth", sa.Integer, nullable=False),
+)
+expired_table = sa.Table(
+    "expired",
+    metadata,
+    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("video_id", sa.String, nullable=False),
+    sa.Column("kind", sa.String, nullable=False),
+    sa.Column("link", sa.Integer, nullable=False),  # how many fresh links the asset had been given by then
+    sa.Column("fresh", sa.Integer, index=True),  # the reading that answers it; null while one is wanted
+    sa.Column("reason", sa.String, nullable=False),
+    sa.Column("http_status", sa.Integer),
+    sa.Column("expired_at_ms", sa.BigInteger, nullable=False),
+    sa.UniqueConstraint("video_id", "kind", "link"),
+    sqlite_autoincrement=True,
+)
+fresh_table = sa.Table(
+    "fresh",
+    metadata,
+    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("video_id", sa.String, nullable=False, index=True),
+    sa.Column("media", sa.Text, nullable=False),
+    sa.Column("failure", sa.String),
+    sa.Column("read_at_ms", sa.BigInteger, nullable=False),
+    sqlite_autoincrement=True,
 )
 asset_table = sa.Table(
     "asset",

@@ -14,8 +14,8 @@ Stage = Literal["seed", "related"]
 AssetKind = Literal["cover", "audio", "video"]
 Origin = Literal["fetched", "extracted"]
 """An extracted sound was taken from its video's file by a node; the site has no file of its own for it."""
-WorkKind = Literal["page", "visit", "media", "comments"]
-"""`page`: of the first crawl; `visit`: a known video's page, read again."""
+WorkKind = Literal["page", "visit", "links", "media", "comments"]
+"""`page`: of the first crawl; `visit`: a known video's page, read again; `links`: the same for media links alone."""
 
 ASSET_KINDS: tuple[AssetKind, ...] = ("cover", "audio", "video")
 
@@ -37,6 +37,8 @@ class MediaLink:
     """Pixels; None for covers, audio, or where the site does not say."""
     size_bytes: int | None = None
     """As declared by the site."""
+    expires_at_ms: int | None = None
+    """When the site stops answering it, milliseconds since 1970; None where neither page nor address tells."""
 
 
 @dataclass(frozen=True, slots=True)

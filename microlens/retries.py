@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from microlens.backlog import visit_item
+from microlens.backlog import media_names, visit_item
 from microlens.outcomes import PASSING
 
 if TYPE_CHECKING:
@@ -20,7 +20,8 @@ def reopen(run: Run, frontier: Frontier, reasons: Collection[str] = PASSING) -> 
     A page that is tried again may bring new seeds, so the crawl counts as unfinished until it has been.
     """
     items = run.ledger.reopen_failures(reasons)
-    frontier.forget(items)
+    frontier.forget(each for item in items for each in media_names(item))
+    frontier.forget(run.fresh_links.take_back(reasons))
     if any(item.kind == "page" for item in items):
         run.ledger.reopen_stage("crawl")
     return len(items) + reopen_visits(run, frontier, reasons)

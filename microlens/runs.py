@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from microlens.errors import NotReadyError, RecipeError
+from microlens.fresh_links import FreshLinks
 from microlens.ledger import Ledger, now_ms
 from microlens.ledger_places import open_ledger, place_of_new_ledger, told_of_ledger
 from microlens.locks import exclusive, one_at_a_time
@@ -65,6 +66,10 @@ class Run:
     @property
     def refreshes(self) -> Refreshes:
         return Refreshes(self.ledger)
+
+    @property
+    def fresh_links(self) -> FreshLinks:
+        return FreshLinks(self.ledger, self.recipe.platform)
 
     def lock_tables(self) -> AbstractContextManager[None]:
         """Only one process at a time writes integrated tables and releases; NotReadyError for a second."""

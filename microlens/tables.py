@@ -10,7 +10,13 @@ def _column(name: str, kind: pa.DataType, text: str, *, nullable: bool = True) -
 
 
 _MEDIA_LINK = pa.struct(
-    [("kind", pa.string()), ("url", pa.string()), ("height", pa.int32()), ("size_bytes", pa.int64())]
+    [
+        ("kind", pa.string()),
+        ("url", pa.string()),
+        ("height", pa.int32()),
+        ("size_bytes", pa.int64()),
+        ("expires_at_ms", pa.int64()),
+    ]
 )
 
 _CAPTION = pa.struct([("language", pa.string()), ("url", pa.string()), ("is_generated", pa.bool_())])
@@ -30,7 +36,12 @@ CRAWLED_VIDEOS = pa.schema(
         _column("view_count", pa.int64(), "at the time of the visit"),
         _column("comment_count", pa.int64(), "at the time of the visit"),
         _column("author_key", pa.binary(16), "keyed pseudonym of the author"),
-        _column("media", pa.list_(_MEDIA_LINK), "where the assets can be fetched", nullable=False),
+        _column(
+            "media",
+            pa.list_(_MEDIA_LINK),
+            "where the assets can be fetched, and until when, as far as is told",
+            nullable=False,
+        ),
         _column("captions", pa.list_(_CAPTION), "where captions can be fetched; null where nobody asked"),
         _column("refusal", pa.string(), "why the owner does not want the media taken"),
         _column("crawled_at_ms", pa.int64(), "time of the visit, milliseconds since 1970", nullable=False),

@@ -50,7 +50,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.prepare:
             prepare(world, folder, options.processes)
         app = make_app(
-            world, frozen=options.frozen, media_dir=folder, crawl_delay=options.crawl_delay, log=log, faults=faults
+            world,
+            frozen=options.frozen,
+            media_dir=folder,
+            crawl_delay=options.crawl_delay,
+            log=log,
+            faults=faults,
+            links_expire_s=options.links_expire_s,
         )
         asyncio.run(_serve(app, (options.host, *world.addresses[1:]), options.port))
     return 0
@@ -70,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--prepare", action="store_true", help="make all media before the first request")
     parser.add_argument("--processes", type=int, default=2, help="processes for --prepare")
     parser.add_argument("--log", type=Path, help="append a JSON line a request to this file")
+    parser.add_argument("--links-expire-s", type=float, help="seconds that a link to media lasts (default: for ever)")
     parser.add_argument("--crawl-delay", type=float, help="seconds that robots.txt asks for")
     parser.add_argument("--hosts", type=int, default=WorldConfig.hosts, help="addresses to serve on, from 127.0.0.1 on")
     parser.add_argument("--with-media", type=int, help="videos that carry media (default: all)")

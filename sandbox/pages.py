@@ -17,6 +17,7 @@ from sandbox.videos import DAY_MS
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from sandbox.signing import Signer
     from sandbox.world import World
 
 _STYLE = (
@@ -34,12 +35,16 @@ class Pages:
     from it.
     """
 
-    def __init__(self, world: World, *, now_ms: int | None = None) -> None:
-        """With a clock, dates that are written short are counted back from it; else they stand in full."""
+    def __init__(self, world: World, *, now_ms: int | None = None, signer: Signer | None = None) -> None:
+        """With a clock, dates that are written short are counted back from it; else they stand in full.
+
+        With a signer, links to media end after a while: a page then says others each time.
+        """
         self._world = world
         self._now_ms = now_ms
         self._item = lru_cache(maxsize=50_000)(self._render_item)
-        self._main = lru_cache(maxsize=10_000)(self._render_main)
+        self._main = self._render_main if signer else lru_cache(maxsize=10_000)(self._render_main)
+        self._sign = signer.sign if signer else str
 
     def home(self, links: Iterable[int], origin: str) -> str:
         base = self._base(origin)
@@ -104,7 +109,8 @@ class Pages:
         videos = self._world.videos
         likes, views, comments = self._counts(video)
         title, media = escape(videos.titles[video]), f"/media/{videos.ids[video]}"
-        player = f'<video controls preload="none" poster="{media}/cover.jpg" src="{media}/video.mp4"></video>'
+        poster, source = (escape(self._sign(f"{media}/{file}")) for file in ("cover.jpg", "video.mp4"))
+        player = f'<video controls preload="none" poster="{poster}" src="{source}"></video>'
         tags = " ".join(f"<span>#{escape(tag)}</span>" for tag in videos.tags[video])
         linked = json.dumps(self._linked_data(video, origin), ensure_ascii=False).translate(_JSON_IN_HTML)
         body = (
@@ -134,12 +140,12 @@ class Pages:
 
     def _linked_data(self, video: int, origin: str) -> dict[str, Any]:
         videos = self._world.videos
-        video_id, media = videos.ids[video], f"{origin}/media/{videos.ids[video]}"
+        video_id, media = videos.ids[video], f"/media/{videos.ids[video]}"
         likes, views, comments = self._counts(video)
         files = {
-            "thumbnailUrl": f"{media}/cover.jpg",
-            "contentUrl": f"{media}/video.mp4",
-            "audio": {"@type": "AudioObject", "contentUrl": f"{media}/audio.m4a"},
+            "thumbnailUrl": origin + self._sign(f"{media}/cover.jpg"),
+            "contentUrl": origin + self._sign(f"{media}/video.mp4"),
+            "audio": {"@type": "AudioObject", "contentUrl": origin + self._sign(f"{media}/audio.m4a")},
         }
         return {
             "@context": "https://schema.org",

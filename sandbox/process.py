@@ -44,6 +44,7 @@ class SandboxSite:
         prepare: bool = False,
         log_file: Path | None = None,
         crawl_delay: float | None = None,
+        links_expire_s: float | None = None,
         hosts: int = WorldConfig.hosts,
         with_media: int | None = None,
         media_variety: int | None = None,
@@ -63,6 +64,7 @@ class SandboxSite:
         switches = {"--frozen": frozen, "--shuffle-tastes": shuffle_tastes, "--prepare": prepare}
         self._arguments += [name for name, is_on in switches.items() if is_on]
         values: dict[str, object] = {"--media-dir": media_dir, "--log": log_file, "--crawl-delay": crawl_delay}
+        values["--links-expire-s"] = links_expire_s
         values |= {"--hosts": hosts, "--with-media": with_media, "--media-variety": media_variety}
         values |= {
             f"--fault-{name.replace('_', '-')}": value for name, value in asdict(faults or FaultConfig()).items()

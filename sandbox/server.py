@@ -19,6 +19,7 @@ from sandbox.faults import FaultConfig, Faults
 from sandbox.links import Links
 from sandbox.media import SUFFIXES, Kind, MediaFolder
 from sandbox.pages import Pages
+from sandbox.signing import Signer
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -45,12 +46,18 @@ def make_app(
     crawl_delay: float | None = None,
     log: TextIO | None = None,
     faults: FaultConfig = NO_FAULTS,
+    links_expire_s: float | None = None,
 ) -> web.Application:
-    """Build the site; `frozen` pages depend on their address alone, others change with every visit."""
+    """Build the site; `frozen` pages depend on their address alone, others change with every visit.
+
+    With `links_expire_s` links to media end so many seconds after their page was asked for: they alone then depend on
+    the time.
+    """
     requests = RequestLog(log, Faults(faults))
     app = web.Application(middlewares=[requests.middleware()])
     app.on_response_prepare.append(_name_server)
-    site = Site(world, MediaFolder(world, media_dir), is_frozen=frozen, crawl_delay=crawl_delay)
+    signer = None if links_expire_s is None else Signer(links_expire_s, seed=world.config.seed)
+    site = Site(world, MediaFolder(world, media_dir), is_frozen=frozen, crawl_delay=crawl_delay, signer=signer)
     app.add_routes(
         [
             web.get("/", site.home),
@@ -115,6 +122,7 @@ class RequestLog:
                 "received_at_ms": round(began * 1000, 1),
                 "took_ms": round((time.time() - began) * 1000, 1),
                 "fault": fault and fault.kind,
+                "link": request.get("link"),
                 "retry_after": fault and fault.retry_after,
             }
             self._lines.write(orjson.dumps(line).decode() + "\n")
@@ -124,11 +132,20 @@ class RequestLog:
 class Site:
     """One handler a kind of address."""
 
-    def __init__(self, world: World, folder: MediaFolder, *, is_frozen: bool, crawl_delay: float | None) -> None:
+    def __init__(
+        self,
+        world: World,
+        folder: MediaFolder,
+        *,
+        is_frozen: bool,
+        crawl_delay: float | None,
+        signer: Signer | None = None,
+    ) -> None:
         self._world = world
         self._hosts = {address: number for number, address in enumerate(world.addresses)}
         # A frozen page depends on its address alone, so it has no clock.
-        self._pages = Pages(world, now_ms=None if is_frozen else time.time_ns() // 1_000_000)
+        self._pages = Pages(world, now_ms=None if is_frozen else time.time_ns() // 1_000_000, signer=signer)
+        self._signer = signer
         self._links = Links(world)
         self._files = _Files(folder)
         self._is_frozen = is_frozen
@@ -165,6 +182,10 @@ class Site:
         kind = _KIND_OF_FILE.get(request.match_info["file"])
         if kind is None or not self._world.has_media[video]:
             raise web.HTTPNotFound
+        wrong = self._signer.wrong(request.path, request.query) if self._signer else None
+        if wrong is not None:
+            request["link"] = wrong
+            raise web.HTTPForbidden(text=f"This link is {wrong}.")
         body, etag = await self._files.read(video, kind)
         return ranges.answer(request.headers, body, etag, _CONTENT_TYPES[kind])
 

@@ -66,8 +66,10 @@ class VideoSpider(Spider):
         committer: Committer,
         limit: int | None = None,
         on_tick: Callable[[], None] = lambda: None,
+        when_done: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__()
+        self._when_done = when_done
         self._run = run
         self._platform = platform
         self._frontier = frontier
@@ -104,6 +106,7 @@ class VideoSpider(Spider):
     async def _work(self) -> None:
         try:
             await asyncio.to_thread(self._pump.run)
+            await asyncio.to_thread(self._when_done)
         except Exception as error:  # noqa: BLE001 - the caller raises it, whatever it is
             self.error = error
         finally:
@@ -232,7 +235,7 @@ class VideoSpider(Spider):
         self, item: FrontierItem, video: ParsedVideo
     ) -> tuple[tuple[Caption, ...] | None, Failure | None]:
         """The page's own captions, or those that it tells elsewhere; None where they are refused, or nobody asked."""
-        is_asked = self._run.recipe.media.captions and video.refusal is None
+        is_asked = self._run.recipe.media.captions and video.refusal is None and self._committer.needs_captions
         if video.captions is not None or video.captions_url is None or not is_asked:
             return video.captions, None
         return await self._told_beside(item, "captions", video.captions_url, self._platform.parse_captions, None)

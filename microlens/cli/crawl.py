@@ -26,6 +26,13 @@ def command(
             help="Read known videos again, if last read before a day, a moment (UTC) or an age: 2026-01-31, 7d, 12h.",
         ),
     ] = None,
+    is_forever: Annotated[
+        bool,
+        typer.Option(
+            "--forever",
+            help="Stay when all is found, and read pages again whose media links expire: the collector of a cluster.",
+        ),
+    ] = False,
     limit: Annotated[int | None, typer.Option(min=1, help="Stop after about so many pages.")] = None,
     is_dry_run: Annotated[
         bool,
@@ -41,6 +48,8 @@ def command(
 
     With --since the known videos of a run are read again, counts and comments; none is added. An unfinished refresh
     goes on with its own moment.
+
+    Links to media that have expired since are fetched anew, before it ends.
 
         microlens-build crawl deploy/recipes/peertube.yaml --limit 20 --dry-run
     """
@@ -66,6 +75,10 @@ def command(
         raise RecipeError(
             "crawl needs a recipe", hint="give the path of a YAML file, or --since for a run that is there"
         )
-    found = crawl_alone(load_recipe(target), settings, limit=limit, is_dry_run=is_dry_run, reporter=reporter)
+    if is_forever and (limit is not None or is_dry_run):
+        raise RecipeError("crawl --forever has no end", hint="leave out --limit and --dry-run")
+    found = crawl_alone(
+        load_recipe(target), settings, limit=limit, is_dry_run=is_dry_run, is_forever=is_forever, reporter=reporter
+    )
     if is_dry_run:
         print_found(found)

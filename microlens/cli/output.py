@@ -133,8 +133,14 @@ def work_facts(run: Run, left: int) -> dict[str, Any]:
         "MB": round(progress["bytes"] / 1e6, 1),
         "comments": progress["comments"],
         "failures": progress["failures"],
+        **_links_facts(run),
         **_parked_facts(run),
     }
+
+
+def _links_facts(run: Run) -> dict[str, Any]:
+    waiting = run.fresh_links.counts()["files"]
+    return {"waiting for fresh links": waiting} if waiting else {}
 
 
 def _parked_facts(run: Run) -> dict[str, Any]:
@@ -189,6 +195,8 @@ def print_status(status: dict[str, Any], *, as_json: bool) -> None:
     if status.get("refresh"):
         sys.stdout.write(f"refresh    {_refresh_line(status['refresh'])}\n")
     sys.stdout.write(f"progress   {_line(status['progress'])}\n")
+    if status["links"]["files"]:
+        sys.stdout.write(f"links      {_links_line(status['links'])}\n")
     sys.stdout.write(f"failures   {_line(status['failures']) or 'none'}\n")
     if status["given_up"]:
         sys.stdout.write(f"given up   {_line(status['given_up'])}\n")
@@ -206,6 +214,10 @@ def print_status(status: dict[str, Any], *, as_json: bool) -> None:
         sys.stdout.write(
             f"release    {release['path']}: {_line({k: release[k] for k in ('users', 'items', 'interactions')})}\n"
         )
+
+
+def _links_line(links: Mapping[str, Any]) -> str:
+    return f"{links['files']:,} files wait for fresh links: {links['pages']:,} pages are to be read again"
 
 
 def _refresh_line(refresh: Mapping[str, Any]) -> str:

@@ -11,15 +11,17 @@ import sys
 import tempfile
 import time
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from microlens import __version__
 from microlens.children import start_child, stop_child
+from microlens.cli.collector import Collector, wants_pages
 from microlens.cli.output import crawl_facts, work_facts
 from microlens.cli.recrawl import refresh_status
 from microlens.embedded import redis_server
-from microlens.errors import MicrolensError, NotReadyError, RecipeError, SiteUnreachableError
+from microlens.errors import NotReadyError, RecipeError, SiteUnreachableError
 from microlens.frontier import Frontier
 from microlens.logs import configure_logs
 from microlens.manifest import MANIFEST_NAME, read_manifest
@@ -39,14 +41,6 @@ if TYPE_CHECKING:
 
 _SITE_START_S = 120.0
 DEMO_SEED_SHARE = 0.4
-
-
-class StageFailedError(MicrolensError):
-    """A stage in a process of its own has ended with an error, which it has told already."""
-
-    def __init__(self, stage: str, exit_code: int) -> None:
-        super().__init__(f"the stage {stage!r} ended with exit code {exit_code}", hint="its own message stands above")
-        self.exit_code = exit_code
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,42 +88,25 @@ def _collect(run: Run, settings: Settings, *, processes: int, reporter: Reporter
     from microlens.platforms import platform_of
 
     platform = platform_of(run.recipe)
-    if not _wants_pages(run) and next(iter(outstanding(run, platform)), None) is None:
+    if not wants_pages(run) and next(iter(outstanding(run, platform)), None) is None:
         return False
     with redis_server(settings.redis_url, lock=run.folder / "redis.lock") as redis_url:
         # The run goes on where it stopped, perhaps for a cause that has passed.
         reopen(run, Frontier.connect(redis_url, run.shared_name, run.recipe.politeness))
-        crawl = _start_crawl(run, redis_url) if _wants_pages(run) else None
+        collector = Collector(run, redis_url)
         try:
+            collector.is_done()  # starts it: there are pages to be read before there are files
             work(
                 run,
                 redis_url,
                 processes=processes,
-                is_crawl_done=lambda: crawl is None or _is_done(crawl),
+                is_crawl_done=collector.is_done,
                 on_tick=lambda left: reporter.tick("collect", lambda: crawl_facts(run) | work_facts(run, left)),
             )
         finally:
-            if crawl is not None:
-                stop_child(crawl)
+            collector.stop()
     reporter.done("collect", crawl_facts(run) | work_facts(run, 0))
     return True
-
-
-def _wants_pages(run: Run) -> bool:
-    """Whether the first crawl or a refresh is to go on."""
-    return not run.ledger.is_stage_finished("crawl") or run.refreshes.open_one() is not None
-
-
-def _start_crawl(run: Run, redis_url: str) -> subprocess.Popen[bytes]:
-    return start_child([sys.executable, "-m", "crawler", str(run.folder), redis_url])
-
-
-def _is_done(crawl: subprocess.Popen[bytes]) -> bool:
-    """Whether the crawl has ended well; StageFailedError, with its own exit code, if it has not."""
-    code = crawl.poll()
-    if code not in {None, 0}:
-        raise StageFailedError("crawl", code if code > 0 else 128 - code)
-    return code == 0
 
 
 def _publish(run: Run, settings: Settings, reporter: Reporter) -> tuple[list[dict[str, Any]], bool]:
@@ -177,7 +154,13 @@ def _known_board(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]] | No
 
 
 def crawl_alone(
-    recipe: Recipe, settings: Settings, *, limit: int | None, is_dry_run: bool, reporter: Reporter
+    recipe: Recipe,
+    settings: Settings,
+    *,
+    limit: int | None,
+    is_dry_run: bool,
+    is_forever: bool = False,
+    reporter: Reporter,
 ) -> list[PageRow]:
     """Crawl in this process; gives the pages that were read, if the run is to be thrown away."""
     from crawler.run import crawl
@@ -192,7 +175,8 @@ def crawl_alone(
         redis_url = stack.enter_context(redis_server(settings.redis_url, lock=run.folder / "redis.lock"))
         if not run.ledger.is_stage_finished("crawl"):
             reopen(run, Frontier.connect(redis_url, run.shared_name, run.recipe.politeness))
-        crawl(run, redis_url, limit=limit, on_tick=lambda: reporter.tick("crawl", lambda: crawl_facts(run)))
+        on_tick = partial(reporter.tick, "crawl", lambda: crawl_facts(run))
+        crawl(run, redis_url, limit=limit, is_forever=is_forever, on_tick=on_tick)
         reporter.done("crawl", crawl_facts(run))
         if not run.ledger.is_stage_finished("crawl"):
             reporter.note("the crawl is not finished: run the same command again to go on")
@@ -214,7 +198,7 @@ def retry(run: Run, settings: Settings, reasons: Collection[str]) -> int:
 def recover(run: Run, settings: Settings) -> dict[str, int]:
     """Forget the run's frontier and push whatever the ledger still wants; gives how much that is."""
     from crawler.refresh import restore_refresh
-    from crawler.run import restore_frontier
+    from crawler.run import restore_frontier, restore_links
     from download_nodes.backlog import outstanding
     from microlens.platforms import platform_of
 
@@ -229,8 +213,9 @@ def recover(run: Run, settings: Settings) -> dict[str, int]:
         if not run.ledger.is_stage_finished("crawl"):
             restore_frontier(run, frontier)
         restore_refresh(run, frontier)
+        restore_links(run, frontier)
         frontier.push(outstanding(run, platform_of(run.recipe)))
-        return {kind: frontier.open_count([kind]) for kind in ("page", "visit", "media", "comments")}
+        return {kind: frontier.open_count([kind]) for kind in ("page", "visit", "links", "media", "comments")}
 
 
 def newest_release(settings: Settings) -> Path:
@@ -259,6 +244,7 @@ def status_of(run: Run) -> dict[str, Any]:
         "crawl_finished": run.ledger.is_stage_finished("crawl"),
         "refresh": refresh_status(run),
         "progress": run.ledger.progress(),
+        "links": run.fresh_links.counts(),
         "failures": run.ledger.failure_counts(),
         "given_up": run.ledger.given_up(),
         "robots": run.ledger.hosts.robots_counts(),

@@ -24,6 +24,7 @@ def command(
         microlens-build work -n 4
     """
     from download_nodes.supervise import work
+    from microlens.cli.collector import Collector
     from microlens.cli.output import Reporter, work_facts
     from microlens.embedded import redis_server
     from microlens.frontier import Frontier
@@ -38,15 +39,27 @@ def command(
     mark_used(run)
     with redis_server(settings.redis_url, lock=run.folder / "redis.lock") as redis_url:
         reopen(run, Frontier.connect(redis_url, run.shared_name, run.recipe.politeness))
-        work(
-            run,
-            redis_url,
-            processes=processes,
-            is_forever=is_forever,
-            on_tick=lambda left: reporter.tick("download", lambda: work_facts(run, left)),
-        )
+        # On an embedded server nobody else can be at work: what waits for fresh links must get them here.
+        collector = Collector(run, redis_url, is_for_links=True) if settings.redis_url is None else None
+        try:
+            work(
+                run,
+                redis_url,
+                processes=processes,
+                is_forever=is_forever,
+                is_crawl_done=collector.is_done if collector else None,
+                on_tick=lambda left: reporter.tick("download", lambda: work_facts(run, left)),
+            )
+        finally:
+            if collector:
+                collector.stop()
     reporter.done("download", work_facts(run, 0))
     if not run.ledger.is_stage_finished("crawl"):
         reporter.note("the crawl is not finished: run `microlens-build crawl` again, then `work`")
+    waiting = run.fresh_links.counts()["files"]
+    if waiting:
+        reporter.note(
+            f"{waiting:,} files wait for fresh links: run `microlens-build crawl RECIPE --forever` beside `work`"
+        )
     if run.refreshes.open_one() is not None:
         reporter.note("a refresh is not finished: run `microlens-build crawl RUN --since` again, then `work`")

@@ -123,6 +123,8 @@ class MediaRule(Rows):
     url: Pick
     height: Pick | None = None
     size_bytes: Pick | None = None
+    expires_at: Pick | None = None
+    """When the link ends, where its own address does not tell (microlens.platforms.link_expiry)."""
 
     @model_validator(mode="before")
     @classmethod
@@ -131,8 +133,10 @@ class MediaRule(Rows):
 
     @model_validator(mode="after")
     def _rows_for_heights(self) -> Self:
-        if self.rows is None and (self.height or self.size_bytes):
-            raise ValueError("height and size_bytes belong to a file: say with `rows` what holds the url and them")
+        if self.rows is None and (self.height or self.size_bytes or self.expires_at):
+            raise ValueError(
+                "height, size_bytes and expires_at belong to a file: say with `rows` what holds the url and them"
+            )
         return self
 
 

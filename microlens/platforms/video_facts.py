@@ -40,7 +40,7 @@ def read_facts(site: Site, document: Document, now_ms: int) -> dict[str, Fact]:
     facts = {name: _fact(site, document, name, now_ms) for name in FIELDS}
     facts["refusal"] = _refusal(site, document)
     for kind in ASSET_KINDS:
-        links = list(_media(document, getattr(site.video, kind), kind))
+        links = list(_media(document, getattr(site.video, kind), kind, now_ms))
         facts[kind] = Fact(tuple(link for link, _ in links), links[0][1]) if links else None
     return {name: fact for name, fact in facts.items() if fact is not None}
 
@@ -116,17 +116,19 @@ def _refusal(site: Site, document: Document) -> Fact | None:
     return Fact(told, "schema.org isFamilyFriendly") if told else None
 
 
-def _media(document: Document, rule: MediaRule | None, kind: AssetKind) -> Iterator[tuple[MediaLink, str]]:
+def _media(document: Document, rule: MediaRule | None, kind: AssetKind, now_ms: int) -> Iterator[tuple[MediaLink, str]]:
     """Files of one kind, each address once, and where they stood."""
     seen = set()
-    for link, source in _offered(document, rule, kind):
+    for link, source in _offered(document, rule, kind, now_ms):
         address = canonical_url(link.url)
         if address not in seen:
             seen.add(address)
             yield link, source
 
 
-def _offered(document: Document, rule: MediaRule | None, kind: AssetKind) -> Iterator[tuple[MediaLink, str]]:
+def _offered(
+    document: Document, rule: MediaRule | None, kind: AssetKind, now_ms: int
+) -> Iterator[tuple[MediaLink, str]]:
     if rule is None:
         told = [(source, document.address(raw)) for source, raw in document.told.values(kind) if isinstance(raw, str)]
         yield from [(MediaLink(kind, url), source) for source, url in told if url is not None][:1]
@@ -137,11 +139,14 @@ def _offered(document: Document, rule: MediaRule | None, kind: AssetKind) -> Ite
                 yield MediaLink(kind, url), source
     else:
         for row in document.rows(rule.rows):
-            yield from _of_row(document, rule, row, kind)
+            yield from _of_row(document, rule, row, kind, now_ms)
 
 
-def _of_row(document: Document, rule: MediaRule, row: Node, kind: AssetKind) -> Iterator[tuple[MediaLink, str]]:
+def _of_row(
+    document: Document, rule: MediaRule, row: Node, kind: AssetKind, now_ms: int
+) -> Iterator[tuple[MediaLink, str]]:
     url = document.address(address_text(row, rule.url))
     if url is not None:
         height, size = parse_count(text(row, rule.height)), parse_count(text(row, rule.size_bytes))
-        yield MediaLink(kind, url, height, size), rule.rows.text if rule.rows else ""
+        ends_at_ms = parse_moment(text(row, rule.expires_at), now_ms=now_ms)
+        yield MediaLink(kind, url, height, size, ends_at_ms), rule.rows.text if rule.rows else ""

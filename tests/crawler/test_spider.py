@@ -70,7 +70,7 @@ class Desk:
                 (host_of(url), sent_ms, retry_after_s)
             ),
         )
-        committer = SimpleNamespace(needs_related=lambda _: True)
+        committer = SimpleNamespace(needs_related=lambda _: True, needs_captions=True)
         platform = SimpleNamespace(
             name="sandbox", parse_video=parse_video, parse_related=parse_related, parse_captions=lambda _: (CAPTION,)
         )
