@@ -70,13 +70,18 @@ class Cli:
 
 @dataclass
 class ClusterCli(Cli):
-    """A command line that is told of a Redis."""
+    """A command line that is told of a Redis, and perhaps of a database."""
 
     redis_url: str = ""
+    database_url: str | None = None
 
     @property
     def environment(self):
-        return {**super().environment, "MICROLENS_REDIS_URL": self.redis_url}
+        told = {"MICROLENS_REDIS_URL": self.redis_url, "MICROLENS_DATABASE_URL": self.database_url}
+        return super().environment | {name: url for name, url in told.items() if url}
+
+    def open(self, name="site"):
+        return open_run(self.folder / "runs" / name, Settings(pseudonym_key=self.key, database_url=self.database_url))
 
 
 @dataclass

@@ -14,9 +14,11 @@ from tests.e2e.harness import ClusterCli, read_back
 SLOW = {"politeness": {"requests_per_second": 120, "concurrency": 16}}
 
 
-@pytest.fixture
-def cluster(tmp_path):
+@pytest.fixture(params=["sqlite", "postgres"])
+def cluster(request, tmp_path):
     cli = ClusterCli(tmp_path)
+    if request.param == "postgres":
+        cli.database_url = request.getfixturevalue("postgres").url
     with redis_server(None) as url:
         cli.redis_url = url
         yield cli
