@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -74,6 +74,7 @@ class ClusterCli(Cli):
 
     redis_url: str = ""
     database_url: str | None = None
+    opened: list = field(default_factory=list)
 
     @property
     def environment(self):
@@ -81,7 +82,13 @@ class ClusterCli(Cli):
         return super().environment | {name: url for name, url in told.items() if url}
 
     def open(self, name="site"):
-        return open_run(self.folder / "runs" / name, Settings(pseudonym_key=self.key, database_url=self.database_url))
+        settings = Settings(pseudonym_key=self.key, database_url=self.database_url)
+        self.opened.append(open_run(self.folder / "runs" / name, settings))
+        return self.opened[-1]
+
+    def close(self):
+        for run in self.opened:
+            run.ledger.close()
 
 
 @dataclass

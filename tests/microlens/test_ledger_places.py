@@ -10,13 +10,12 @@ from microlens.errors import NotReadyError
 from microlens.ledger_places import RunExistsError
 from microlens.postgres import PostgresDatabase, PostgresSchema
 from microlens.runs import find_run, open_or_create
-from tests.postgres_server import PASSWORD, own_postgres
+from tests.postgres_server import PASSWORD
 
 
 @pytest.fixture(scope="module")
-def url():
-    with own_postgres() as server:
-        yield server.url
+def url(postgres):
+    return postgres.new_database()
 
 
 @pytest.fixture
