@@ -57,7 +57,11 @@ class Ledger(LedgerReading):
         """
         self.node_id = node_id
         self.database = SqliteDatabase(at) if isinstance(at, Path) else _postgres(at)
-        self.database.create_tables()
+        try:
+            self.database.create_tables()
+        except BaseException:
+            self.database.close()
+            raise
         self.hosts = HostLedger(self.database, node_id=node_id)
 
     def close(self) -> None:

@@ -77,6 +77,15 @@ def place_of_new_ledger(folder: Path, run_id: str, settings: Settings, *, left_o
     return at
 
 
+def check_database(url: str) -> str:
+    """Where a database is that answers; LedgerUnreachableError or RecipeError if it cannot be used."""
+    from microlens.postgres import PostgresDatabase, PostgresSchema  # noqa: PLC0415 - an optional package
+
+    with closing(PostgresDatabase(PostgresSchema.of("any", url))) as database:
+        database.exists()
+        return database.server
+
+
 def told_of_ledger(at: Path | PostgresSchema) -> dict[str, str]:
     """What run.json says of it."""
     return {} if isinstance(at, Path) else {"schema": at.name}

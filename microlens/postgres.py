@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _PATIENCE_S = 20.0
+_IDLE_S = 30
+"""How long a transaction may stand still: less than others wait for it."""
 _LONGEST_NAME = 63
 """Bytes of an identifier; PostgreSQL cuts off the rest, and two names would be one."""
 _CONNECT = {
@@ -38,8 +40,8 @@ _CONNECT = {
 }
 _NO_USE_WAITING = ("password", "does not exist", "pg_hba.conf")
 """In a server's words, why it will not take us in a minute either."""
-_CONNECTION_LOST = ("08", "57P")
-"""Beginnings of SQLSTATE codes: the connection broke, or the server was told to end it."""
+_CONNECTION_LOST = ("08", "25P03", "57P")
+"""Beginnings of SQLSTATE codes: the connection broke, or the server ended it."""
 
 _VERSION = sa.Table("ledger_version", sa.MetaData(), sa.Column("version", sa.Integer, nullable=False))
 
@@ -48,7 +50,7 @@ _VERSION = sa.Table("ledger_version", sa.MetaData(), sa.Column("version", sa.Int
 class PostgresSchema:
     """A run's place in a PostgreSQL database."""
 
-    url: sa.URL
+    url: sa.URL = field(repr=False)  # a password may stand there
     name: str
 
     @classmethod
@@ -62,8 +64,12 @@ class PostgresSchema:
 
     def __str__(self) -> str:
         """Without user and most options: a password may stand there."""
+        return f"{self.server}, schema {self.name}"
+
+    @property
+    def server(self) -> str:
         host = self.url.host or self.url.query.get("host") or "localhost"
-        return f"{host}:{self.url.port or 5432}/{self.url.database or ''}, schema {self.name}"
+        return f"{host}:{self.url.port or 5432}/{self.url.database or ''}"
 
 
 class PostgresDatabase:
@@ -86,6 +92,10 @@ class PostgresDatabase:
     @property
     def place(self) -> str:
         return str(self._at)
+
+    @property
+    def server(self) -> str:
+        return self._at.server
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
@@ -197,7 +207,7 @@ class PostgresDatabase:
             "search_path": self._quoted,
             "lock_timeout": f"{BUSY_TIMEOUT_S}s",
             # A process that was stopped, or whose machine is gone, must not keep all others from writing.
-            "idle_in_transaction_session_timeout": f"{BUSY_TIMEOUT_S}s",
+            "idle_in_transaction_session_timeout": f"{_IDLE_S}s",
         }
         with connection.cursor() as cursor:
             for name, value in values.items():
@@ -245,7 +255,7 @@ def _bytewise(tables: sa.MetaData) -> sa.MetaData:
 
 def _is_lost(error: sa.exc.DBAPIError) -> bool:
     """Whether there is no connection (any longer)."""
-    if not isinstance(error, (sa.exc.OperationalError, sa.exc.InterfaceError)):
-        return False
     state = getattr(error.orig, "sqlstate", None)
-    return error.connection_invalidated or state is None or state.startswith(_CONNECTION_LOST)
+    if state is None:
+        return error.connection_invalidated or isinstance(error, sa.exc.OperationalError)
+    return error.connection_invalidated or state.startswith(_CONNECTION_LOST)

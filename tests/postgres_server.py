@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import tempfile
 import time
+import uuid
 from pathlib import Path
 
 import psycopg
@@ -72,6 +73,13 @@ class OwnPostgres:
                 assert self._process.poll() is None, (self._folder / "log").read_text()
                 assert time.monotonic() < deadline, (self._folder / "log").read_text()
                 time.sleep(0.05)
+
+    def new_database(self):
+        """The address of a database that nobody else uses."""
+        name = f"d{uuid.uuid4().hex}"
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")
+        return self.url.replace("/postgres?", f"/{name}?")
 
     def kill(self):
         """As if its machine had lost its power: no client is told."""

@@ -35,7 +35,15 @@ class Check:
 
 
 def check_machine(settings: Settings) -> list[Check]:
-    return [_python(), *_packages(), _redis(settings), _encoder(), _folder(settings), _disk(settings)]
+    return [
+        _python(),
+        *_packages(),
+        _redis(settings),
+        *_database(settings),
+        _encoder(),
+        _folder(settings),
+        _disk(settings),
+    ]
 
 
 def _python() -> Check:
@@ -65,6 +73,18 @@ def _redis(settings: Settings) -> Check:
             return Check("redis", is_fine=True, found=settings.redis_url or "embedded")
     except MicrolensError as error:
         return Check("redis", is_fine=False, found=error.message, hint=error.hint)
+
+
+def _database(settings: Settings) -> Iterator[Check]:
+    """Nothing where none is named: each run then has a file of its own."""
+    if settings.database_url is None:
+        return
+    from microlens.ledger_places import check_database
+
+    try:
+        yield Check("database", is_fine=True, found=check_database(settings.database_url.get_secret_value()))
+    except MicrolensError as error:
+        yield Check("database", is_fine=False, found=error.message, hint=error.hint)
 
 
 def _encoder() -> Check:

@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -70,13 +70,25 @@ class Cli:
 
 @dataclass
 class ClusterCli(Cli):
-    """A command line that is told of a Redis."""
+    """A command line that is told of a Redis, and perhaps of a database."""
 
     redis_url: str = ""
+    database_url: str | None = None
+    opened: list = field(default_factory=list)
 
     @property
     def environment(self):
-        return {**super().environment, "MICROLENS_REDIS_URL": self.redis_url}
+        told = {"MICROLENS_REDIS_URL": self.redis_url, "MICROLENS_DATABASE_URL": self.database_url}
+        return super().environment | {name: url for name, url in told.items() if url}
+
+    def open(self, name="site"):
+        settings = Settings(pseudonym_key=self.key, database_url=self.database_url)
+        self.opened.append(open_run(self.folder / "runs" / name, settings))
+        return self.opened[-1]
+
+    def close(self):
+        for run in self.opened:
+            run.ledger.close()
 
 
 @dataclass

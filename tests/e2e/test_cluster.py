@@ -15,11 +15,14 @@ SLOW = {"politeness": {"requests_per_second": 120, "concurrency": 16}}
 
 
 @pytest.fixture
-def cluster(tmp_path):
+def cluster(request, tmp_path):
     cli = ClusterCli(tmp_path)
+    if getattr(request, "param", "sqlite") == "postgres":
+        cli.database_url = request.getfixturevalue("postgres").new_database()
     with redis_server(None) as url:
         cli.redis_url = url
         yield cli
+    cli.close()
 
 
 def test_two_collectors_share_one_frontier(cluster, media_dir):
@@ -42,6 +45,7 @@ def test_two_collectors_share_one_frontier(cluster, media_dir):
     assert dict.fromkeys(asked, 1) == asked
 
 
+@pytest.mark.parametrize("cluster", ["sqlite", "postgres"], indirect=True)
 def test_a_wiped_redis_is_filled_again(cluster, media_dir):
     """Redis loses everything in the midst of a crawl: `recover` and the same commands end in the whole truth."""
     with SandboxSite(videos=120, users=300, seed=5, frozen=True, media_dir=media_dir) as site:
