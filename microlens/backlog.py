@@ -36,14 +36,14 @@ def media_items(page: PageRow, media: Media) -> Iterator[FrontierItem]:
     if page.failure is not None or page.refusal is not None:
         return
     for kind in ASSET_KINDS:
-        link = choose_media(page.media, kind, max_height=media.max_height)
+        link = choose_media(page.media, kind, max_height=media.max_height, rendition=media.rendition)
         if link is None or (kind == "audio" and not media.audio):
             continue
         yield FrontierItem(
             kind="media",
             name=asset_name(page.video_id, kind),
             url=link.url,
-            payload={"video_id": page.video_id, "asset": kind},
+            payload={"video_id": page.video_id, "asset": kind} | ({"format": "hls"} if link.format == "hls" else {}),
             priority=_PRIORITY[kind],
         )
 

@@ -14,6 +14,9 @@ Stage = Literal["seed", "related"]
 AssetKind = Literal["cover", "audio", "video"]
 Origin = Literal["fetched", "extracted"]
 """An extracted sound was taken from its video's file by a node; the site has no file of its own for it."""
+MediaFormat = Literal["file", "hls"]
+"""What lies at a media link: the file itself, or an HLS playlist (RFC 8216) of its pieces."""
+Rendition = Literal["max_height", "smallest", "best"]
 WorkKind = Literal["page", "visit", "media", "comments"]
 """`page`: of the first crawl; `visit`: a known video's page, read again."""
 
@@ -37,6 +40,7 @@ class MediaLink:
     """Pixels; None for covers, audio, or where the site does not say."""
     size_bytes: int | None = None
     """As declared by the site."""
+    format: MediaFormat = "file"
 
 
 @dataclass(frozen=True, slots=True)

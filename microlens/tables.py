@@ -10,7 +10,13 @@ def _column(name: str, kind: pa.DataType, text: str, *, nullable: bool = True) -
 
 
 _MEDIA_LINK = pa.struct(
-    [("kind", pa.string()), ("url", pa.string()), ("height", pa.int32()), ("size_bytes", pa.int64())]
+    [
+        ("kind", pa.string()),
+        ("url", pa.string()),
+        ("height", pa.int32()),
+        ("size_bytes", pa.int64()),
+        ("format", pa.string()),
+    ]
 )
 
 _CAPTION = pa.struct([("language", pa.string()), ("url", pa.string()), ("is_generated", pa.bool_())])

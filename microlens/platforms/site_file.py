@@ -20,6 +20,7 @@ from microlens.errors import RecipeError
 from microlens.explain import explain
 from microlens.platforms.queries import Query
 from microlens.platforms.templates import gaps_of, template_of
+from microlens.records import MediaFormat
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -123,6 +124,8 @@ class MediaRule(Rows):
     url: Pick
     height: Pick | None = None
     size_bytes: Pick | None = None
+    format: MediaFormat = "file"
+    """`hls`: what the address leads to is a playlist (m3u8)."""
 
     @model_validator(mode="before")
     @classmethod

@@ -134,7 +134,7 @@ def _offered(document: Document, rule: MediaRule | None, kind: AssetKind) -> Ite
         for source, raw in said(document, rule.url, address_of):
             url = document.address(raw)
             if url is not None:
-                yield MediaLink(kind, url), source
+                yield MediaLink(kind, url, format=rule.format), source
     else:
         for row in document.rows(rule.rows):
             yield from _of_row(document, rule, row, kind)
@@ -144,4 +144,4 @@ def _of_row(document: Document, rule: MediaRule, row: Node, kind: AssetKind) -> 
     url = document.address(address_text(row, rule.url))
     if url is not None:
         height, size = parse_count(text(row, rule.height)), parse_count(text(row, rule.size_bytes))
-        yield MediaLink(kind, url, height, size), rule.rows.text if rule.rows else ""
+        yield MediaLink(kind, url, height, size, format=rule.format), rule.rows.text if rule.rows else ""
