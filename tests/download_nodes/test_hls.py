@@ -90,9 +90,6 @@ def test_the_pieces_are_one_file(wire, get, tmp_path, paid):
 
 def test_ranges_of_one_file(wire, get):
     """Pieces that are ranges of a file are asked for as such, neighbours together."""
-    wire.answers["/v/r.m3u8"] = playlist(
-        '#EXT-X-MAP:URI="all",BYTERANGE="900@0"', "#EXT-X-BYTERANGE:700000@900", "all", "#EXT-X-BYTERANGE:60000", "c"
-    )
     wire.answers["/v/all"], wire.answers["/v/c"] = File(INIT + A + B), File(C)
     wire.answers["/v/r.m3u8"] = playlist(
         '#EXT-X-MAP:URI="all",BYTERANGE="900@0"', "#EXT-X-BYTERANGE:700000@900", "all", "#EXT-X-BYTERANGE:500@0", "c"
@@ -287,10 +284,7 @@ def _facts(body, container):
     with av.open(io.BytesIO(body), format=container) as file:
         packets = list(file.demux())
         frames = [frame for packet in packets if packet.stream.type == "video" for frame in packet.decode()]
-        sounds = {
-            packet.stream.type: bool(packet.decode()) for packet in packets[:200] if packet.stream.type == "audio"
-        }
-        return len(frames), sum(packet.stream.type == "audio" and packet.size > 0 for packet in packets), sounds
+        return len(frames), sum(packet.stream.type == "audio" and packet.size > 0 for packet in packets)
 
 
 @pytest.mark.parametrize(("kind", "container"), [("fmp4", "mp4"), ("mpegts", "mpegts")])
