@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from http import HTTPStatus
@@ -15,9 +15,9 @@ from aiohttp.helpers import is_ip_address
 from yarl import URL
 
 from download_nodes.fetch_errors import FetchError, explained
-from download_nodes.partial import Partial
+from download_nodes.hls import Means, download_pieces
 from download_nodes.resolver import GuardedResolver, guarded_sockets
-from download_nodes.transfer import Fetched, Terms, fill, may_go_on
+from download_nodes.transfer import Fetched, Terms, fill, gathering
 from microlens.frontier import host_of
 from microlens.ledger import now_ms
 from microlens.outcomes import Refusal, refusal_of, retry_after_s
@@ -72,7 +72,7 @@ class Fetcher:
         self._permits = lru_cache(_HOSTS)(policy.permits)
         self._why_not = why_not
         self._await_turn = await_turn
-        polite = recipe.politeness
+        polite, self._media = recipe.politeness, recipe.media
         self._least_bytes_per_s = polite.min_bytes_per_s
         self._page_limits = _Limits(
             aiohttp.ClientTimeout(total=polite.timeout_s, sock_connect=_CONNECT_S, sock_read=polite.idle_s)
@@ -149,22 +149,26 @@ class Fetcher:
         another process is at it, this one fetches a file of its own. `accept` is shown the first HEAD_BYTES, and what
         it raises ends the transfer there. Raises FetchError; HostRestsError from `await_turn`.
         """
-        partial = Partial(stable)
-        try:
-            yield await self._fill(url, partial, max_bytes, accept)
-        except BaseException as error:
-            if may_go_on(error):
-                partial.leave()
-            else:
-                partial.drop()
-            raise
-        partial.drop()
+        terms = Terms(max_bytes, self._least_bytes_per_s, accept)
+        with gathering(stable) as partial:
+            with explained(url):
+                async with asyncio.timeout(self._file_limits.deadline_s):
+                    fetched = await fill(self._get_file, self._await_turn, url, partial, terms)
+            yield fetched
 
-    async def _fill(self, url: str, partial: Partial, max_bytes: int, accept: Accept | None) -> Fetched:
-        with explained(url):
-            async with asyncio.timeout(self._file_limits.deadline_s):
-                terms = Terms(max_bytes, self._least_bytes_per_s, accept)
-                return await fill(self._get_file, self._await_turn, url, partial, terms)
+    @asynccontextmanager
+    async def playlist(
+        self, url: str, stable: Path, *, max_bytes: int, accept: Accept | None = None
+    ) -> AsyncIterator[Fetched]:
+        """Like `download`, of a video whose URL is an HLS playlist; the recipe says which of its renditions."""
+        means = Means(self.page, self._get_file, self._await_turn)
+        terms = Terms(max_bytes, self._least_bytes_per_s, accept)
+        async with AsyncExitStack() as stack:
+            with explained(url):
+                async with asyncio.timeout(self._file_limits.deadline_s):
+                    pieces = download_pieces(means, url, stable, self._media, terms)
+                    fetched = await stack.enter_async_context(pieces)
+            yield fetched
 
     @asynccontextmanager
     async def _get_file(self, url: str, headers: Headers) -> AsyncIterator[aiohttp.ClientResponse]:

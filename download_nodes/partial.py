@@ -38,6 +38,18 @@ class Origin:
     """A strong ETag or a Last-Modified (RFC 9110, section 13.1.5), or the digest of a playlist."""
     total: int | None = None
     """Bytes of the whole, where the server has said it."""
+    pieces: int = 0
+    """Of a file in pieces: so many are complete,"""
+    pieces_bytes: int = 0
+    """and they are so many bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A place in a file, to which one may go back."""
+
+    size_bytes: int
+    digest: hashlib._Hash
 
 
 class Partial:
@@ -112,13 +124,23 @@ class Partial:
             self._write_note(self.origin)
 
     def set_origin(self, origin: Origin | None) -> None:
-        """Say what the bytes to come belong to; None: nothing that could be asked for again."""
-        if origin == self.origin:
-            return
-        self._drop_origin()
-        self.origin = origin
-        if self._is_kept and origin is not None:
-            self._write_note(origin)
+        """Say what the bytes belong to; None: nothing that could be asked for again."""
+        if origin is None:
+            self._drop_origin()
+        elif origin != self.origin:
+            self.origin = origin
+            if self._is_kept:
+                self._write_note(origin)
+
+    def mark(self) -> Mark:
+        return Mark(self.size_bytes, self.digest.copy())
+
+    def rewind(self, mark: Mark) -> None:
+        """Forget what came after a mark."""
+        assert self._file is not None, "there is nothing to go back in"
+        self.size_bytes, self.digest = mark.size_bytes, mark.digest.copy()
+        self._file.seek(self.size_bytes)
+        self.cut()
 
     def leave(self) -> None:
         """Leave what came so far to the next try, if that could use it."""

@@ -6,6 +6,7 @@ import asyncio
 import re
 import time
 from collections import deque
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
@@ -13,18 +14,16 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from download_nodes.fetch_errors import LOCAL, FetchError
-from download_nodes.partial import OVERLAP_BYTES, Origin
+from download_nodes.partial import OVERLAP_BYTES, Origin, Partial
 from download_nodes.sniff import HEAD_BYTES
 from microlens.outcomes import HostRestsError, Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
     from aiohttp import ClientResponse
-
-    from download_nodes.partial import Partial
 
     Headers = tuple[tuple[str, str], ...]
     Get = Callable[[str, Headers], AbstractAsyncContextManager[ClientResponse]]
@@ -41,7 +40,7 @@ _CHUNK_BYTES = 256 << 10
 _RATIO_FROM_BYTES = 1 << 20
 _MARK_EVERY_S = 1.0
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)")
-_PLAIN: Headers = (("Accept-Encoding", "identity"),)
+PLAIN: Headers = (("Accept-Encoding", "identity"),)
 """Media are compressed already, and a range of a compressed body is a range of something else."""
 
 
@@ -108,7 +107,7 @@ async def fill(
         except _NotTheRestError:
             partial.restart()
             await await_turn(url)
-    async with get(url, _PLAIN) as response:
+    async with get(url, PLAIN) as response:
         return await _fetch_whole(response, partial, terms)
 
 
@@ -119,8 +118,23 @@ def may_go_on(error: BaseException) -> bool:
     return isinstance(error, (HostRestsError, asyncio.CancelledError))
 
 
+@contextmanager
+def gathering(stable: Path) -> Iterator[Partial]:
+    """A partial file for the length of the block; what breaks there leaves it to the next try, if that could use it."""
+    partial = Partial(stable)
+    try:
+        yield partial
+    except BaseException as error:
+        if may_go_on(error):
+            partial.leave()
+        else:
+            partial.drop()
+        raise
+    partial.drop()
+
+
 async def _fetch_whole(response: ClientResponse, partial: Partial, terms: Terms) -> Fetched:
-    if response.status == HTTPStatus.PARTIAL_CONTENT and _span(response) != (0, response.content_length):
+    if response.status == HTTPStatus.PARTIAL_CONTENT and span_of(response) != (0, response.content_length):
         raise FetchError(Refusal("truncated", is_final=False), status=response.status)
     partial.open()
     partial.set_origin(_origin(response))
@@ -133,7 +147,7 @@ async def _fetch_rest(get: Get, url: str, partial: Partial, terms: Terms) -> Fet
     had = partial.size_bytes
     start = max(0, had - OVERLAP_BYTES)
     behind = await asyncio.to_thread(partial.go_back, start)
-    headers = (*_PLAIN, ("Range", f"bytes={start}-"), ("If-Range", partial.origin.validator))
+    headers = (*PLAIN, ("Range", f"bytes={start}-"), ("If-Range", partial.origin.validator))
     try:
         async with get(url, headers) as response:
             if response.status != HTTPStatus.PARTIAL_CONTENT:  # it ignores ranges, or the file has changed
@@ -199,7 +213,7 @@ def _origin(response: ClientResponse) -> Origin | None:
     if validator is None or "Content-Encoding" in response.headers:
         return None
     if response.status == HTTPStatus.PARTIAL_CONTENT:
-        return Origin(validator, _span(response)[1])
+        return Origin(validator, span_of(response)[1])
     return Origin(validator, response.content_length)
 
 
@@ -216,7 +230,7 @@ def _validator(response: ClientResponse) -> str | None:
     return changed if is_strong else None
 
 
-def _span(response: ClientResponse) -> tuple[int | None, int | None]:
+def span_of(response: ClientResponse) -> tuple[int | None, int | None]:
     """First byte and total of a Content-Range; None for what it does not say."""
     match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
     if match is None:
@@ -225,7 +239,7 @@ def _span(response: ClientResponse) -> tuple[int | None, int | None]:
 
 
 def _is_rest(response: ClientResponse, origin: Origin, start: int) -> bool:
-    first, total = _span(response)
+    first, total = span_of(response)
     if first != start or "Content-Encoding" in response.headers:
         return False
     if origin.total is not None and total is not None and total != origin.total:

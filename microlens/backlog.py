@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from microlens.platforms.base import choose_media
 from microlens.records import ASSET_KINDS, AssetKind, FrontierItem, refreshed
@@ -31,6 +31,9 @@ MOST_LINKS = 10
 NODE_KINDS: tuple[WorkKind, ...] = ("media", "comments")
 
 
+_OF_LINK = frozenset({"expires_at_ms", "format"})
+
+
 def asset_name(video_id: str, kind: AssetKind) -> str:
     return f"{video_id}/{kind}"
 
@@ -47,7 +50,10 @@ def media_items(page: PageRow, media: Media) -> Iterator[FrontierItem]:
     """
     if page.failure is not None or page.refusal is not None:
         return
-    links = {kind: choose_media(page.media, kind, max_height=media.max_height) for kind in ASSET_KINDS}
+    links = {
+        kind: choose_media(page.media, kind, max_height=media.max_height, rendition=media.rendition)
+        for kind in ASSET_KINDS
+    }
     takes_sound = media.audio and media.audio_from_video and links["audio"] is None
     for kind, link in links.items():
         if link is None or (kind == "audio" and not media.audio):
@@ -60,14 +66,16 @@ def media_items(page: PageRow, media: Media) -> Iterator[FrontierItem]:
                 "video_id": page.video_id,
                 "asset": kind,
                 **({"takes_sound": True} if kind == "video" and takes_sound else {}),
-                **_end_of(link),
+                **_told_by(link),
             },
             priority=_PRIORITY[kind],
         )
 
 
-def _end_of(link: MediaLink) -> dict[str, int]:
-    return {} if link.expires_at_ms is None else {"expires_at_ms": link.expires_at_ms}
+def _told_by(link: MediaLink) -> dict[str, Any]:
+    """What a node must know of a link, beside its address."""
+    told: dict[str, Any] = {} if link.expires_at_ms is None else {"expires_at_ms": link.expires_at_ms}
+    return told | ({"format": "hls"} if link.format == "hls" else {})
 
 
 def current_item(item: FrontierItem, given: Given | None, media: Media) -> FrontierItem | None:
@@ -79,7 +87,7 @@ def current_item(item: FrontierItem, given: Given | None, media: Media) -> Front
     if given is None:
         return item
     kind: AssetKind = item.payload["asset"]
-    link = choose_media(given.media, kind, max_height=media.max_height)
+    link = choose_media(given.media, kind, max_height=media.max_height, rendition=media.rendition)
     if link is None:
         return None
     return replace(
@@ -87,10 +95,10 @@ def current_item(item: FrontierItem, given: Given | None, media: Media) -> Front
         name=f"{item.name}@{given.link}",
         url=link.url,
         payload={
-            **{name: value for name, value in item.payload.items() if name != "expires_at_ms"},
+            **{name: value for name, value in item.payload.items() if name not in _OF_LINK},
             "link": given.link,
             "refused": given.refused,
-            **_end_of(link),
+            **_told_by(link),
         },
         priority=_PRIORITY[kind] + _FRESH_PRIORITY,
     )

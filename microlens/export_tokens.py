@@ -42,7 +42,7 @@ def export_key(path: Path, given: str | None = None) -> bytes:
         key = _from_hex(given)
         if key is None:
             raise RecipeError(
-                f"MICROLENS_EXPORT_KEY is not {2 * KEY_BYTES} hexadecimal digits: it has {len(given.strip())} characters",
+                f"MICROLENS_EXPORT_KEY is not {2 * KEY_BYTES} hexadecimal digits: it has {len(given.strip())}",
                 hint="unset it to use the run's own key; a new one comes from `openssl rand -hex 32`",
             )
         return key

@@ -15,6 +15,7 @@ from microlens import __version__
 from microlens.addresses import canonical_url, origin_of
 from microlens.errors import RecipeError
 from microlens.explain import explain
+from microlens.records import Rendition
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,6 +78,10 @@ class Comments(_Section):
 class Media(_Section):
     """Which files are fetched, or told of."""
 
+    rendition: Rendition = Field(
+        default="max_height",
+        description="Which of a video's renditions is fetched: the tallest up to max_height, the smallest or the best.",
+    )
     max_height: int = Field(default=480, ge=1, description="Tallest video rendition fetched, pixels.")
     max_bytes: int = Field(default=500_000_000, ge=1, description="A longer file is given up.")
     audio: bool = Field(default=True, description="Fetch the separate audio track where the site has one.")

@@ -14,6 +14,9 @@ Stage = Literal["seed", "related"]
 AssetKind = Literal["cover", "audio", "video"]
 Origin = Literal["fetched", "extracted"]
 """An extracted sound was taken from its video's file by a node; the site has no file of its own for it."""
+MediaFormat = Literal["file", "hls"]
+"""What lies at a media link: the file itself, or an HLS playlist (RFC 8216) of its pieces."""
+Rendition = Literal["max_height", "smallest", "best"]
 WorkKind = Literal["page", "visit", "links", "media", "comments"]
 """`page`: of the first crawl; `visit`: a known video's page, read again; `links`: the same for media links alone."""
 
@@ -39,6 +42,7 @@ class MediaLink:
     """As declared by the site."""
     expires_at_ms: int | None = None
     """When the site stops answering it, milliseconds since 1970; None where neither page nor address tells."""
+    format: MediaFormat = "file"
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ _MEDIA_LINK = pa.struct(
         ("height", pa.int32()),
         ("size_bytes", pa.int64()),
         ("expires_at_ms", pa.int64()),
+        ("format", pa.string()),
     ]
 )
 

@@ -19,15 +19,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeGuard
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeGuard, TypeVar
 
 from microlens.errors import PageChangedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from microlens.outcomes import Refusal
-    from microlens.records import AssetKind, Caption, MediaLink
+    from microlens.records import AssetKind, Caption, MediaLink, Rendition
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,13 +206,45 @@ def is_asking(platform: Platform | AskingPlatform) -> TypeGuard[AskingPlatform]:
     return hasattr(platform, "ask_video")
 
 
-def choose_media(links: Iterable[MediaLink], kind: AssetKind, *, max_height: int) -> MediaLink | None:
-    """The tallest rendition not above `max_height`; else the smallest there is; None if the kind is not offered."""
+class Offered(Protocol):
+    """One of several renditions of the same."""
+
+    @property
+    def url(self) -> str: ...
+    @property
+    def height(self) -> int | None: ...
+    @property
+    def size_bytes(self) -> int | None: ...
+
+
+_Of = TypeVar("_Of", bound=Offered)
+
+
+def choose_media(
+    links: Iterable[MediaLink], kind: AssetKind, *, max_height: int, rendition: Rendition = "max_height"
+) -> MediaLink | None:
+    """The rendition that a recipe asks for, None if the kind is not offered; a playlist only where there is no file."""
     offered = [link for link in links if link.kind == kind]
-    fitting = [link for link in offered if (link.height or 0) <= max_height]
+    files = [link for link in offered if link.format == "file"]
+    return choose_rendition(files or offered, max_height=max_height, rendition=rendition)
+
+
+def choose_rendition(offered: Sequence[_Of], *, max_height: int, rendition: Rendition) -> _Of | None:
+    """Choose by height, where a height that nobody told counts as the least.
+
+    `max_height`: the tallest not above it, else the lowest there is; `best`: the tallest, and of equals the one of most
+    bytes; `smallest`: the one of fewest bytes where all tell them, else the lowest whose height is known.
+    """
+    if rendition == "best":
+        return max(offered, key=lambda one: (one.height or 0, one.size_bytes or 0, one.url), default=None)
+    if rendition == "smallest":
+        if all(one.size_bytes is not None for one in offered):
+            return min(offered, key=lambda one: (one.size_bytes or 0, one.height or 0, one.url), default=None)
+        return min(offered, key=lambda one: (one.height is None, one.height or 0, one.url), default=None)
+    fitting = [one for one in offered if (one.height or 0) <= max_height]
     if fitting:
-        return max(fitting, key=lambda link: (link.height or 0, link.url))
-    return min(offered, key=lambda link: (link.height or 0, link.url), default=None)
+        return max(fitting, key=lambda one: (one.height or 0, one.url))
+    return min(offered, key=lambda one: (one.height or 0, one.url), default=None)
 
 
 def page_changed(page: Page, missing: str, found: Iterable[str] = ()) -> PageChangedError:

@@ -191,13 +191,19 @@ def _covers(page: Page, video: Json) -> Iterator[MediaLink]:
 
 
 def _streams(page: Page, video: Json) -> Iterator[MediaLink]:
-    """Take the web videos; where an instance keeps none, the fragmented MP4 files behind its playlists."""
+    """Take the web videos; where an instance keeps none, the fragmented MP4 files behind its playlists, or these."""
     web = fields.rows(video.get("files"))
     playlists = fields.rows(video.get("streamingPlaylists"))
     fragmented = [row for playlist in playlists for row in fields.rows(playlist.get("files"))]
     kinds: tuple[AssetKind, ...] = ("video", "audio")
     for kind in kinds:
         yield from _of_kind(page, web, kind) or _of_kind(page, fragmented, kind)
+    if not web and not fragmented:
+        yield from [
+            MediaLink("video", fields.absolute(page, row["playlistUrl"]), format="hls")
+            for row in playlists
+            if isinstance(row.get("playlistUrl"), str)
+        ]
 
 
 def _of_kind(page: Page, rows: Iterable[Json], kind: AssetKind) -> list[MediaLink]:

@@ -20,6 +20,7 @@ from microlens.errors import RecipeError
 from microlens.explain import explain
 from microlens.platforms.queries import Query
 from microlens.platforms.templates import gaps_of, template_of
+from microlens.records import MediaFormat
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -125,6 +126,8 @@ class MediaRule(Rows):
     size_bytes: Pick | None = None
     expires_at: Pick | None = None
     """When the link ends, where its own address does not tell (microlens.platforms.link_expiry)."""
+    format: MediaFormat = "file"
+    """`hls`: what the address leads to is a playlist (m3u8)."""
 
     @model_validator(mode="before")
     @classmethod

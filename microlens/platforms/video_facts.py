@@ -136,7 +136,7 @@ def _offered(
         for source, raw in said(document, rule.url, address_of):
             url = document.address(raw)
             if url is not None:
-                yield MediaLink(kind, url), source
+                yield MediaLink(kind, url, format=rule.format), source
     else:
         for row in document.rows(rule.rows):
             yield from _of_row(document, rule, row, kind, now_ms)
@@ -149,4 +149,5 @@ def _of_row(
     if url is not None:
         height, size = parse_count(text(row, rule.height)), parse_count(text(row, rule.size_bytes))
         ends_at_ms = parse_moment(text(row, rule.expires_at), now_ms=now_ms)
-        yield MediaLink(kind, url, height, size, ends_at_ms), rule.rows.text if rule.rows else ""
+        link = MediaLink(kind, url, height, size, ends_at_ms, rule.format)
+        yield link, rule.rows.text if rule.rows else ""

@@ -12,7 +12,6 @@ from tests.crawler.command import Command
 from tests.crawler.site import Reply, Video
 from tests.crawler.test_crawl import fill
 
-
 QUICK = Politeness(requests_per_second=1000, concurrency=9)
 
 

@@ -40,18 +40,19 @@ class File:
             await send(writer, f"HTTP/1.1 {self.refuse_ranges} No\r\nContent-Length: 0\r\n\r\n".encode())
             return
         validator = self.etag or self.modified
-        if wanted and self.ranges and asked.headers.get("if-range") == validator:
-            start = int(wanted.removeprefix("bytes=").partition("-")[0])
+        end = len(self.body)
+        if wanted and self.ranges and asked.headers.get("if-range", validator) == validator:
+            asked_start, _, asked_end = wanted.removeprefix("bytes=").partition("-")
+            start, end = int(asked_start), int(asked_end) + 1 if asked_end else end
             status = "206 Partial Content"
-            told = start + self.told_shift
-            first = f"Content-Range: bytes {told}-{len(self.body) - 1}/{len(self.body)}\r\n"
-        headers = f"HTTP/1.1 {status}\r\nContent-Length: {len(self.body) - start}\r\n{first}"
+            first = f"Content-Range: bytes {start + self.told_shift}-{end - 1}/{len(self.body)}\r\n"
+        headers = f"HTTP/1.1 {status}\r\nContent-Length: {end - start}\r\n{first}"
         headers += f"Date: {formatdate(usegmt=True)}\r\n"
         headers += f"ETag: {self.etag}\r\n" if self.etag else ""
         headers += f"Last-Modified: {self.modified}\r\n" if self.modified else ""
         await send(writer, headers.encode() + b"\r\n")
         shown = self.body[start:] if status.startswith("200") or not self.shift else self.body[start - self.shift :]
-        shown = shown[: len(self.body) - start]
+        shown = shown[: end - start]
         if self.cut_after:
             await send(writer, shown[: self.cut_after.pop(0)])
             writer.transport.close()

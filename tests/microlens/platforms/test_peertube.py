@@ -194,6 +194,16 @@ def test_an_instance_with_playlists_only_still_has_media():
     assert choose_media(media, "audio", max_height=480) is None
 
 
+def test_a_video_with_playlists_alone_is_told_as_such():
+    """Without any file the master playlist is the video."""
+    playlists = [{"playlistUrl": f"{B}/hls/master.m3u8", "files": []}]
+
+    media = parsed(files=[], streamingPlaylists=playlists).media
+
+    assert MediaLink("video", f"{B}/hls/master.m3u8", format="hls") in media
+    assert MediaLink("video", f"{B}/hls/master.m3u8", format="hls") not in parsed(streamingPlaylists=playlists).media
+
+
 def test_an_older_instance_has_a_cover_and_a_sound_as_well():
     """`previewPath` stands for `thumbnails`; resolution 0 tells a sound where `hasVideo` is not said."""
     bare = [{key: value for key, value in row.items() if key != "hasVideo"} for row in VIDEO["files"]]

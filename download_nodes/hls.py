@@ -1,0 +1,190 @@
+"""A video that a site serves in pieces (HLS): playlist, rendition, then piece after piece into one file.
+
+A process that is killed goes on at the piece where it stopped. Every address that a playlist names is checked, paid for
+and bounded like any other: see `Fetcher`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import sys
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from download_nodes.fetch_errors import FetchError
+from download_nodes.partial import Origin
+from download_nodes.playlists import Pieces, PlaylistError, parse_playlist
+from download_nodes.transfer import PLAIN, Fetched, gathering, may_go_on, pour, span_of
+from microlens.outcomes import Refusal
+from microlens.platforms.base import choose_rendition
+from microlens.store import sha256_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from pathlib import Path
+
+    from aiohttp import ClientResponse
+
+    from download_nodes.partial import Partial
+    from download_nodes.playlists import Piece, Variant
+    from download_nodes.transfer import Get, Terms
+    from microlens.recipe import Media
+
+MAX_PLAYLIST_BYTES = 4 << 20
+PIECE_TRIES = 3
+"""A video of a thousand pieces must not fail for one that broke."""
+
+_JOINED_IN_S = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What fetches for us: each checks the address and robots.txt of what it is asked for."""
+
+    page: Callable[[str], Awaitable[bytes]]
+    get: Get
+    await_turn: Callable[[str], Awaitable[None]]
+
+
+@asynccontextmanager
+async def download_pieces(means: Means, url: str, stable: Path, media: Media, terms: Terms) -> AsyncIterator[Fetched]:
+    """A whole video, for the length of the block: move it away there, what is left is removed.
+
+    Sound that lies apart is joined to the picture without being encoded anew. The first request is paid for by whoever
+    asks. Raises FetchError, also for what is `encrypted` or `live`.
+    """
+    picture, sound = await _choose(means, url, media)
+    with gathering(stable) as partial:
+        whole = await _fill(means, picture, partial, terms)
+        if sound is None:
+            yield replace(whole, url=url)
+            return
+        with gathering(stable.with_name(f"{stable.name}.sound")) as other:
+            heard = await _fill(means, sound, other, replace(terms, accept=None))
+            with _temporary(partial) as joined:
+                await _join(whole.path, heard.path, joined)
+                size = joined.stat().st_size
+                sha256 = await asyncio.to_thread(sha256_of, joined)
+                yield Fetched(joined, sha256, size, url, resumed_bytes=whole.resumed_bytes + heard.resumed_bytes)
+
+
+async def _choose(means: Means, url: str, media: Media) -> tuple[Pieces, Pieces | None]:
+    """The pieces of the picture that the recipe asks for, and those of its sound if they lie apart."""
+    found = await _read(means, url)
+    if isinstance(found, Pieces):
+        return found, None
+    variant: Variant | None = choose_rendition(found, max_height=media.max_height, rendition=media.rendition)
+    assert variant is not None, "a playlist without renditions does not parse"
+    picture = await _pieces_at(means, variant.url)
+    # A group may name the very playlist of the picture: the sound is in it.
+    is_apart = variant.audio_url not in {None, variant.url}
+    return picture, await _pieces_at(means, variant.audio_url) if is_apart and variant.audio_url else None
+
+
+async def _pieces_at(means: Means, url: str) -> Pieces:
+    await means.await_turn(url)
+    found = await _read(means, url)
+    if not isinstance(found, Pieces):
+        raise _refused(PlaylistError("bad_playlist", f"{url} is a rendition that has renditions"))
+    return found
+
+
+async def _read(means: Means, url: str) -> tuple[Variant, ...] | Pieces:
+    body = await means.page(url)
+    if len(body) > MAX_PLAYLIST_BYTES:
+        raise FetchError(Refusal("too_large", is_final=True), status=HTTPStatus.OK)
+    try:
+        return parse_playlist(body.decode("utf-8", errors="replace"), url)
+    except PlaylistError as error:
+        raise _refused(error) from error
+
+
+def _refused(error: PlaylistError) -> FetchError:
+    refused = FetchError(Refusal(error.reason, is_final=True), status=HTTPStatus.OK)
+    refused.__cause__ = error
+    return refused
+
+
+async def _fill(means: Means, told: Pieces, partial: Partial, terms: Terms) -> Fetched:
+    """Bring a file to its last piece, from the first one that it lacks."""
+    done = await _take_up(told, partial)
+    had = partial.size_bytes
+    for number, piece in enumerate(told.pieces[done:], start=done + 1):
+        await _append(means, piece, partial, terms if number == 1 else replace(terms, accept=None))
+        partial.set_origin(Origin(told.digest, pieces=number, pieces_bytes=partial.size_bytes))
+        partial.keep()
+    partial.done()
+    return Fetched(partial.path, partial.digest.hexdigest(), partial.size_bytes, resumed_bytes=had)
+
+
+async def _take_up(told: Pieces, partial: Partial) -> int:
+    """How many pieces are there already, of the same playlist; what came of a further one is cut off."""
+    origin = partial.origin
+    if origin is None or origin.validator != told.digest or partial.size_bytes < origin.pieces_bytes:
+        partial.restart()
+        partial.open()
+        partial.set_origin(Origin(told.digest))
+        return 0
+    await asyncio.to_thread(partial.go_back, origin.pieces_bytes)
+    partial.cut()
+    return origin.pieces
+
+
+async def _append(means: Means, piece: Piece, partial: Partial, terms: Terms) -> None:
+    mark = partial.mark()
+    for left in reversed(range(PIECE_TRIES)):
+        await means.await_turn(piece.url)
+        try:
+            async with means.get(piece.url, _headers(piece)) as response:
+                _check_span(response, piece)
+                await pour(response, partial, terms)
+        except FetchError as error:
+            if not left or error.refusal.is_backoff or not may_go_on(error):
+                raise
+            partial.rewind(mark)
+        else:
+            return
+
+
+def _headers(piece: Piece) -> tuple[tuple[str, str], ...]:
+    if piece.length is None:
+        return PLAIN
+    return (*PLAIN, ("Range", f"bytes={piece.start}-{piece.start + piece.length - 1}"))
+
+
+def _check_span(response: ClientResponse, piece: Piece) -> None:
+    if piece.length is None:
+        return
+    is_asked_for = response.status == HTTPStatus.PARTIAL_CONTENT and span_of(response)[0] == piece.start
+    if not is_asked_for or response.content_length != piece.length:
+        detail = f"{piece.url} gave other bytes than {piece.start} to {piece.start + piece.length - 1}"
+        raise _refused(PlaylistError("bad_playlist", detail))
+
+
+async def _join(picture: Path, sound: Path, target: Path) -> None:
+    """Have a process of its own put two files together: what strangers wrote may crash the library that reads it."""
+    command = (sys.executable, "-m", "download_nodes.mux", str(picture), str(sound), str(target))
+    process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.DEVNULL)
+    try:
+        async with asyncio.timeout(_JOINED_IN_S):
+            code = await process.wait()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    if code == errno.ENOSPC:
+        raise FetchError(Refusal("disk_full", is_final=False))
+    if code:
+        raise _refused(PlaylistError("not_media", f"picture and sound could not be joined (exit code {code})"))
+
+
+@contextmanager
+def _temporary(beside: Partial) -> Iterator[Path]:
+    path = beside.path.with_name(f"{beside.path.name}.joined")
+    try:
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
