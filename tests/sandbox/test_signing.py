@@ -9,7 +9,7 @@ import pytest
 from sandbox.process import SandboxSite
 from sandbox.signing import Signer
 
-WORLD = {"videos": 20, "users": 60, "seed": 3, "frozen": True}
+WORLD = {"videos": 30, "users": 60, "seed": 3, "frozen": True}
 
 
 def links_of(page):
