@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 MAX_PIXELS = 40_000_000
 """Of one cover or frame; an 8K frame has 33 million."""
+_ENOUGH = 4 * THUMBNAIL
+"""Pixels of the shorter side from which both numbers come out the same as from more."""
+_PLAIN_MODES = {"L", "RGB", "RGBA", "CMYK", "YCbCr"}
+"""In which the mean of pixels is a pixel; not so with palettes."""
 
 _IMAGE_FORMATS = {
     "image/jpeg": "JPEG",
@@ -66,7 +70,9 @@ def _read(path: Path, image_format: str) -> CoverFacts:
             return CoverFacts(is_decodable=False, error="too_many_pixels", width=width, height=height)
         # JPEG alone can decode at an eighth of its size, which is most of a probe's time saved.
         image.draft("RGB", (THUMBNAIL, THUMBNAIL))
-        picture = image.convert("RGB")
+        # Others are averaged down before they are copied: a picture of 40 megapixels takes 160 MB as it is.
+        factor = min(image.size) // _ENOUGH if image.mode in _PLAIN_MODES else 1
+        picture = (image.reduce(factor) if factor > 1 else image).convert("RGB")
     return CoverFacts(
         is_decodable=True,
         width=width,

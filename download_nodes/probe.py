@@ -106,6 +106,8 @@ def _probe(path: Path, mime: str | None, read: Callable[[InputContainer], Stream
 
 
 def _read_video(container: InputContainer) -> StreamFacts:
+    if not container.streams:
+        return StreamFacts(is_decodable=False, error="broken")
     stream = container.streams.best("video")
     if not isinstance(stream, VideoStream) or stream.disposition & Disposition.attached_pic:
         return StreamFacts(is_decodable=False, error="no_video")
@@ -136,7 +138,7 @@ def _decode_video(container: InputContainer, stream: VideoStream, facts: StreamF
     phash, hash_error = _attempt(lambda: _hash(middle) if middle else None)
     ends_s = end_s(container)
     if ends_s is not None:
-        seek(container, ends_s)
+        seek(container, stream, ends_s)
     told, last_error = _attempt(lambda: _read_to_end(container, stream))
     error = told or last_error or middle_error or first_error or hash_error
     decodes = (first is not None, middle is not None, not told and not last_error)
@@ -182,7 +184,7 @@ def _frames(container: InputContainer, stream: VideoStream) -> Iterator[VideoFra
 
 def _frame_at(container: InputContainer, stream: VideoStream, at_s: float) -> VideoFrame | None:
     """Decode from the keyframe before `at_s` towards it; the nearest frame within reach of `FRAMES_DECODED`."""
-    seek(container, at_s)
+    seek(container, stream, at_s)
     found = None
     for found in islice(_frames(container, stream), FRAMES_DECODED):
         if found.time is None or found.time >= at_s:
@@ -194,7 +196,7 @@ def _keyframes(container: InputContainer, stream: VideoStream, opens_s: float, l
     """Decode the keyframes before `KEYFRAMES` moments spread evenly, each once; what does not decode is left out."""
     seen = set()
     for number in range(KEYFRAMES):
-        seek(container, opens_s + length_s * (number + 0.5) / KEYFRAMES)
+        seek(container, stream, opens_s + length_s * (number + 0.5) / KEYFRAMES)
         packet, _ = _attempt(lambda: _next_keyframe(container, stream))
         if packet is None or packet.dts in seen:
             continue
@@ -224,7 +226,8 @@ def _read_to_end(container: InputContainer, stream: VideoStream | AudioStream) -
     """Decode the next frames of `stream`, then read all packets that follow; say what is wrong, if anything."""
     decoded, reached_s = 0, 0.0
     for packet in packets(container, *container.streams.video, *container.streams.audio):
-        if packet.is_corrupt:
+        # In a transport stream it may be a seam: a broadcast, or segments that were put together.
+        if packet.is_corrupt and format_name(container) != "mpegts":
             return "truncated"
         if packet.stream is stream and decoded < FRAMES_DECODED:
             decoded += len(packet.decode())
