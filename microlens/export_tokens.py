@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 KEY_BYTES = 32
-_TOKEN = re.compile(r"ml1\.([0-9]{1,12})\.([0-9a-f]{64})", re.ASCII)
+_TOKEN = re.compile(r"ml1\.([1-9][0-9]{0,11})\.([0-9a-f]{64})", re.ASCII)
 _SCOPE = b"read"
 
 
@@ -42,7 +42,7 @@ def export_key(path: Path, given: str | None = None) -> bytes:
         key = _from_hex(given)
         if key is None:
             raise RecipeError(
-                f"MICROLENS_EXPORT_KEY is not {2 * KEY_BYTES} hexadecimal digits: it has {len(given.strip())} characters",
+                f"MICROLENS_EXPORT_KEY is not {2 * KEY_BYTES} hexadecimal digits: it has {len(given.strip())}",
                 hint="unset it to use the run's own key; a new one comes from `openssl rand -hex 32`",
             )
         return key
