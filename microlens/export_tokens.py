@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 KEY_BYTES = 32
-_TOKEN = re.compile(r"ml1\.([0-9]{1,12})\.([0-9a-f]{64})", re.ASCII)
+_TOKEN = re.compile(r"ml1\.([1-9][0-9]{0,11})\.([0-9a-f]{64})", re.ASCII)
 _SCOPE = b"read"
 
 

@@ -29,6 +29,9 @@ class Settings(BaseSettings):
         description="Where media are kept: s3://BUCKET/PREFIX or file:///FOLDER; the run's own folder if absent.",
     )
     store_allow_http: bool = Field(default=False, description="Whether an S3 endpoint may be plain http.")
+    export_key: SecretStr | None = Field(
+        default=None, description="64 hexadecimal digits that sign an export's tokens; else the run's own file."
+    )
     node_id: str = Field(default_factory=socket.gethostname, description="Name of this machine in the ledger.")
     min_free_bytes: int = Field(
         default=1_000_000_000, ge=0, description="A node with less free disk claims nothing until there is more."

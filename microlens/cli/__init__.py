@@ -12,6 +12,7 @@ from microlens.cli import (
     crawl,
     demo,
     doctor,
+    export,
     integrate,
     plan,
     platform,
@@ -36,7 +37,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (demo, run, plan, crawl, work, integrate, subset, benchmark, status, retry, recover, doctor):
+for command in (demo, run, plan, crawl, work, integrate, subset, benchmark, status, retry, recover, export, doctor):
     app.command(command.NAME)(command.command)
 app.add_typer(platform.app, name=platform.NAME)
 

@@ -1,0 +1,231 @@
+"""A download node's export (`microlens-build export`), read over HTTP.
+
+What comes over the wire is checked against its name before it is kept, and an answer that breaks off goes on where it
+ended. No redirect is followed: the token is meant for one server.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import http.client
+import re
+import ssl
+import time
+from functools import partial
+from http import HTTPStatus
+from itertools import pairwise
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import orjson
+
+from microlens.errors import CorruptDataError, RecipeError, StoreUnreachableError
+from microlens.network import NetworkPolicy
+from microlens.store_cache import fetch_into
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator
+    from pathlib import Path
+
+    from microlens.local_store import LocalStore
+
+_CHUNK_BYTES = 1 << 20
+_MOST_JSON_BYTES = 16 << 20
+_TIMEOUT_S = 30.0
+_TRIES = 5
+_FIRST_WAIT_S = 0.2
+_FEW = 1000
+"""Objects that are asked for one by one; of more, the whole manifest is read."""
+_USEFUL = {
+    HTTPStatus.OK,
+    HTTPStatus.PARTIAL_CONTENT,
+    HTTPStatus.NOT_FOUND,
+    HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
+}
+_HASH = re.compile(r"[0-9a-f]{64}", re.ASCII)
+
+
+class ExportStore:
+    """A `microlens.store.Store` at http(s)://HOST:PORT; `local` keeps what was fetched. For one thread at a time."""
+
+    def __init__(self, url: str, token: str, local: LocalStore, *, ca_file: Path | None = None) -> None:
+        """Plain http is for private addresses; `ca_file` (PEM) names who else than the system's own may sign."""
+        self.url, self._token, self._local = url.rstrip("/"), token, local
+        self._connect = _connector(self.url, ca_file)
+        self._connection: http.client.HTTPConnection | None = None
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def has(self, sha256: str) -> bool:
+        return self._size(sha256) is not None
+
+    def sizes(self, hashes: Collection[str]) -> dict[str, int]:
+        wanted = set(hashes)
+        if len(wanted) > _FEW:
+            return {sha256: size for sha256, size in self.objects() if sha256 in wanted}
+        found = {sha256: self._size(sha256) for sha256 in wanted}
+        return {sha256: size for sha256, size in found.items() if size is not None}
+
+    def objects(self, after: str = "") -> Iterator[tuple[str, int]]:
+        at: str | None = after
+        while at is not None:
+            rows, at = self._page(at)
+            yield from rows
+
+    def verify(self, sha256: str) -> None:
+        digest = hashlib.sha256()
+        for chunk in self._read(sha256, 0):
+            digest.update(chunk)
+        if digest.hexdigest() != sha256:
+            raise CorruptDataError(
+                f"{self.url} gives {digest.hexdigest()} for {sha256}",
+                hint="delete it there, then run `microlens-build work` there: it is fetched again",
+            )
+
+    def link(self, sha256: str, target: Path) -> None:
+        """Second name of the local copy, which is made first if need be, and whose hash is checked then."""
+        fetch_into(self._local, sha256, partial(self._read, sha256), source=self.url)
+        self._local.link(sha256, target)
+
+    # --- requests ---
+
+    def _size(self, sha256: str) -> int | None:
+        with self._asked("HEAD", f"/objects/{sha256}") as answer:
+            return int(answer.headers["Content-Length"]) if answer.status == HTTPStatus.OK else None
+
+    def _page(self, after: str) -> tuple[list[tuple[str, int]], str | None]:
+        with self._asked("GET", f"/manifest?after={after}" if after else "/manifest") as answer:
+            body = answer.read(_MOST_JSON_BYTES)
+        try:
+            page = orjson.loads(body)
+            rows = [(str(sha256), int(size)) for sha256, size in page["objects"]]
+            has_more = page["next"] is not None
+        except (ValueError, TypeError, KeyError) as error:
+            raise self._unreadable(str(error)) from error
+        names = [after, *(sha256 for sha256, _ in rows)]
+        if not all(one < two and _HASH.fullmatch(two) for one, two in pairwise(names)):
+            raise self._unreadable("its hashes are not in order")
+        return rows, names[-1] if has_more and rows else None
+
+    def _unreadable(self, why: str) -> CorruptDataError:
+        return CorruptDataError(
+            f"{self.url}/manifest cannot be read: {why}", hint="see that both machines run one version"
+        )
+
+    def _read(self, sha256: str, offset: int) -> Iterator[bytes]:
+        """The bytes from an offset on; what breaks off is asked for again from there, as long as something comes."""
+        tries = 0
+        while True:
+            asked = {"Range": f"bytes={offset}-", "If-Range": f'"{sha256}"'} if offset else {}
+            with self._asked("GET", f"/objects/{sha256}", asked) as answer:
+                if answer.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+                    return
+                if answer.status == HTTPStatus.NOT_FOUND:
+                    raise CorruptDataError(
+                        f"{self.url} has lost {sha256}",
+                        hint="run `microlens-build work` there: what the store has lost is fetched again",
+                    )
+                skipped = 0 if answer.status == HTTPStatus.PARTIAL_CONTENT else offset
+                left, began = (answer.length or 0) - skipped, offset
+                try:
+                    _skip(answer, skipped)
+                    while chunk := answer.read(_CHUNK_BYTES):
+                        offset, left = offset + len(chunk), left - len(chunk)
+                        yield chunk
+                except (OSError, http.client.HTTPException) as error:
+                    broken: Exception | None = error
+                else:
+                    broken = None
+            if broken is None and left == 0:
+                return
+            self.close()
+            tries = 0 if offset > began else tries + 1
+            self._pause(tries, broken)
+
+    @contextlib.contextmanager
+    def _asked(
+        self, method: str, target: str, headers: dict[str, str] | None = None
+    ) -> Iterator[http.client.HTTPResponse]:
+        """An answer whose status is of use; the connection is kept if little of it is left to read."""
+        answer = self._ask(method, target, {**(headers or {}), "Authorization": f"Bearer {self._token}"})
+        try:
+            if answer.status not in _USEFUL:
+                raise StoreUnreachableError(
+                    f"{self.url}{target} answers {answer.status}", hint="see that it is an export that listens there"
+                )
+            yield answer
+            if not answer.isclosed() and (answer.length or 0) <= _CHUNK_BYTES:
+                answer.read()
+        finally:
+            if not answer.isclosed():
+                self.close()
+
+    def _ask(self, method: str, target: str, headers: dict[str, str]) -> http.client.HTTPResponse:
+        for tries in range(_TRIES + 1):
+            try:
+                self._connection = self._connection or self._connect()
+                self._connection.request(method, target, headers=headers)
+                answer = self._connection.getresponse()
+            except ssl.SSLCertVerificationError as error:
+                raise StoreUnreachableError(
+                    f"{self.url} cannot prove who it is: {error.verify_message}", hint="give its certificate's CA file"
+                ) from error
+            except (OSError, http.client.HTTPException) as error:
+                self.close()
+                self._pause(tries + 1, error)
+                continue
+            if answer.status == HTTPStatus.UNAUTHORIZED:
+                self.close()
+                raise StoreUnreachableError(
+                    f"{self.url} refuses the token: it has expired, or is another run's",
+                    hint="make a new one there: `microlens-build export RUN --make-token`",
+                )
+            if answer.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+                return answer
+            self.close()
+            self._pause(tries + 1, f"it answers {answer.status}")
+        raise AssertionError  # the last pause raises
+
+    def _pause(self, tries: int, why: object) -> None:
+        """Wait before another try; StoreUnreachableError once there were enough."""
+        if tries > _TRIES:
+            raise StoreUnreachableError(
+                f"{self.url} gives no answer: {why}", hint="see that `microlens-build export` runs there, and try again"
+            )
+        time.sleep(_FIRST_WAIT_S * 2**tries if tries else 0)
+
+
+def _skip(answer: http.client.HTTPResponse, count: int) -> None:
+    while count > 0 and (chunk := answer.read(min(count, _CHUNK_BYTES))):
+        count -= len(chunk)
+
+
+def _connector(url: str, ca_file: Path | None) -> Callable[[], http.client.HTTPConnection]:
+    """How to connect to a server; RecipeError for an address that is none, or that a token must not be sent to."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise RecipeError(f"{url!r} is no address of an export: {error}", hint="give https://HOST:PORT") from error
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.netloc.rpartition("@")[0] or parts.path:
+        raise RecipeError(f"{url!r} is no address of an export", hint="give https://HOST:PORT")
+    host = parts.hostname
+    if parts.scheme == "https":
+        context = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
+        return lambda: http.client.HTTPSConnection(host, port, timeout=_TIMEOUT_S, context=context)
+    return lambda: _PrivateConnection(host, port, timeout=_TIMEOUT_S)
+
+
+class _PrivateConnection(http.client.HTTPConnection):
+    """No TLS, so it must not lead to a public address: the token would travel there in the clear."""
+
+    def connect(self) -> None:
+        super().connect()
+        address = str(self.sock.getpeername()[0])
+        if NetworkPolicy([]).permits(address):
+            self.close()
+            raise RecipeError(f"http://{self.host} leads to the public address {address}", hint="serve and read https")
