@@ -15,6 +15,7 @@ from microlens.cli import (
     integrate,
     plan,
     platform,
+    publish,
     recover,
     retry,
     run,
@@ -36,7 +37,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (demo, run, plan, crawl, work, integrate, subset, benchmark, status, retry, recover, doctor):
+for command in (demo, run, plan, crawl, work, integrate, subset, publish, benchmark, status, retry, recover, doctor):
     app.command(command.NAME)(command.command)
 app.add_typer(platform.app, name=platform.NAME)
 
