@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
 
-.PHONY: demo test service-test lint bench clean help
+.PHONY: demo test service-test cluster-test lint bench clean help
 
 help:            ## Show the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/'
@@ -27,6 +27,9 @@ test: lint                    ## Lint, types, layers, tests.
 
 service-test: $(BIN)/.installed-dev  ## Kill collectors, nodes and Redis while they crawl a failing site (20 minutes).
 	$(BIN)/python -m pytest -m service -s tests/service
+
+cluster-test: $(BIN)/.installed-dev  ## docker compose up, for real: a release, a node killed on the way (5 minutes).
+	$(BIN)/python -m pytest -m cluster -s tests/cluster
 
 lint: $(BIN)/.installed-dev   ## Lint, types and layers alone.
 	$(BIN)/ruff check .

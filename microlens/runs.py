@@ -149,6 +149,14 @@ def find_run(name: str | None, settings: Settings) -> Run:
     return open_run(runs[-1], settings)
 
 
+def is_made(name: str | None, settings: Settings) -> bool:
+    """Whether `find_run` would find one."""
+    if name is None:
+        return bool(list_runs(settings.runs_dir))
+    path = Path(name)
+    return any((folder / "run.json").exists() for folder in (path, settings.runs_dir / path.name))
+
+
 def list_runs(runs_dir: Path) -> list[Path]:
     """Folders of all runs, the one used last at the end."""
     return [path.parent for path in sorted(runs_dir.glob("*/run.json"), key=lambda path: path.stat().st_mtime_ns)]

@@ -16,6 +16,7 @@ from microlens.cli import (
     integrate,
     plan,
     platform,
+    publish,
     recover,
     retry,
     run,
@@ -37,7 +38,10 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (demo, run, plan, crawl, work, integrate, subset, benchmark, status, retry, recover, export, doctor):
+COMMANDS = (
+    demo, run, plan, crawl, work, integrate, subset, publish, benchmark, status, retry, recover, export, doctor
+)  # fmt: skip
+for command in COMMANDS:
     app.command(command.NAME)(command.command)
 app.add_typer(platform.app, name=platform.NAME)
 

@@ -28,6 +28,8 @@ _RANKED = ("hr@10", "ndcg@10", "hr@20", "ndcg@20")
 _WIDTH = 60
 _LIVE_EVERY_S = 0.25
 _LINE_EVERY_S = 5.0
+_SAME_LINE_EVERY_S = 300.0
+"""A node that has nothing to do says so now and then."""
 
 
 class Reporter:
@@ -37,7 +39,8 @@ class Reporter:
         self._bar = _Bar() if sys.stderr.isatty() else None
         self._every_s = _LIVE_EVERY_S if self._bar else _LINE_EVERY_S
         self._last = 0.0
-        self._stage = ""
+        self._stage = self._line = ""
+        self._told = 0.0
         self._began = time.monotonic()
 
     def tick(self, stage: str, facts: Callable[[], Mapping[str, Any]]) -> None:
@@ -51,8 +54,11 @@ class Reporter:
         self._stage, self._last = stage, now
         if self._bar is not None:
             self._bar.show(stage, facts())
-        else:
-            self._write(f"{stage}: {_line(facts())}")
+            return
+        line = f"{stage}: {_line(facts())}"
+        if line != self._line or now - self._told > _SAME_LINE_EVERY_S:
+            self._line, self._told = line, now
+            self._write(line)
 
     def done(self, stage: str, facts: Mapping[str, Any]) -> None:
         self._stage = ""

@@ -19,7 +19,8 @@ from microlens import __version__
 from microlens.children import start_child, stop_child
 from microlens.cli.collector import Collector, wants_pages
 from microlens.cli.output import crawl_facts, work_facts
-from microlens.cli.recrawl import refresh_status
+from microlens.cli.recrawl import named_run, refresh_status
+from microlens.cli.waiting import await_run, when_collected
 from microlens.embedded import redis_server
 from microlens.errors import NotReadyError, RecipeError, SiteUnreachableError
 from microlens.frontier import Frontier
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
     from microlens.cli.output import Reporter
     from microlens.ledger_rows import PageRow
+    from microlens.manifest import Manifest
     from microlens.runs import Run
     from microlens.settings import Settings
 
@@ -71,7 +73,7 @@ def run_recipe(recipe: Recipe, settings: Settings, *, processes: int, reporter: 
     mark_used(run)
     did_collect = _collect(run, settings, processes=processes, reporter=reporter)
     manifest, did_integrate = integrate(run, settings, lambda step: reporter.tick("integrate", lambda: {"step": step}))
-    releases, did_publish = _publish(run, settings, reporter)
+    releases, did_publish = _publish(run, settings, reporter, is_ranking=True)
     return RunResult(
         run=run.run_id,
         funnel=manifest.counters,
@@ -109,13 +111,45 @@ def _collect(run: Run, settings: Settings, *, processes: int, reporter: Reporter
     return True
 
 
-def _publish(run: Run, settings: Settings, reporter: Reporter) -> tuple[list[dict[str, Any]], bool]:
+def publish_run(
+    target: Path | None, settings: Settings, *, is_waiting: bool, is_ranking: bool, reporter: Reporter
+) -> RunResult:
+    """Integrate and publish a run that others collect; NotReadyError if that is not finished and not waited for."""
+    from integration.merge import integrate
+
+    configure_logs()
+    began = time.monotonic()
+    run = await_run(target, settings, reporter) if is_waiting else named_run(target, settings)
+    mark_used(run)
+
+    def take() -> tuple[Manifest, bool]:
+        return integrate(run, settings, lambda step: reporter.tick("integrate", lambda: {"step": step}))
+
+    if is_waiting:
+        url = settings.redis_url
+        frontier = Frontier.connect(url, run.shared_name, run.recipe.politeness) if url is not None else None
+        manifest, did_integrate = when_collected(run, frontier, take, reporter)
+    else:
+        manifest, did_integrate = take()
+    releases, did_publish = _publish(run, settings, reporter, is_ranking=is_ranking)
+    return RunResult(
+        run=run.run_id,
+        funnel=manifest.counters,
+        releases=releases,
+        did_anything=did_integrate or did_publish,
+        seconds=round(time.monotonic() - began, 1),
+    )
+
+
+def _publish(
+    run: Run, settings: Settings, reporter: Reporter, *, is_ranking: bool
+) -> tuple[list[dict[str, Any]], bool]:
     from integration.subset import Draw, subset
 
     published, did_anything = [], False
     for release in run.recipe.releases:
         built = subset(run, settings, Draw.of(release), lambda step: reporter.tick("release", lambda: {"step": step}))
-        rows, did_rank = _rank(run, built.name, built.path, reporter)
+        rows, did_rank = _rank(run, built.name, built.path, reporter) if is_ranking else ([], False)
         did_anything = did_anything or built.is_new or did_rank
         published.append({"name": built.name, "path": str(built.path), "counts": built.counts, "leaderboard": rows})
     return published, did_anything

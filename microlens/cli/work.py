@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from microlens.cli.options import Processes, RunName
+from microlens.cli.options import Processes
 
 NAME = "work"
 
 
 def command(
-    run_name: RunName = None,
+    target: Annotated[
+        Path | None,
+        typer.Argument(metavar="[RUN|RECIPE]", help="A run, or its recipe's file; the one used last if left out."),
+    ] = None,
     *,
     processes: Processes = 2,
-    is_forever: Annotated[bool, typer.Option("--forever", help="Keep waiting for work: a node of a cluster.")] = False,
+    is_forever: Annotated[
+        bool, typer.Option("--forever", help="Keep waiting for the run and for work: a node of a cluster.")
+    ] = False,
 ) -> None:
     """Download what was found: covers, audio, videos, and the comments of videos that pass.
 
@@ -26,19 +32,22 @@ def command(
     from download_nodes.supervise import work
     from microlens.cli.collector import Collector
     from microlens.cli.output import Reporter, work_facts
+    from microlens.cli.recrawl import named_run
+    from microlens.cli.waiting import await_run
     from microlens.embedded import redis_server
     from microlens.frontier import Frontier
     from microlens.logs import configure_logs
     from microlens.retries import reopen
-    from microlens.runs import find_run, mark_used
+    from microlens.runs import mark_used
     from microlens.settings import Settings
 
     configure_logs()
     settings, reporter = Settings(), Reporter()
-    run = find_run(run_name, settings)
+    run = await_run(target, settings, reporter) if is_forever else named_run(target, settings)
     mark_used(run)
     with redis_server(settings.redis_url, lock=run.folder / "redis.lock") as redis_url:
-        reopen(run, Frontier.connect(redis_url, run.shared_name, run.recipe.politeness))
+        if not is_forever:  # a cluster's node that comes back after a crash is no wish to try everything again
+            reopen(run, Frontier.connect(redis_url, run.shared_name, run.recipe.politeness))
         # On an embedded server nobody else can be at work: what waits for fresh links must get them here.
         collector = Collector(run, redis_url, is_for_links=True) if settings.redis_url is None else None
         try:

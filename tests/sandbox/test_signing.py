@@ -30,7 +30,7 @@ def signing_site(tmp_path_factory):
 
 def page_with_media(site, fetch):
     world = site.world
-    video = next(i for i, has in enumerate(world.has_media) if has and world.videos.flaws.kind[i] == 0)
+    video = next(i for i, has in enumerate(world.has_media) if has and not world.videos.flaws.kind[i])
     return fetch(f"{site.url}/v/{world.videos.ids[video]}").text
 
 
