@@ -9,6 +9,7 @@ from html import escape
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+from sandbox.pieces import MASTER, PLAYLIST_TYPE
 from sandbox.spellings import Spelling, spell
 from sandbox.text import make_comment
 from sandbox.topics import TOPICS
@@ -104,7 +105,7 @@ class Pages:
         videos = self._world.videos
         likes, views, comments = self._counts(video)
         title, media = escape(videos.titles[video]), f"/media/{videos.ids[video]}"
-        player = f'<video controls preload="none" poster="{media}/cover.jpg" src="{media}/video.mp4"></video>'
+        player = f'<video controls preload="none" poster="{media}/cover.jpg" src="{media}/{self._clip(video)}"></video>'
         tags = " ".join(f"<span>#{escape(tag)}</span>" for tag in videos.tags[video])
         linked = json.dumps(self._linked_data(video, origin), ensure_ascii=False).translate(_JSON_IN_HTML)
         body = (
@@ -132,13 +133,17 @@ class Pages:
             return f"{(self._now_ms - published_ms) // DAY_MS} days ago"
         return _iso_time(published_ms)
 
+    def _clip(self, video: int) -> str:
+        return MASTER if self._world.is_in_pieces[video] else "video.mp4"
+
     def _linked_data(self, video: int, origin: str) -> dict[str, Any]:
         videos = self._world.videos
         video_id, media = videos.ids[video], f"{origin}/media/{videos.ids[video]}"
         likes, views, comments = self._counts(video)
         files = {
             "thumbnailUrl": f"{media}/cover.jpg",
-            "contentUrl": f"{media}/video.mp4",
+            "contentUrl": f"{media}/{self._clip(video)}",
+            **({"encodingFormat": PLAYLIST_TYPE} if self._world.is_in_pieces[video] else {}),
             "audio": {"@type": "AudioObject", "contentUrl": f"{media}/audio.m4a"},
         }
         return {
