@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import sys
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
@@ -166,7 +167,7 @@ def _check_span(response: ClientResponse, piece: Piece) -> None:
 
 async def _join(picture: Path, sound: Path, target: Path) -> None:
     """Have a process of its own put two files together: what strangers wrote may crash the library that reads it."""
-    command = (sys.executable, "-m", "download_nodes.mux", str(picture), str(sound), str(target))
+    command = (sys.executable, "-m", "download_nodes.mux", str(os.getpid()), str(picture), str(sound), str(target))
     process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.DEVNULL)
     try:
         async with asyncio.timeout(_JOINED_IN_S):

@@ -42,7 +42,9 @@ class MediaCollector:
         what the next try can go on with.
         """
         kind, video_id, store = item.payload["asset"], item.payload["video_id"], self._run.store
-        async with self._courtesy.fetcher.download(
+        fetcher = self._courtesy.fetcher
+        fetch = fetcher.playlist if item.payload.get("format") == "hls" else fetcher.download
+        async with fetch(
             item.url,
             store.partial(item.url),
             max_bytes=self._run.recipe.media.max_bytes,

@@ -1,7 +1,7 @@
-"""Puts a picture and a sound that lie apart into one MP4: `python -m download_nodes.mux PICTURE SOUND TARGET`.
+"""Puts a picture and a sound that lie apart into one MP4: `python -m download_nodes.mux PARENT PICTURE SOUND TARGET`.
 
-Nothing is encoded anew. A program of its own, with little memory and time, for its input is a stranger's; its exit code
-is 0, or the number of the system's error (28: the disk is full), or 1.
+Nothing is encoded anew. A program of its own, with little memory and time, for its input is a stranger's, and one that
+dies with the node (PARENT); its exit code is 0, or the number of the system's error (28: the disk is full), or 1.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import av
 from av.audio.stream import AudioStream
 from av.video.stream import VideoStream
 
+from download_nodes import confine
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from fractions import Fraction
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     Timed = tuple[Fraction, tuple[int, int], Packet[Any]]
 
 _MEMORY_BYTES = 1 << 30
+_FILE_BYTES = 1 << 40
 _CPU_S = 120
 # What HLS may be made of; left to guess freely FFmpeg takes a playlist for a video, and a playlist names other files.
 _READING = {"format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,mpegts,aac,mp3", "protocol_whitelist": "file"}
@@ -65,10 +68,12 @@ def _packets(source: InputContainer, found: Stream | None, out: OutputContainer)
 
 
 def main(arguments: list[str]) -> int:
-    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
+    parent, *files = arguments
+    confine.die_with(int(parent))
+    confine.limit(memory_bytes=_MEMORY_BYTES, file_bytes=_FILE_BYTES)
     resource.setrlimit(resource.RLIMIT_CPU, (_CPU_S, _CPU_S))
     try:
-        join(*arguments)
+        join(*files)
     except OSError as error:
         return error.errno if error.errno and error.errno in range(1, 128) else 1
     return 0

@@ -11,7 +11,6 @@ import fcntl
 import hashlib
 import json
 import os
-import time
 import uuid
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -205,20 +204,6 @@ class Partial:
     def _close_file(self) -> None:
         if self._file is not None:
             self._file.close()
-
-
-def sweep(folder: Path, *, older_than_s: float = 7 * 86_400.0) -> int:
-    """Remove what nobody has written to for so long and nobody holds; gives how many files that were."""
-    removed, before = 0, time.time() - older_than_s
-    for path in folder.iterdir():
-        with contextlib.suppress(FileNotFoundError):
-            if path.stat().st_mtime >= before or not path.is_file():
-                continue
-            with path.open("rb", buffering=0) as file:
-                if _lock(file, path):
-                    path.unlink()
-                    removed += 1
-    return removed
 
 
 def _lock(file: FileIO, path: Path) -> bool:

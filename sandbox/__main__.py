@@ -83,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--media-variety", type=int, help="encodings to make, borrowed by all videos (default: no limit)"
     )
+    parser.add_argument("--hls", type=float, default=WorldConfig.hls, help="share of the clips served as HLS alone")
     defaults = FaultConfig()
     for name, words in FAULT_OPTIONS.items():
         value = getattr(defaults, name)

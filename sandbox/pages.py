@@ -9,6 +9,7 @@ from html import escape
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+from sandbox.pieces import MASTER, PLAYLIST_TYPE
 from sandbox.spellings import Spelling, spell
 from sandbox.text import make_comment
 from sandbox.topics import TOPICS
@@ -109,7 +110,7 @@ class Pages:
         videos = self._world.videos
         likes, views, comments = self._counts(video)
         title, media = escape(videos.titles[video]), f"/media/{videos.ids[video]}"
-        poster, source = (escape(self._sign(f"{media}/{file}")) for file in ("cover.jpg", "video.mp4"))
+        poster, source = (escape(self._sign(f"{media}/{file}")) for file in ("cover.jpg", self._clip(video)))
         player = f'<video controls preload="none" poster="{poster}" src="{source}"></video>'
         tags = " ".join(f"<span>#{escape(tag)}</span>" for tag in videos.tags[video])
         linked = json.dumps(self._linked_data(video, origin), ensure_ascii=False).translate(_JSON_IN_HTML)
@@ -138,13 +139,17 @@ class Pages:
             return f"{(self._now_ms - published_ms) // DAY_MS} days ago"
         return _iso_time(published_ms)
 
+    def _clip(self, video: int) -> str:
+        return MASTER if self._world.is_in_pieces[video] else "video.mp4"
+
     def _linked_data(self, video: int, origin: str) -> dict[str, Any]:
         videos = self._world.videos
         video_id, media = videos.ids[video], f"/media/{videos.ids[video]}"
         likes, views, comments = self._counts(video)
         files = {
             "thumbnailUrl": origin + self._sign(f"{media}/cover.jpg"),
-            "contentUrl": origin + self._sign(f"{media}/video.mp4"),
+            "contentUrl": origin + self._sign(f"{media}/{self._clip(video)}"),
+            **({"encodingFormat": PLAYLIST_TYPE} if self._world.is_in_pieces[video] else {}),
             "audio": {"@type": "AudioObject", "contentUrl": origin + self._sign(f"{media}/audio.m4a")},
         }
         return {

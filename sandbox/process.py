@@ -51,16 +51,24 @@ class SandboxSite:
         faults: FaultConfig | None = None,
         port: int = 0,
         day: int = 0,
+        hls: float = WorldConfig.hls,
         ready_within_s: float = 120.0,
     ) -> None:
-        self.config = WorldConfig(videos, users, seed, shuffle_tastes, hosts, with_media, media_variety, day)
+        self.config = WorldConfig(videos, users, seed, shuffle_tastes, hosts, with_media, media_variety, day, hls)
         self.url = ""
         """The first host's."""
         self.urls: tuple[str, ...] = ()
         """All hosts'."""
         self.log_file = log_file
         self._ready_within_s = ready_within_s
-        self._arguments = [f"--videos={videos}", f"--users={users}", f"--seed={seed}", f"--port={port}", f"--day={day}"]
+        self._arguments = [
+            f"--videos={videos}",
+            f"--users={users}",
+            f"--seed={seed}",
+            f"--port={port}",
+            f"--day={day}",
+            f"--hls={hls}",
+        ]
         switches = {"--frozen": frozen, "--shuffle-tastes": shuffle_tastes, "--prepare": prepare}
         self._arguments += [name for name, is_on in switches.items() if is_on]
         values: dict[str, object] = {"--media-dir": media_dir, "--log": log_file, "--crawl-delay": crawl_delay}

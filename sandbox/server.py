@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TextIO
 import orjson
 from aiohttp import web
 
-from sandbox import flaws, ranges
+from sandbox import flaws, pieces, ranges
 from sandbox.faults import FaultConfig, Faults
 from sandbox.links import Links
 from sandbox.media import SUFFIXES, Kind, MediaFolder
@@ -65,6 +65,7 @@ def make_app(
             web.get("/v/{video_id}", site.video),
             web.get("/api/videos/{video_id}/comments", site.comments),
             web.get("/media/{video_id}/{file}", site.media),
+            web.get("/pieces/{video_id}/{file}", site.piece),
             web.get("/admin/log", requests.show),
         ]
     )
@@ -178,9 +179,11 @@ class Site:
         return web.Response(body=orjson.dumps(page), content_type="application/json", charset="utf-8")
 
     async def media(self, request: web.Request) -> web.Response:
-        video = self._find(request)
-        kind = _KIND_OF_FILE.get(request.match_info["file"])
-        if kind is None or not self._world.has_media[video]:
+        video, file = self._find(request), request.match_info["file"]
+        if file == pieces.MASTER:
+            return await self._master(video)
+        kind = _KIND_OF_FILE.get(file)
+        if kind is None or not self._world.has_media[video] or (kind == "video" and self._world.is_in_pieces[video]):
             raise web.HTTPNotFound
         wrong = self._signer.wrong(request.path, request.query) if self._signer else None
         if wrong is not None:
@@ -188,6 +191,24 @@ class Site:
             raise web.HTTPForbidden(text=f"This link is {wrong}.")
         body, etag = await self._files.read(video, kind)
         return ranges.answer(request.headers, body, etag, _CONTENT_TYPES[kind])
+
+    async def _master(self, video: int) -> web.Response:
+        cut, videos = await self._pieces(video), self._world.videos
+        body = cut.master(f"/pieces/{videos.ids[video]}/{pieces.INDEX}", videos.duration_s(video))
+        return web.Response(body=body, content_type=pieces.PLAYLIST_TYPE)
+
+    async def piece(self, request: web.Request) -> web.Response:
+        video, file = self._find(request), request.match_info["file"]
+        body = (await self._pieces(video)).files(self._world.videos.duration_s(video)).get(file)
+        if body is None:
+            raise web.HTTPNotFound
+        kind = pieces.PLAYLIST_TYPE if file == pieces.INDEX else "video/mp4"
+        return ranges.answer(request.headers, body, _etag(body), kind)
+
+    async def _pieces(self, video: int) -> pieces.Pieces:
+        if not self._world.is_in_pieces[video] or not self._world.has_media[video]:
+            raise web.HTTPNotFound
+        return await self._files.read_pieces(video)
 
     def _host_number(self, request: web.Request) -> int:
         """Which of the site's hosts is asked: the first, unless there are several."""
@@ -216,19 +237,32 @@ class _Files:
     def __init__(self, folder: MediaFolder) -> None:
         self._folder = folder
         self._held: OrderedDict[tuple[int, Kind], tuple[bytes, str]] = OrderedDict()
+        self._cut: OrderedDict[int, pieces.Pieces] = OrderedDict()
         self._making = asyncio.Semaphore(2)
+
+    async def read_pieces(self, video: int) -> pieces.Pieces:
+        if video not in self._cut:
+            body, _ = await self.read(video, "video")
+            self._cut[video] = await asyncio.to_thread(pieces.cut, body)
+            while len(self._cut) > _FILES_IN_MEMORY:
+                self._cut.popitem(last=False)
+        return self._cut[video]
 
     async def read(self, video: int, kind: Kind) -> tuple[bytes, str]:
         key = (video, kind)
         if key not in self._held:
             async with self._making:
                 body = await asyncio.to_thread(self._folder.read, video, kind)
-            self._held[key] = body, f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+            self._held[key] = body, _etag(body)
             while len(self._held) > _FILES_IN_MEMORY:
                 self._held.popitem(last=False)
             return self._held[key]
         self._held.move_to_end(key)
         return self._held[key]
+
+
+def _etag(body: bytes) -> str:
+    return f'"{hashlib.sha256(body).hexdigest()[:32]}"'
 
 
 def _host(request: web.Request) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from microlens.errors import RecipeError
-from sandbox import days, sessions, text
+from sandbox import days, flaws, sessions, text
 from sandbox.comments import WINDOW_MS, Comments, make_comments
 from sandbox.topics import TOPICS
 from sandbox.videos import Videos, make_videos, random_names
@@ -47,6 +47,8 @@ class WorldConfig:
     """So many encodings of each sort, borrowed by all others, so that making them is cheap; None: each its own."""
     day: int = 0
     """How many days have passed since the world was made (sandbox.days)."""
+    hls: float = 0.0
+    """Share of the videos whose clip is served in pieces (HLS) alone; none whose size matters to the byte."""
 
     def __post_init__(self) -> None:
         if self.videos < FEWEST_VIDEOS or self.users < FEWEST_USERS or self.seed < 0 or self.day < 0:
@@ -57,6 +59,8 @@ class WorldConfig:
         is_few = (self.with_media is not None and self.with_media < 0) or (
             self.media_variety is not None and self.media_variety < 1
         )
+        if not 0 <= self.hls <= 1:
+            raise RecipeError(f"a sandbox cannot have hls={self.hls}", hint="ask for a share of 0 to 1")
         if is_few or not 1 <= self.hosts <= MOST_HOSTS:
             raise RecipeError(
                 f"a sandbox cannot have hosts={self.hosts}, with_media={self.with_media}, "
@@ -89,6 +93,16 @@ class World:
     def addresses(self) -> tuple[str, ...]:
         """The site's hosts, in their order."""
         return tuple(f"127.0.0.{number}" for number in range(1, self.config.hosts + 1))
+
+    @cached_property
+    def is_in_pieces(self) -> NDArray[np.bool_]:
+        """By video: whether its clip is served in pieces alone; copies are as their originals."""
+        dealt = self.videos.flaws
+        lots = np.random.default_rng([self.config.seed, 5]).random(len(self.videos.ids))[dealt.source]
+        is_exact = (dealt.exact_bytes[dealt.source] > 0) | np.array(
+            [dealt.kind[v] == flaws.SMALL for v in dealt.source]
+        )
+        return np.asarray((lots < self.config.hls) & ~is_exact)
 
     @cached_property
     def lenders(self) -> Lenders:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 COMMENTS_PER_PAGE = 100
 
+_PLAYLIST_TYPE = "application/vnd.apple.mpegurl"
 _VIDEO_PATH = re.compile(r"/v/(?P<id>[^/?#]+)")
 _DURATION = re.compile(
     r"P(?:(?P<days>\d+)D)?(?:T(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?(?:(?P<seconds>\d+(?:\.\d+)?)S)?)?"
@@ -152,7 +153,8 @@ def _media(page: Page, video: Json) -> Iterator[MediaLink]:
     }
     for kind, url in urls.items():
         if isinstance(url, str) and url:
-            yield MediaLink(kind, fields.absolute(page, url))
+            is_playlist = kind == "video" and video.get("encodingFormat") == _PLAYLIST_TYPE
+            yield MediaLink(kind, fields.absolute(page, url), format="hls" if is_playlist else "file")
 
 
 def _interactions(video: Json, action: str) -> int | None:

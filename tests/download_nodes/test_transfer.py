@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import json
-import os
 import random
 import signal
 import subprocess
@@ -15,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from download_nodes.fetch import Fetcher, FetchError
-from download_nodes.partial import OVERLAP_BYTES, Origin, Partial, sweep
+from download_nodes.partial import OVERLAP_BYTES
 from microlens.network import NetworkPolicy
 from tests.download_nodes.desk import QUICK, recipe_of
 from tests.download_nodes.wire import LONG_AGO, File, Wire
@@ -358,20 +357,3 @@ def test_a_killed_process_goes_on_where_it_was(wire, tmp_path):
     assert BODY == (tmp_path / "done").read_bytes()
     assert 2 <= kills <= 5
     assert sent < 2 * len(BODY)
-
-
-def test_what_nobody_wants_any_more_is_swept(tmp_path):
-    """Old files go, but none that somebody holds; young ones stay."""
-    held, old, young = Partial(tmp_path / "held.part"), tmp_path / "old", tmp_path / "young"
-    held.open()
-    held.set_origin(Origin("one"))
-    held.keep()
-    for path in (old, young):
-        path.write_bytes(b"x")
-    for path in (old, tmp_path / "held.part"):
-        os.utime(path, (0, 0))
-
-    assert 1 == sweep(tmp_path)
-    assert ["held.part", "held.part.origin", "young"] == left(tmp_path)
-    held.drop()
-    assert ["young"] == left(tmp_path)

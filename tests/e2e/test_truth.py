@@ -45,6 +45,25 @@ def test_a_live_site_is_published_as_its_own_log_tells(cli, media_dir):
     assert {v: published.verdicts[v] for v in expected.dropped} == expected.dropped
 
 
+def test_clips_in_pieces_are_published_like_others(cli, media_dir):
+    """A site that serves half of its clips as HLS alone gives the same release; no piece is asked for twice."""
+    with SandboxSite(videos=120, users=700, seed=5, frozen=True, media_dir=media_dir, hls=0.5) as site:
+        world = site.world
+        truth = collect_frozen(world, run_seed=11, target=40, stale_refreshes=4)
+        expected = expected_release(world, truth.ids)
+        cli("run", cli.recipe(site.url))
+        requests = site.log()
+
+    published = read_back(cli.open(), "all", world.user_ids)
+    in_pieces = {video for video in expected.kept if world.is_in_pieces[world.index[video]]}
+    assert expected.interactions == published.interactions
+    assert expected.observed == published.kept
+    assert expected.dropped == {video: published.verdicts[video] for video in expected.dropped}
+    assert len(in_pieces) > 10
+    assert in_pieces <= {path.split("/")[2] for path in requests if path.startswith("/pieces/")}
+    assert {1} == {count for path, count in requests.items() if path.startswith(("/pieces/", "/media/"))}
+
+
 def test_a_videos_comments_are_asked_for_only_once_it_passes(cli, media_dir):
     """With `after_checks` the site sees no comment request for a video that title, cover or size drop."""
     with SandboxSite(videos=60, users=120, seed=9, frozen=True, media_dir=media_dir) as site:
