@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from benchmarks import comments, covers, frontier, growth, merge, near, pages
+from benchmarks import comments, covers, frontier, growth, latency, merge, near, pages, start, videos
 
 SUITE = {
     "frontier": (frontier.run, 200_000),
@@ -13,6 +13,9 @@ SUITE = {
     "pages": (pages.run, 5_000),
     "comments": (comments.run, 40_000),
     "covers": (covers.run, 2_000),
+    "videos": (videos.run, 60),
+    "latency": (latency.run, 50_000),
+    "start": (start.run, 5),
     "merge": (merge.run, 5_000_000),
     "near": (near.run, 5_000_000),
 }

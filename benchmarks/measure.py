@@ -94,7 +94,8 @@ def _watch(pid: int, peaks: dict[int, int]) -> None:
     """
     while Path(f"/proc/{pid}/status").exists():
         for one in _tree(pid):
-            peaks[one] = max(peaks.get(one, 0), _high_water_kib(one))
+            # The last word counts: between fork and exec a child still tells its parent's.
+            peaks[one] = _high_water_kib(one) or peaks.get(one, 0)
         time.sleep(_LOOK_S)
 
 

@@ -42,7 +42,7 @@ def make_run(folder: Path, redis_url: str, urls: list[str], kind: AssetKind = "c
         "platform": "sandbox",
         "instances": [site],
         "contact": "bench@example.org",
-        "media": {"max_bytes": 4 << 30},
+        "media": {"max_bytes": 4 << 30, "audio": False},
         "politeness": {"requests_per_second": 10_000, "concurrency": 64},
         "network": {"allow": ["127.0.0.0/8"]},
     }
