@@ -1,8 +1,8 @@
 """The index of perceptual hashes: build, memory and one query's time, against comparing with every hash, and FAISS.
 
 The hashes are skewed as those of real pictures are: a few kinds of picture are had by very many, one in ten is a near
-copy of another, one in fifty is flat. A query's time is that of its thread on the processor: what other programs
-take is not in it. FAISS (`IndexBinaryMultiHash`, the same bands) is measured where it can be imported.
+copy of another, one in fifty is flat. A query's time is that of its thread on the processor: what other programs take
+is not in it. FAISS (`IndexBinaryMultiHash`, the same bands) is measured where it can be imported.
 """
 
 from __future__ import annotations

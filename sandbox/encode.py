@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import io
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import av
+import numpy as np
+from av.video.frame import PictureType
 
 from microlens.errors import MicrolensError
 from sandbox.picture import CLIP_HEIGHT, CLIP_WIDTH
@@ -14,9 +17,8 @@ from sandbox.sound import SAMPLE_RATE
 from sandbox.videos import FPS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable, Iterator
 
-    import numpy as np
     from av.audio.stream import AudioStream
     from av.container import OutputContainer
     from av.video.stream import VideoStream
@@ -24,29 +26,51 @@ if TYPE_CHECKING:
 
 # Encoder versions and times in the file would change its bytes from one build or run to the next.
 _REPEATABLE = {"fflags": "+bitexact"}
-_X264 = {"preset": "ultrafast", "qp": "20", "threads": "1"}
-_AAC_BIT_RATE = 32_000
 _BOX_HEADER_BYTES = 8
 
 
-def encode_clip(frames: Iterable[NDArray[np.uint8]], samples: NDArray[np.float32]) -> bytes:
-    """Write an MP4 of YUV 4:2:0 frames with sound."""
+@dataclass(frozen=True)
+class Style:
+    """How an encoder is set."""
+
+    width: int
+    height: int
+    x264: dict[str, str]
+    aac_bits_per_second: int
+
+
+FIRST = Style(CLIP_WIDTH, CLIP_HEIGHT, {"preset": "ultrafast", "qp": "20", "threads": "1"}, 32_000)
+AGAIN = Style(112, 84, {"preset": "veryfast", "crf": "23", "threads": "1"}, 24_000)
+"""Of who uploads another's video: smaller and coarser."""
+
+
+def encode_clip(
+    frames: Iterable[NDArray[np.uint8]], samples: NDArray[np.float32], style: Style, cuts: Collection[int] = ()
+) -> bytes:
+    """Write an MP4 of YUV 4:2:0 frames with sound; the frames whose numbers are in `cuts` become keyframes."""
     held = io.BytesIO()
     with av.open(held, "w", format="mp4", options=_REPEATABLE) as container:
-        picture = container.add_stream("libx264", rate=FPS, options=_X264)
-        picture.width, picture.height, picture.pix_fmt = CLIP_WIDTH, CLIP_HEIGHT, "yuv420p"
+        picture = container.add_stream("libx264", rate=FPS, options=style.x264)
+        picture.width, picture.height, picture.pix_fmt = style.width, style.height, "yuv420p"
         picture.thread_count = 1
-        sound = _add_sound(container)
-        _write_frames(container, picture, frames)
+        sound = _add_sound(container, style)
+        _write_frames(container, picture, frames, cuts)
         _write_samples(container, sound, samples)
     return held.getvalue()
 
 
-def encode_sound(samples: NDArray[np.float32]) -> bytes:
+def decode_frames(body: bytes, style: Style) -> Iterator[NDArray[np.uint8]]:
+    """Give a clip's frames, planar YUV 4:2:0, in the size of a style."""
+    with av.open(io.BytesIO(body), "r") as container:
+        for frame in container.decode(video=0):
+            yield np.asarray(frame.reformat(style.width, style.height, "yuv420p").to_ndarray(), np.uint8)
+
+
+def encode_sound(samples: NDArray[np.float32], style: Style) -> bytes:
     """Write an M4A: one mono AAC stream in an MP4 container."""
     held = io.BytesIO()
     with av.open(held, "w", format="mp4", options=_REPEATABLE) as container:
-        _write_samples(container, _add_sound(container), samples)
+        _write_samples(container, _add_sound(container, style), samples)
     return held.getvalue()
 
 
@@ -66,16 +90,20 @@ def free_box(content: bytes) -> bytes:
     return (len(content) + _BOX_HEADER_BYTES).to_bytes(4, "big") + b"free" + content
 
 
-def _add_sound(container: OutputContainer) -> AudioStream:
+def _add_sound(container: OutputContainer, style: Style) -> AudioStream:
     stream = container.add_stream("aac", rate=SAMPLE_RATE, layout="mono")
-    stream.bit_rate = _AAC_BIT_RATE
+    stream.bit_rate = style.aac_bits_per_second
     return stream
 
 
-def _write_frames(container: OutputContainer, stream: VideoStream, frames: Iterable[NDArray[np.uint8]]) -> None:
+def _write_frames(
+    container: OutputContainer, stream: VideoStream, frames: Iterable[NDArray[np.uint8]], cuts: Collection[int]
+) -> None:
     for number, planes in enumerate(frames):
         frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
         frame.pts = number
+        if number in cuts:
+            frame.pict_type = PictureType.I
         frame.time_base = Fraction(1, FPS)
         container.mux(stream.encode(frame))
     container.mux(stream.encode(None))

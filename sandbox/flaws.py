@@ -10,19 +10,23 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-TITLE, COVER, SMALL, DUPLICATE, DELETED = KINDS = (
+TITLE, COVER, SMALL, DUPLICATE, DELETED, NEAR = KINDS = (
     "title_too_short",
     "cover_single_color",
     "video_too_small",
     "duplicate_video",
     "gone",
+    "near_duplicate_video",
 )
 PRIVATE, CLOSED = "private", "robots_noai"
 WAYS_TO_LEAVE = (DELETED, PRIVATE, CLOSED)
 """What becomes of some sound videos as days pass (sandbox.days)."""
 
 SHARE_EACH = 0.03
-"""Five kinds of three per cent make the site's fifteen per cent of flawed videos."""
+"""Six kinds of three per cent make the site's eighteen per cent of flawed videos."""
+
+MOST_CUT = 0.2
+"""Share of its original's length that a copy has lost, at one end or at both."""
 
 SMALLEST_KEPT_BYTES = 100_000
 POPULAR_LIKES = 10_000
@@ -37,6 +41,12 @@ class Flaws:
 
     source: NDArray[np.int64]
     """The video whose clip this one shows: itself, or the original of a duplicate."""
+
+    scenes: NDArray[np.int64]
+    """The video whose scenes this one shows: itself, or the original of a duplicate, exact or near."""
+
+    span: NDArray[np.float64]
+    """Which part of those it shows (videos, 2): from and to, 0 to 1; the whole but for copies that are cut short."""
 
     flat_share: NDArray[np.float64]
     """How much of the cover is one flat colour: 0, or about 0.57 (kept), 0.9 or 1 (flawed)."""
@@ -53,7 +63,7 @@ class Flaws:
     def lenders(self, variety: int | None) -> Lenders:
         """Choose the first `variety` sound videos of each sort, whose encodings all others borrow."""
         own = np.arange(len(self.kind))
-        is_odd = (self.exact_bytes > 0) | np.array([kind == SMALL for kind in self.kind]) | (self.source != own)
+        is_odd = (self.exact_bytes > 0) | np.array([kind == SMALL for kind in self.kind]) | (self.scenes != own)
         return Lenders(*(_borrow(own, odd, variety) for odd in (is_odd, self.flat_share > 0)))
 
 
@@ -78,6 +88,8 @@ def plan_flaws(rng: np.random.Generator, likes: NDArray[np.int64]) -> Flaws:
     each = max(2, round(SHARE_EACH * count))
     groups = {kind: order[i * each : (i + 1) * each] for i, kind in enumerate(KINDS)}
     sound = order[len(KINDS) * each :]
+    # Their draws are of a stream of their own: the other flaws are dealt as if there were none.
+    near_rng = rng.spawn(1)[0]
     few = max(1, each // 3)
     kind = [""] * count
     for name, group in groups.items():
@@ -86,14 +98,28 @@ def plan_flaws(rng: np.random.Generator, likes: NDArray[np.int64]) -> Flaws:
     exact = np.zeros(count, np.int64)
     exact[groups[SMALL][0]] = SMALLEST_KEPT_BYTES - 1
     exact[sound[0]] = SMALLEST_KEPT_BYTES
+    source = _sources(rng, likes, groups[DUPLICATE], sound[1 + 3 * few :], kind)
+    near = _sources(near_rng, likes, groups[NEAR], sound[1 + 3 * few :], kind)
     return Flaws(
         kind=kind,
-        source=_sources(rng, likes, groups[DUPLICATE], sound[1 + 3 * few :], kind),
+        source=source,
+        scenes=np.where(near == np.arange(count), source, near),
+        span=_spans(near_rng, count, groups[NEAR][1::2]),
         flat_share=_flat_shares(rng, count, groups[COVER], sound[1 : 1 + few]),
         exact_bytes=exact,
         three_characters=frozenset(sound[1 + few : 1 + 2 * few].tolist()),
         hostile_title=frozenset(sound[1 + 2 * few : 1 + 3 * few].tolist()),
     )
+
+
+def _spans(rng: np.random.Generator, count: int, cut: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Cut some videos short: in turn at the start, at the end, and half as much at both."""
+    spans = np.tile([0.0, 1.0], (count, 1))
+    for place, video in enumerate(cut.tolist()):
+        lost = rng.uniform(MOST_CUT / 2, MOST_CUT)
+        at_start = (lost, 0.0, lost / 2)[place % 3]
+        spans[video] = at_start, 1 - (lost - at_start)
+    return spans
 
 
 def _flat_shares(

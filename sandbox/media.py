@@ -8,6 +8,7 @@ import os
 import threading
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -19,11 +20,13 @@ from sandbox.videos import FPS
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
     from sandbox.world import World
 
 Kind = Literal["cover", "audio", "video"]
 SUFFIXES: dict[Kind, str] = {"cover": "jpg", "audio": "m4a", "video": "mp4"}
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Raise it when the same world gets other bytes, so that no old folder is taken for a new one."""
 
 SMALLEST_SOUND_CLIP_BYTES = 112_000
@@ -38,6 +41,9 @@ class Plan:
     clip_key: str
     """The original's for a duplicate: the same key makes the same bytes."""
 
+    scene_key: str
+    """What they show: another clip's for a near-duplicate, which was made of it by another encoder."""
+
     stamp: bytes
     """What an encoding that several videos borrow ends with, so that each still has a clip of its own."""
 
@@ -45,7 +51,11 @@ class Plan:
     topic: int
     """Of clip and sound."""
 
-    frame_count: int
+    scene_frames: int
+    """Of those scenes, of which the clip shows the frames from `first_frame` up to `end_frame`."""
+
+    first_frame: int
+    end_frame: int
     flat_share: float
     is_small: bool
     exact_bytes: int
@@ -53,15 +63,20 @@ class Plan:
 
 def plan(world: World, video: int) -> Plan:
     dealt = world.videos.flaws
-    source = int(dealt.source[video])
+    source, scenes = int(dealt.source[video]), int(world.lenders.clip[dealt.scenes[video]])
     clip, cover = int(world.lenders.clip[source]), int(world.lenders.cover[video])
+    scene_frames = int(world.videos.scene_frames[scenes])
+    first_frame, end_frame = np.rint(dealt.span[source] * scene_frames).astype(int).tolist()
     return Plan(
         cover_key=world.videos.ids[cover],
         clip_key=world.videos.ids[clip],
+        scene_key=world.videos.ids[scenes],
         stamp=b"" if clip == source else encode.free_box(hashlib.sha256(world.videos.ids[source].encode()).digest()),
         cover_topic=int(world.videos.topic[cover]),
-        topic=int(world.videos.topic[clip]),
-        frame_count=int(world.videos.frame_count[clip]),
+        topic=int(world.videos.topic[scenes]),
+        scene_frames=scene_frames,
+        first_frame=first_frame,
+        end_frame=end_frame,
         flat_share=float(dealt.flat_share[cover]),
         is_small=dealt.kind[source] == flaws.SMALL,
         exact_bytes=int(dealt.exact_bytes[source]),
@@ -72,14 +87,24 @@ def make(seed: int, planned: Plan, kind: Kind) -> bytes:
     """Make one file of a video, without its stamp; the same arguments give the same bytes."""
     if kind == "cover":
         return picture.make_cover(_rng(seed, planned.cover_key, kind), TOPICS[planned.cover_topic], planned.flat_share)
-    samples = sound.make_sound(_rng(seed, planned.clip_key, "audio"), TOPICS[planned.topic], planned.frame_count / FPS)
-    return encode.encode_sound(samples) if kind == "audio" else _make_clip(seed, planned, samples)
+    made = sound.make_sound(_rng(seed, planned.scene_key, "audio"), TOPICS[planned.topic], planned.scene_frames / FPS)
+    first, end = (round(frame / FPS * sound.SAMPLE_RATE) for frame in (planned.first_frame, planned.end_frame))
+    style = encode.FIRST if planned.scene_key == planned.clip_key else encode.AGAIN
+    if kind == "audio":
+        return encode.encode_sound(made[first:end], style)
+    return _make_clip(seed, planned, made[first:end], style)
 
 
-def _make_clip(seed: int, planned: Plan, samples: np.ndarray[tuple[int], np.dtype[np.float32]]) -> bytes:
+def _make_clip(seed: int, planned: Plan, samples: NDArray[np.float32], style: encode.Style) -> bytes:
     grain = _SMALL_GRAIN if planned.is_small or planned.exact_bytes else _GRAIN
-    rng = _rng(seed, planned.clip_key, "video")
-    body = encode.encode_clip(picture.make_frames(rng, TOPICS[planned.topic], planned.frame_count, grain), samples)
+    rng = _rng(seed, planned.scene_key, "video")
+    frames, cuts = picture.make_frames(rng, TOPICS[planned.topic], planned.scene_frames, grain)
+    body = encode.encode_clip(frames, samples, encode.FIRST, cuts)
+    if style is not encode.FIRST:
+        shown = islice(encode.decode_frames(body, style), planned.first_frame, planned.end_frame)
+        # An encoder sees the cuts between the scenes, and sets its keyframes there.
+        cuts = [cut - planned.first_frame for cut in cuts]
+        body = encode.encode_clip(shown, samples, style, cuts)
     if planned.exact_bytes:
         return encode.pad_mp4(body, planned.exact_bytes)
     if not planned.is_small and len(body) < SMALLEST_SOUND_CLIP_BYTES:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import colorsys
 import io
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +24,12 @@ _COVER_NOISE = 10
 _RGB_TO_YUV = np.array([[0.257, 0.504, 0.098], [-0.148, -0.291, 0.439], [0.439, -0.368, -0.071]])
 _YUV_ZERO = np.array([16.0, 128.0, 128.0])
 _FLAT_HUE_STEP = 0.5
+_SCENE_FRAMES = 3, 6
+"""Fewest, and one more than most."""
+_TEXTURE = 28
+"""Levels of tone: what is in one scene and not in the next."""
+_SWELL = 12
+"""Levels of luma by which a scene is brighter in its middle."""
 
 
 def make_cover(rng: np.random.Generator, topic: Topic, flat_share: float) -> bytes:
@@ -35,17 +42,31 @@ def make_cover(rng: np.random.Generator, topic: Topic, flat_share: float) -> byt
     return held.getvalue()
 
 
-def make_frames(rng: np.random.Generator, topic: Topic, count: int, noise: int) -> Iterator[NDArray[np.uint8]]:
-    """Yield planar YUV 4:2:0 frames (height * 3 / 2, width): the picture drifts, the grain flickers."""
+def make_frames(
+    rng: np.random.Generator, topic: Topic, count: int, noise: int
+) -> tuple[Iterator[NDArray[np.uint8]], list[int]]:
+    """Make planar YUV 4:2:0 frames (height * 3 / 2, width), and say which of them begin a scene."""
+    ends = np.cumsum(rng.integers(*_SCENE_FRAMES, count))
+    cuts = [0, *ends[ends < count].tolist()]
+    return _draw_frames(rng, topic, [*cuts, count], noise), cuts
+
+
+def _draw_frames(rng: np.random.Generator, topic: Topic, cuts: list[int], noise: int) -> Iterator[NDArray[np.uint8]]:
+    """Each scene has another part of the picture and a texture of its own, drifts and brightens; the grain flickers."""
     tones = _tones(rng, topic, CLIP_WIDTH, CLIP_HEIGHT)
     luma, *chroma = (_palette(rng, topic) @ _RGB_TO_YUV.T + _YUV_ZERO).T
     right, down = int(rng.integers(1, 4)), int(rng.integers(0, 3))
-    for number in range(count):
-        moved = np.roll(tones, (number * down, number * right), (0, 1))
-        grain = rng.integers(0, noise, moved.shape)
-        planes = [luma[moved] + grain - noise / 2, *(plane[moved[::2, ::2]] for plane in chroma)]
-        flat = np.concatenate([plane.ravel() for plane in planes]).clip(0, 255).astype(np.uint8)
-        yield flat.reshape(CLIP_HEIGHT * 3 // 2, CLIP_WIDTH)
+    for start, end in pairwise(cuts):
+        texture = Image.fromarray(rng.normal(0, _TEXTURE, (12, 16)).astype(np.float32))
+        blurred = np.asarray(texture.resize((CLIP_WIDTH, CLIP_HEIGHT), Image.Resampling.BICUBIC))
+        turned = np.roll(tones, rng.integers(0, CLIP_WIDTH, 2), (0, 1)) + blurred
+        turned = turned.clip(0, 255).astype(np.uint8)
+        for age in range(end - start):
+            moved = np.roll(turned, (age * down, age * right), (0, 1))
+            grain = rng.integers(0, noise, moved.shape) - noise / 2 + _SWELL * np.sin(np.pi * age / (end - start))
+            planes = [luma[moved] + grain, *(plane[moved[::2, ::2]] for plane in chroma)]
+            flat = np.concatenate([plane.ravel() for plane in planes]).clip(0, 255).astype(np.uint8)
+            yield flat.reshape(CLIP_HEIGHT * 3 // 2, CLIP_WIDTH)
 
 
 def _hsv(hue: float, saturation: float, value: float) -> NDArray[np.float64]:

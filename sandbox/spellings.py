@@ -71,11 +71,11 @@ def draw_spellings(rng: np.random.Generator, count: int) -> list[Spelling]:
 
 def cut_counts(counts: NDArray[np.int64], spellings: Sequence[Spelling], dealt: flaws.Flaws) -> NDArray[np.int64]:
     """Make counts those that the pages say; copies, originals and what would cross a threshold are never cut."""
-    shared = set(dealt.source[dealt.source != np.arange(len(counts))].tolist())
+    shared = set(dealt.scenes[dealt.scenes != np.arange(len(counts))].tolist())
     cut = counts.copy()
     for video, (count, spelling) in enumerate(zip(counts.tolist(), spellings, strict=True)):
         shorter = said(count, spelling)
-        is_alone = dealt.source[video] == video and video not in shared
+        is_alone = dealt.scenes[video] == video and video not in shared
         if is_alone and (shorter > flaws.POPULAR_LIKES) == (count > flaws.POPULAR_LIKES):
             cut[video] = shorter
     return cut

@@ -77,21 +77,28 @@ def fates(world: World) -> dict[str, str]:
 
 
 def _fates_of(world: World, collected: Iterable[int]) -> dict[str, str]:
-    """Drop flawed videos; of those that show one clip the most liked survives, then the smallest id."""
+    """Drop flawed videos; of those that show one clip the most liked survives, then the smallest id.
+
+    So it is with those that show the same scenes, unless encodings are borrowed: there all clips look like some others,
+    and only a recipe that compares bytes alone can keep any.
+    """
     ids, likes, dealt = world.videos.ids, world.videos.likes, world.videos.flaws
     fate: dict[str, str] = {}
-    survivors: set[int] = set()
+    clips: set[int] = set()
+    scenes: set[int] = set()
     for video in sorted(collected, key=lambda video: (-likes[video], ids[video])):
         kind, clip = dealt.kind[video], int(dealt.source[video])
         if not world.has_media[video] and kind not in (flaws.TITLE, *flaws.WAYS_TO_LEAVE):
             fate[ids[video]] = NO_COVER
-        elif kind not in ("", flaws.DUPLICATE):
+        elif kind not in ("", flaws.DUPLICATE, flaws.NEAR):
             fate[ids[video]] = kind
-        elif clip in survivors:
+        elif clip in clips:
             fate[ids[video]] = flaws.DUPLICATE
         else:
-            survivors.add(clip)
-            fate[ids[video]] = KEPT
+            clips.add(clip)
+            shown = int(dealt.scenes[video]) if world.config.media_variety is None else clip
+            fate[ids[video]] = flaws.NEAR if shown in scenes else KEPT
+            scenes.add(shown)
     return fate
 
 

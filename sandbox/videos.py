@@ -52,6 +52,9 @@ class Videos:
     """How the page writes the counts; likes and views are what it says."""
 
     more_likes_than_views: frozenset[int]
+    scene_frames: NDArray[np.int64]
+    """Of the scenes that it shows; a copy that is cut short leaves some of them out."""
+
     frame_count: NDArray[np.int64]
     published_ms: NDArray[np.int64]
     flaws: flaws.Flaws
@@ -70,13 +73,14 @@ def make_videos(rng: np.random.Generator, count: int, published_before_ms: int) 
     likes = _likes(rng, appeal)
     dealt = flaws.plan_flaws(rng, likes)
     topic_count = min(len(TOPICS), max(_FEWEST_TOPICS, count // _VIDEOS_PER_TOPIC))
-    topic = rng.permutation(np.arange(count) % topic_count)[dealt.source]
+    topic = rng.permutation(np.arange(count) % topic_count)[dealt.scenes]
     languages = np.where(rng.random(count) < CHINESE_SHARE, "zh", "en").tolist()
     codes = rng.integers(0, 2**31, count).tolist()
     ids = ["v" + name for name in random_names(rng, count, 10, _BASE32)]
     authors = [f"author{number:05d}" for number in rng.integers(0, max(2, count // 3), count)]
     views = (likes * rng.uniform(8, 40, count)).astype(np.int64) + 1
-    frame_count = rng.integers(2 * FPS, 3 * FPS + 1, count)[dealt.source]
+    scene_frames = rng.integers(2 * FPS, 3 * FPS + 1, count)[dealt.scenes]
+    first_frame, end_frame = np.rint(dealt.span * scene_frames[:, None]).astype(np.int64).T
     published_ms = published_before_ms - rng.integers(1, 365 * DAY_MS, count)
     spelling = draw_spellings(rng, count)
     likes, views = (cut_counts(counts, spelling, dealt) for counts in (likes, views))
@@ -95,7 +99,8 @@ def make_videos(rng: np.random.Generator, count: int, published_before_ms: int) 
         views=views,
         spelling=spelling,
         more_likes_than_views=frozenset(odd.tolist()),
-        frame_count=frame_count,
+        scene_frames=scene_frames,
+        frame_count=end_frame - first_frame,
         published_ms=published_ms,
         flaws=dealt,
     )

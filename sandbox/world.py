@@ -161,8 +161,8 @@ def generate(config: WorldConfig) -> World:
 
 
 def _media_carriers(rng: np.random.Generator, config: WorldConfig, videos: Videos) -> NDArray[np.bool_]:
-    """Draw the videos that carry media; those that show one clip are drawn together."""
+    """Draw the videos that carry media; those that show the same scenes are drawn together."""
     carries = np.zeros(config.videos, np.bool_)
-    order = np.argsort(rng.random(config.videos)[videos.flaws.source], kind="stable")
+    order = np.argsort(rng.random(config.videos)[videos.flaws.scenes], kind="stable")
     carries[order[: config.with_media]] = True
     return carries
