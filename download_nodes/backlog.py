@@ -40,7 +40,9 @@ def comments_after(run: Run, platform: Platform, video_ids: Sequence[str]) -> li
     assets: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
     for asset in run.ledger.assets(video_ids):
         assets[asset["video_id"]].append(asset)
-    standings = run.refreshes.standings(video_ids)
+    if run.recipe.comments.when != "always":  # most have a cover and no video yet
+        video_ids = [name for name in video_ids if any(asset["kind"] == "video" for asset in assets[name])]
+    standings = run.refreshes.standings(video_ids) if video_ids else []
     worth = [known for known in standings if is_worth_comments(run, known.page, assets[known.page.video_id])]
     return [comments_item(known.page, platform, known.refresh) for known in worth]
 

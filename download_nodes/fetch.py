@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -132,11 +132,6 @@ class Fetcher:
         except FetchError as refused:
             return answer, refused
         return answer, None
-
-    async def file(self, url: str, path: Path, *, max_bytes: int) -> Fetched:
-        """Stream an answer to `path`; the file is removed again if anything is wrong with it."""
-        async with self.download(url, path, max_bytes=max_bytes) as fetched:
-            return replace(fetched, path=fetched.path.rename(path))
 
     @asynccontextmanager
     async def download(

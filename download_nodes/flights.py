@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from microlens.addresses import canonical_url
@@ -62,7 +63,11 @@ class Flights:
     def _known(self, flights: set[bytes]) -> dict[tuple[bytes, str], list[dict[str, Any]]]:
         """By address and kind: an asset that is stored, and what was extracted from it."""
         ledger, store = self._run.ledger, self._run.store
-        rows = {(row["url_key"], row["kind"]): row for row in ledger.assets_from(flights) if store.has(row["sha256"])}
+        told = ledger.assets_from(flights)
+        if not told:
+            return {}
+        held = store.sizes({row["sha256"] for row in told})
+        rows = {(row["url_key"], row["kind"]): row for row in told if row["sha256"] in held}
         videos = {row["video_id"] for row in rows.values() if row["kind"] == "video"}
         made = {row["video_id"]: row for row in ledger.assets(sorted(videos)) if row["origin"] == "extracted"}
         found = {key: [row] for key, row in rows.items()}
@@ -86,6 +91,7 @@ class Flights:
         self._frontier.land(landed)
 
 
+@lru_cache(maxsize=1024)
 def flight_of(url: str) -> bytes:
     """16 bytes that all spellings of an address share (microlens.addresses.canonical_url)."""
     return hashlib.blake2b(canonical_url(url).encode(), digest_size=16).digest()

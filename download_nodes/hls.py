@@ -21,7 +21,7 @@ from download_nodes.playlists import Pieces, PlaylistError, parse_playlist
 from download_nodes.transfer import PLAIN, Fetched, gathering, may_go_on, pour, span_of
 from microlens.outcomes import Refusal
 from microlens.platforms.base import choose_rendition
-from microlens.store import sha256_of
+from microlens.store import sha256_of, unique_name
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -69,7 +69,8 @@ async def download_pieces(means: Means, url: str, stable: Path, media: Media, te
                 await _join(whole.path, heard.path, joined)
                 size = joined.stat().st_size
                 sha256 = await asyncio.to_thread(sha256_of, joined)
-                yield Fetched(joined, sha256, size, url, resumed_bytes=whole.resumed_bytes + heard.resumed_bytes)
+                resumed = whole.resumed_bytes + heard.resumed_bytes
+                yield Fetched(joined, sha256, size, lambda: _own(joined), url, resumed_bytes=resumed)
 
 
 async def _choose(means: Means, url: str, media: Media) -> tuple[Pieces, Pieces | None]:
@@ -118,7 +119,7 @@ async def _fill(means: Means, told: Pieces, partial: Partial, terms: Terms) -> F
         partial.set_origin(Origin(told.digest, pieces=number, pieces_bytes=partial.size_bytes))
         partial.keep()
     partial.done()
-    return Fetched(partial.path, partial.digest.hexdigest(), partial.size_bytes, resumed_bytes=had)
+    return Fetched(partial.path, partial.digest.hexdigest(), partial.size_bytes, partial.take, resumed_bytes=had)
 
 
 async def _take_up(told: Pieces, partial: Partial) -> int:
@@ -180,6 +181,10 @@ async def _join(picture: Path, sound: Path, target: Path) -> None:
         raise FetchError(Refusal("disk_full", is_final=False))
     if code:
         raise _refused(PlaylistError("not_media", f"picture and sound could not be joined (exit code {code})"))
+
+
+def _own(path: Path) -> Path:
+    return path.rename(path.with_name(unique_name()))
 
 
 @contextmanager

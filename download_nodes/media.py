@@ -11,7 +11,6 @@ from download_nodes.arrivals import Arrival
 from download_nodes.flights import flight_of
 from download_nodes.measuring import Measurer, NoAudioError
 from download_nodes.sniff import check_head
-from download_nodes.sound import take_sound
 from microlens.backlog import asset_name
 from microlens.records import Failure
 
@@ -42,11 +41,11 @@ class MediaCollector:
         what the next try can go on with.
         """
         kind, video_id, store = item.payload["asset"], item.payload["video_id"], self._run.store
-        fetcher = self._courtesy.fetcher
+        fetcher, flight = self._courtesy.fetcher, flight_of(item.url)
         fetch = fetcher.playlist if item.payload.get("format") == "hls" else fetcher.download
         async with fetch(
             item.url,
-            store.partial(item.url),
+            store.partial(flight.hex()),
             max_bytes=self._run.recipe.media.max_bytes,
             accept=partial(check_head, kind, video_id),
         ) as fetched:
@@ -61,14 +60,15 @@ class MediaCollector:
                 size_bytes=fetched.size_bytes,
             )
             sounds = await self._sounds(item, fetched.path) if item.payload.get("takes_sound") else ()
-            finished = store.temporary()
-            fetched.path.rename(finished)
-        return Arrival(item, ((replace(asset, url_key=flight_of(item.url)), finished), *sounds))
+            finished = fetched.take()
+        return Arrival(item, ((replace(asset, url_key=flight), finished), *sounds))
 
     async def _sounds(self, item: FrontierItem, video: Path) -> tuple[tuple[AssetRecord, Path], ...]:
         """The sound of a video whose site has no file for it; why there is none is written down, and no fault."""
         video_id, platform = item.payload["video_id"], self._run.recipe.platform
         codec, store = self._run.recipe.media.audio_codec, self._run.store
+        from download_nodes.sound import take_sound  # noqa: PLC0415 - FFmpeg's libraries, which most nodes need not
+
         try:
             return (await take_sound(self._measurer, store, video, codec=codec, platform=platform, video_id=video_id),)
         except NoAudioError as error:

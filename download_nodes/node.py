@@ -40,8 +40,8 @@ SHARE = WIDTH // 2
 
 _KINDS: tuple[WorkKind, ...] = ("comments", "media")
 _RENEW_S = LEASE_S / 3
-_WORTH_ASKING = WIDTH // 3
-"""Free places for which Redis is asked at once; for fewer it is asked a little later."""
+_WORTH_ASKING = WIDTH // 4
+"""Places that came free for which Redis is asked at once; for fewer it is asked a little later."""
 _ASK_EVERY_S = 0.05
 _LINGER_S = 5.0
 """A job that has ended waits for its last items so long; what takes longer goes on in the next job."""
@@ -81,6 +81,8 @@ class Node:
         self._fetched: defaultdict[WorkKind, list[str]] = defaultdict(list)
         """Items that the network is done with; told to the frontier with the next claim."""
         self._wake = asyncio.Event()
+        self._freed = 0
+        """Places that came free since the last claim."""
         self._trouble: BaseException | None = None
         """What ends the node, from whichever of its tasks."""
         self._stopped_at: float | None = None
@@ -136,9 +138,9 @@ class Node:
         while True:
             now = time.monotonic()
             is_open = self._stopped_at is None and now < deadline and not self._disk.is_low()
-            room = WIDTH - len(self._in_work)
-            if is_open and (now >= ask_at or room >= _WORTH_ASKING):
-                wait_s = await self._claim(room)
+            if is_open and (now >= ask_at or self._freed >= _WORTH_ASKING):
+                self._freed = 0
+                wait_s = await self._claim(WIDTH - len(self._in_work))
                 ask_at = now + min(wait_s, _ASK_EVERY_S)
             self._start_commits(is_last=not self._in_work)
             if not self._in_work and not self._commits:
@@ -149,7 +151,7 @@ class Node:
                 await self._cut_off()
             elif self._stopped_at is None and now > deadline + _LINGER_S:
                 return
-            await self._sleep(min(wait_s, _ASK_EVERY_S if self._in_work else 0.25))
+            await self._sleep(min(wait_s, _ASK_EVERY_S if self._in_work or self._freed else 0.25))
             if self._trouble is not None:
                 raise self._trouble
 
@@ -166,10 +168,10 @@ class Node:
         task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Future[Any]) -> None:
-        self._in_work.pop(task, None)
+        self._freed += self._in_work.pop(task, None) is not None
         if not task.cancelled() and task.exception() is not None:
             self._trouble = self._trouble or task.exception()
-        if self._trouble is not None or not self._in_work or WIDTH - len(self._in_work) >= _WORTH_ASKING:
+        if self._trouble is not None or not self._in_work or self._freed >= _WORTH_ASKING:
             self._wake.set()
 
     async def _keep_leases(self) -> None:

@@ -11,11 +11,12 @@ import fcntl
 import hashlib
 import json
 import os
-import uuid
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from microlens.store import unique_name
 
 if TYPE_CHECKING:
     from io import FileIO
@@ -60,7 +61,7 @@ class Partial:
         self._file: FileIO | None = None
         self._is_kept = False
         self.origin: Origin | None = None
-        self.path = stable.with_name(uuid.uuid4().hex)
+        self.path = stable.with_name(unique_name())
         self.restart()
         if stable.exists():
             self._take_up()
@@ -151,12 +152,22 @@ class Partial:
             self.drop()
 
     def drop(self) -> None:
-        """Remove the file, unless the caller has moved it away, and all that was noted of it."""
+        """Remove the file, unless the caller has taken it, and all that was noted of it."""
         if self._is_kept:
             self._note().unlink(missing_ok=True)
         if self._file is not None:
             self.path.unlink(missing_ok=True)
         self._close()
+
+    def take(self) -> Path:
+        """Hand the finished file over under a name of its own, which `drop` leaves alone."""
+        path = self.path
+        if self._is_kept:
+            path = self.path.rename(self._stable.with_name(unique_name()))
+            self._note().unlink(missing_ok=True)
+        self._close()
+        self._file = None
+        return path
 
     def done(self) -> None:
         """All bytes have come; only a lock is held on."""
@@ -179,7 +190,7 @@ class Partial:
         return self._stable.with_name(self._stable.name + _NOTE_SUFFIX)
 
     def _write_note(self, origin: Origin) -> None:
-        written = self.path.with_name(uuid.uuid4().hex)
+        written = self.path.with_name(unique_name())
         written.write_text(json.dumps({**asdict(origin), "boot": _boot_id()}), encoding="utf-8")
         written.replace(self._note())
 

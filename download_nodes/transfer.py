@@ -51,6 +51,8 @@ class Fetched:
     path: Path
     sha256: str
     size_bytes: int
+    take: Callable[[], Path]
+    """Hands the file over under a name of its own; what is not taken is removed."""
     url: str = ""
     """Where it was at last: redirects are followed."""
     etag: str | None = None
@@ -197,7 +199,8 @@ def _fetched(response: ClientResponse, partial: Partial, *, resumed_bytes: int =
         raise FetchError(Refusal("truncated", is_final=False), status=response.status)
     partial.done()
     etag = response.headers.get("ETag")
-    return Fetched(partial.path, partial.digest.hexdigest(), partial.size_bytes, str(response.url), etag, resumed_bytes)
+    path, sha256, size_bytes = partial.path, partial.digest.hexdigest(), partial.size_bytes
+    return Fetched(path, sha256, size_bytes, partial.take, str(response.url), etag, resumed_bytes)
 
 
 def _too_large(response: ClientResponse) -> FetchError:

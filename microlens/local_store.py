@@ -1,4 +1,4 @@
-"""A store in a folder: objects/ab/cd/abcd… two levels deep, and tmp/ for what is on its way.
+"""A store in a folder: objects/ab/abcd…, and tmp/ for what is on its way.
 
 A file's bytes are on the disk before it is renamed to its hash, and the folder's entry before `put` returns: neither a
 killed process nor a power cut leaves half a file under a name, or takes back what the ledger was told.
@@ -8,19 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import hashlib
 import os
 import re
 import shutil
 import sys
 import time
-import uuid
 from functools import cache
 from typing import TYPE_CHECKING
 
-from microlens.addresses import canonical_url
 from microlens.errors import CorruptDataError
-from microlens.store import sha256_of, sync
+from microlens.store import sha256_of, sync, unique_name
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -40,7 +37,7 @@ class LocalStore:
         self._tmp.mkdir(parents=True, exist_ok=True)
 
     def path(self, sha256: str) -> Path:
-        return self.root / "objects" / sha256[:2] / sha256[2:4] / sha256
+        return self.root / "objects" / sha256[:2] / sha256
 
     def has(self, sha256: str) -> bool:
         return self.path(sha256).exists()
@@ -52,17 +49,16 @@ class LocalStore:
     def objects(self, after: str = "") -> Iterator[tuple[str, int]]:
         top = self.root / "objects"
         for first in _entries(top, after[:2]):
-            for second in _entries(top / first, after[2:4] if first == after[:2] else ""):
-                for name in _entries(top / first / second, after):
-                    size = _size(top / first / second / name)
-                    if name > after and size is not None and _NAME.fullmatch(name):
-                        yield name, size
+            for name in _entries(top / first, after):
+                size = _size(top / first / name)
+                if name > after and size is not None and _NAME.fullmatch(name):
+                    yield name, size
 
     def temporary(self) -> Path:
-        return self._tmp / uuid.uuid4().hex
+        return self._tmp / unique_name()
 
-    def partial(self, url: str) -> Path:
-        return self._tmp / f"{hashlib.sha256(canonical_url(url).encode()).hexdigest()}.part"
+    def partial(self, name: str) -> Path:
+        return self._tmp / f"{name}.part"
 
     def put(self, temporary: Path, sha256: str) -> None:
         sync(temporary)
@@ -129,7 +125,7 @@ class LocalStore:
         except FileNotFoundError:
             folder.mkdir(parents=True, exist_ok=True)
             temporary.replace(target)
-            return [folder, folder.parent, folder.parent.parent, self.root]
+            return [folder, folder.parent, self.root]
         return [folder]
 
 

@@ -106,8 +106,8 @@ class S3Store:
     def temporary(self) -> Path:
         return self._local.temporary()
 
-    def partial(self, url: str) -> Path:
-        return self._local.partial(url)
+    def partial(self, name: str) -> Path:
+        return self._local.partial(name)
 
     def sweep(self, older_than_s: float) -> None:
         self._local.sweep(older_than_s)

@@ -8,7 +8,10 @@ what a download node exports.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
+import secrets
+from functools import cache
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _CHUNK_BYTES = 1 << 20
+_NUMBERS = itertools.count()
 
 
 class Store(Protocol):
@@ -50,8 +54,8 @@ class WritableStore(Store, Protocol):
         """A new path for a file that is on its way; the caller writes it and hands it to `put`, or removes it."""
         ...
 
-    def partial(self, url: str) -> Path:
-        """Where a longer file of a URL gathers: the same path at every try, whoever makes it."""
+    def partial(self, name: str) -> Path:
+        """Where a longer file gathers that goes by this name: the same path at every try, whoever makes it."""
         ...
 
     def put(self, temporary: Path, sha256: str) -> None:
@@ -71,6 +75,16 @@ class WritableStore(Store, Protocol):
     def sweep(self, older_than_s: float) -> None:
         """Remove the temporary files that nobody has written to for so long: a killed process left them."""
         ...
+
+
+def unique_name() -> str:
+    """A name that no other file has, at no system call: a random word of this process, and a number."""
+    return f"{_word_of(os.getpid())}-{next(_NUMBERS):x}"
+
+
+@cache
+def _word_of(_process: int) -> str:
+    return secrets.token_hex(12)
 
 
 def sha256_of(path: Path) -> str:

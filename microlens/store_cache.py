@@ -24,7 +24,7 @@ def fetch_into(local: LocalStore, sha256: str, read: Callable[[int], Iterable[by
     """
     if local.has(sha256):
         return
-    partial = local.partial(f"{source}/{sha256}")
+    partial = local.partial(sha256)
     with partial.open("a+b") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         if local.has(sha256):  # whoever held the lock has fetched it

@@ -46,7 +46,7 @@ def test_a_file_stands_under_its_hash(store):
     path = put(store, b"hello")
     name = hashlib.sha256(b"hello").hexdigest()
 
-    assert store.root / "objects" / name[:2] / name[2:4] / name == path == store.path(name)
+    assert store.root / "objects" / name[:2] / name == path == store.path(name)
     assert b"hello" == path.read_bytes()
     assert store.has(name)
     assert not store.has("0" * 64)
