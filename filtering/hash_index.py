@@ -153,10 +153,11 @@ class HashIndex:
         buckets, radius = self._choose_buckets(asked)
         for piece in _pieces(buckets):
             entry = self._entries[_spread(piece.first, piece.length)]
-            query = np.repeat(piece.query, piece.length)
             # A quarter of the bits rejects nearly all, and that column of the hashes is small and near.
-            rough = np.flatnonzero(np.bitwise_count(self._words[0][entry] ^ asked[query, 0]) <= bits)
-            entry, query, band = entry[rough], query[rough], np.repeat(piece.band, piece.length)[rough]
+            own = np.repeat(asked[piece.query, 0], piece.length)
+            rough = np.flatnonzero(np.bitwise_count(self._words[0][entry] ^ own) <= bits)
+            bucket = np.searchsorted(np.cumsum(piece.length), rough, side="right")
+            entry, query, band = entry[rough], piece.query[bucket], piece.band[bucket]
             differing = np.ascontiguousarray(self._words[:, entry].T) ^ asked[query]
             away = np.bitwise_count(differing).sum(axis=1, dtype=np.int64)
             # What several bands find counts where the first of them finds it.

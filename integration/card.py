@@ -98,6 +98,7 @@ def _funnel(plan: ReleasePlan, recipe: Recipe, funnel: dict[str, Any], counts: d
         f"Dropped are titles of fewer than {filters.min_title_characters} meaningful characters (`title_too_short`), "
         f"covers with more than {filters.max_cover_share:.0%} of one colour (`cover_single_color`), video files under "
         f"{filters.min_video_bytes:,} bytes (`video_too_small`), second copies of the same bytes (`duplicate_video`), "
+        f"{_near_rule(filters.near_duplicate_bits)}"
         f"videos seen on the home page and not reached from another that are no seeds: {_seed_rules(recipe)}; "
         "deleted ones (`gone`), and those whose owner does not want them taken.",
         "",
@@ -106,6 +107,10 @@ def _funnel(plan: ReleasePlan, recipe: Recipe, funnel: dict[str, Any], counts: d
         f"{plan.min_user} interactions.",
         "",
     )
+
+
+def _near_rule(bits: int) -> str:
+    return f"of the same pictures up to {bits} of 256 bits (`near_duplicate_video`), " if bits else ""
 
 
 def _seed_rules(recipe: Recipe) -> str:

@@ -27,7 +27,13 @@ def test_a_frozen_site_is_published_exactly(cli, frozen_site):
     assert expected.interactions == published.interactions
     assert expected.users == published.users
     assert len(expected.kept) == result["funnel"]["kept"]
-    assert {"cover_single_color", "title_too_short", "video_too_small", "duplicate_video"} <= set(reasons.values())
+    assert {
+        "cover_single_color",
+        "title_too_short",
+        "video_too_small",
+        "duplicate_video",
+        "near_duplicate_video",
+    } <= set(reasons.values())
 
 
 def test_a_live_site_is_published_as_its_own_log_tells(cli, media_dir):

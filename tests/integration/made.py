@@ -118,7 +118,7 @@ class Made:
         self.run.ledger.commit_crawl(pages=pages, selections=selections, part=part)
         for video_id, told in videos.items():
             for kind in _kinds(told):
-                self.add_asset(video_id, kind)
+                self.add_asset(video_id, kind, **told.get("measured", {}).get(kind, {}))
 
     def add_asset(self, video_id, kind, body=None, **facts):
         body = body or f"{kind} of {video_id}".encode()

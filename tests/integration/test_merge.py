@@ -1,5 +1,6 @@
 """Integration of a small run: counted once, done once, and the same whatever happened on the way."""
 
+import random
 from collections import Counter
 
 import pyarrow as pa
@@ -135,6 +136,24 @@ def test_a_changed_threshold_decides_anew_without_the_media(small):
 
     assert is_new
     assert {} == manifest.counters["dropped"]
+
+
+def test_near_duplicates_are_told_from_the_ledger_alone(small):
+    """Three frames that differ in 8 bits: how like is alike can be changed, and no file of the store is read."""
+    dice = random.Random(4)
+    scenes = [sum(1 << place for place in dice.sample(range(256), 128)) for _ in range(3)]
+    for name, likes, flips in (("first", 9, 0), ("again", 5, 0xFF)):
+        hashes = tuple(f"{scene ^ flips:064x}" for scene in scenes)
+        told = {"title": name, "like_count": likes, "stage": "seed", "measured": {"video": {"frame_hashes": hashes}}}
+        small.add_videos({name: told})
+    small.add_comments(["first", "again"], [])
+    dropped = []
+    for bits in (15, 7, 8, 0):
+        small.open(filters={"near_duplicate_bits": bits})
+        small.integrate()
+        dropped.append({row["video_id"]: row["measured"] for row in small.table("verdicts") if not row["is_kept"]})
+
+    assert [{"again": 8}, {}, {"again": 8}, {}] == dropped
 
 
 @pytest.mark.parametrize("changes", [{"releases": [{"name": "other"}]}, {"politeness": {"concurrency": 9}}])

@@ -75,6 +75,6 @@ def folder(site, tmp_path_factory):
 def plain_id(site):
     """A kept video without any oddity."""
     dealt = site.world.videos.flaws
-    odd = dealt.three_characters | dealt.hostile_title | set(dealt.source[[k != "" for k in dealt.kind]].tolist())
+    odd = dealt.three_characters | dealt.hostile_title | set(dealt.scenes[[k != "" for k in dealt.kind]].tolist())
     wanted = (v for v, kind in enumerate(dealt.kind) if not kind and v not in odd and not dealt.exact_bytes[v])
     return site.world.videos.ids[next(wanted)]

@@ -4,6 +4,7 @@ import io
 import unicodedata
 from collections import Counter
 
+import av
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,6 +13,7 @@ from PIL import Image
 
 from sandbox import flaws
 from sandbox.text import SHORT_TITLES, THREE_CHARACTER_TITLES
+from sandbox.videos import FPS
 from sandbox.world import WorldConfig, generate
 
 
@@ -36,8 +38,8 @@ def with_kind(world, kind):
     return [video for video, its in enumerate(world.videos.flaws.kind) if its == kind]
 
 
-def test_fifteen_per_cent_are_flawed(demo):
-    """Each of the five flaws is on three per cent of the videos, and no video has two."""
+def test_eighteen_per_cent_are_flawed(demo):
+    """Each of the six flaws is on three per cent of the videos, and no video has two."""
     counts = Counter(demo.videos.flaws.kind)
 
     assert dict.fromkeys(flaws.KINDS, 9) == {kind: counts[kind] for kind in flaws.KINDS}
@@ -114,17 +116,49 @@ def test_no_other_clips_are_equal(world, folder):
     assert len(clips) == len(set(world.videos.flaws.source.tolist()))
 
 
+def frames_of(body, at_s):
+    """The frame at each time in grey, 64 by 48, and the file's width and length."""
+    with av.open(io.BytesIO(body)) as container:
+        shown = {frame.time: frame for frame in container.decode(video=0)}
+        frames = [shown[min(shown, key=lambda time: abs(time - wanted))] for wanted in at_s]
+        pictures = [frame.reformat(64, 48, "gray").to_ndarray().astype(float).ravel() for frame in frames]
+        return pictures, frames[0].width, len(shown) / FPS
+
+
+def test_near_copies_show_their_originals_scenes_after_another_encoder(world, folder):
+    """Smaller, other bytes, some cut short by a tenth to a fifth; where both show a moment the pictures correlate."""
+    copies = with_kind(world, flaws.NEAR)
+    dealt = world.videos.flaws
+    lengths = []
+    for copy in copies:
+        original = int(dealt.scenes[copy])
+        length = world.videos.duration_s(original)
+        start = round(dealt.span[copy, 0] * length * FPS) / FPS
+        own, width, seconds = frames_of(folder.read(copy, "video"), [0.1, 0.6, 1.1])
+        others, wide, _ = frames_of(folder.read(original, "video"), [start + 0.1, start + 0.6, start + 1.1])
+        lengths.append(seconds / length)
+
+        assert width < wide
+        assert seconds == pytest.approx(world.videos.duration_s(copy))
+        assert min(np.corrcoef(a, b)[0, 1] for a, b in zip(own, others, strict=True)) > 0.9
+        assert folder.read(copy, "audio") != folder.read(original, "audio")
+    assert 1 == max(lengths)
+    assert 0.78 < min(lengths) < 0.92
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.integers(30, 120), st.integers(0, 10_000))
 def test_duplicates_are_liked_less_than_their_originals(videos, seed):
-    """Every duplicate has a flawless original with more likes; every other video is its own source."""
+    """Every duplicate has a flawless original with more likes; every other video shows its own scenes."""
     world = generate(WorldConfig(videos=videos, users=10, seed=seed))
-    for video, (kind, source) in enumerate(
-        zip(world.videos.flaws.kind, world.videos.flaws.source.tolist(), strict=True)
+    dealt = world.videos.flaws
+    for video, (kind, source, scenes) in enumerate(
+        zip(dealt.kind, dealt.source.tolist(), dealt.scenes.tolist(), strict=True)
     ):
-        if kind == flaws.DUPLICATE:
-            assert world.videos.likes[source] > world.videos.likes[video]
-            assert world.videos.flaws.kind[source] == ""
-            assert world.videos.topic[source] == world.videos.topic[video]
+        if kind in (flaws.DUPLICATE, flaws.NEAR):
+            assert world.videos.likes[scenes] > world.videos.likes[video]
+            assert world.videos.flaws.kind[scenes] == ""
+            assert world.videos.topic[scenes] == world.videos.topic[video]
         else:
-            assert source == video
+            assert scenes == video
+        assert source == (scenes if kind == flaws.DUPLICATE else video)

@@ -132,6 +132,28 @@ def test_a_copy_survives_without_its_original(demo):
     assert both.dropped == {demo.videos.ids[copy]: "duplicate_video"}
 
 
+def test_of_those_that_show_the_same_scenes_the_most_liked_survives(demo):
+    """A near copy falls to its original; without it, it stays."""
+    near = demo.videos.flaws.kind.index(flaws.NEAR)
+    original = int(demo.videos.flaws.scenes[near])
+    alone, both = (
+        truth.expected_release(demo, {demo.videos.ids[v] for v in videos}) for videos in ([near], [near, original])
+    )
+
+    assert alone.kept == {demo.videos.ids[near]}
+    assert both.kept == {demo.videos.ids[original]}
+    assert both.dropped == {demo.videos.ids[near]: "near_duplicate_video"}
+
+
+def test_borrowed_encodings_are_told_apart_by_their_bytes_alone():
+    """Where clips are borrowed all look alike, so the truth is that of a recipe without near-duplicates."""
+    world = generate(WorldConfig(videos=100, users=10, seed=3, media_variety=3))
+    fate = truth.fates(world)
+
+    assert flaws.NEAR in world.videos.flaws.kind
+    assert flaws.NEAR not in fate.values()
+
+
 def test_of_two_copies_the_most_liked_survives(demo):
     """Of the copies of one original that was not collected only the most liked is kept."""
     copies = {}

@@ -124,6 +124,8 @@ def _recipe(cli: ClusterCli, site: SandboxSite, scale: Scale):
         seeds={"target": scale.seeds, "max_stale_refreshes": 4},
         expansion={"related_per_page": scale.related_per_page, "depth": scale.depth},
         comments={"when": "always"},
+        # Borrowed encodings show the same pictures in many videos.
+        filters={"near_duplicate_bits": 0},
         politeness={
             "requests_per_second": scale.rate,
             "concurrency": scale.concurrency,
