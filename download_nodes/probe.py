@@ -125,8 +125,8 @@ def _read_video(container: InputContainer) -> StreamFacts:
     )
     if codec.width * codec.height > MAX_PIXELS:
         return replace(facts, error="too_many_pixels")
-    # The size may change inside the stream.
-    codec.options = {"max_pixels": str(MAX_PIXELS)}
+    # The size may change inside the stream. Nothing that is measured here sees edges that are not smoothed.
+    codec.options = {"max_pixels": str(MAX_PIXELS), "skip_loop_filter": "all"}
     codec.thread_count = 1
     return _decode_video(container, stream, facts)
 
