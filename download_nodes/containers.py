@@ -23,7 +23,7 @@ MAX_PACKETS = 1_000_000
 """Read of one file in one go; ten hours of video have as many. A few bytes may declare billions of empty ones."""
 MICROSECONDS = 1_000_000
 _INDEXED = {"mov", "matroska"}
-_BACKS_S = (0.0, 1.0, 3.0, 10.0, 30.0, float("inf"))
+_BACKS_S = (0.0, 2.0, 9.0, 29.0, float("inf"))
 
 # FFmpeg is told the format: left to guess it takes a playlist for a video, and a playlist names other files.
 _DEMUXERS = {
@@ -62,27 +62,28 @@ def packets(container: InputContainer, *streams: VideoStream | AudioStream) -> I
     return islice(container.demux(*streams), MAX_PACKETS)
 
 
-def seek(container: InputContainer, stream: VideoStream | AudioStream, at_s: float) -> None:
-    """Go to the keyframe before this time; a file that cannot be sought in stays where it is.
+def seek(container: InputContainer, at_s: float) -> None:
+    """Go to the keyframe before this time; where there is no index, about a second before it, wherever that is.
 
-    A transport stream or an Ogg has no index, and seeking ends anywhere: there it is tried further and further back.
+    A file that cannot be sought in stays where it is.
     """
-    if format_name(container) in _INDEXED:
-        _go(container, at_s)
-        return
-    for back_s in _BACKS_S:
-        # A second before the start, for the start itself is the sound's, and a picture may be shown before it.
-        to_s = max(at_s - back_s, start_s(container) - 1)
-        _go(container, to_s)
-        packet = next(packets(container, stream), None)
-        if packet is not None and packet.is_keyframe and packet.size:
-            _go(container, to_s)
-            return
-
-
-def _go(container: InputContainer, to_s: float) -> None:
+    to_s = at_s if format_name(container) in _INDEXED else at_s - 1
     with contextlib.suppress(av.FFmpegError, OverflowError):
         container.seek(int(to_s * MICROSECONDS))
+
+
+def seek_keyframe(container: InputContainer, stream: VideoStream | AudioStream, at_s: float) -> None:
+    """Go to a keyframe before this time; where there is no index that is tried further and further back."""
+    if format_name(container) in _INDEXED:
+        seek(container, at_s)
+        return
+    for back_s in _BACKS_S:
+        to_s = max(at_s - back_s, start_s(container))
+        seek(container, to_s)
+        packet = next(packets(container, stream), None)
+        if packet is not None and packet.is_keyframe and packet.size:
+            seek(container, to_s)
+            return
 
 
 def is_memory(error: Exception) -> bool:

@@ -6,6 +6,7 @@ download_nodes.decoder_process; what goes over the socket: download_nodes.decode
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 import signal
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _FILES_AT_ONCE = 32
-_FLUSH_S = 0.005
-"""Answers wait so long for others: the node is woken once for them all."""
+_FLUSH_S, _FLUSH_COUNT = 0.02, 8
+"""Answers wait so long, and for so many, while there is more to do: the node is woken once for them all."""
 _NOBODY = AssetRecord("", "", "cover", "", 0, "")
 _TOLD = [name for name in AssetRecord.__slots__ if name not in {"platform", "video_id", "kind", "sha256", "size_bytes"}]
 
@@ -44,7 +45,8 @@ def main() -> None:
     os.close(mark_fd)
     confine.forbid()
     channel.sendall(READY)
-    serve(channel, mark, cpu_s)
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the node is gone, and nobody wants to know
+        serve(channel, mark, cpu_s)
 
 
 def serve(channel: socket.socket, mark: mmap.mmap, cpu_s: int) -> None:
@@ -61,12 +63,13 @@ def serve(channel: socket.socket, mark: mmap.mmap, cpu_s: int) -> None:
             signal.setitimer(signal.ITIMER_PROF, 0)
             MARK.pack_into(mark, 0, 0, 0.0)
             now = time.monotonic()
-            if now - flushed_at > _FLUSH_S:
+            if len(answers) >= _FLUSH_COUNT or now - flushed_at > _FLUSH_S:
                 channel.sendall(b"".join(answers))
                 answers.clear()
                 flushed_at = now
-        channel.sendall(b"".join(answers))
-        answers.clear()
+        if answers:
+            channel.sendall(b"".join(answers))
+            answers.clear()
         flushed_at = time.monotonic()
 
 

@@ -85,7 +85,10 @@ class DecoderProcess:
         line = orjson.dumps([request.number, request.task, request.kind, request.path]) + b"\n"
         # If it is dead, its socket tells so in a moment, and the request is given to another.
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            socket.send_fds(self._channel, [line], [] if file is None else [file])
+            if file is None:
+                self._channel.send(line)
+            else:
+                socket.send_fds(self._channel, [line], [file])
 
     def kill_if_stuck(self, wall_s: float) -> None:
         """Kill it if it has been at one file for longer than this, or has not begun with any for much longer."""
@@ -98,9 +101,9 @@ class DecoderProcess:
     def close(self) -> None:
         """End it; it only reads, and nothing of it is lost."""
         if self.exit_code is None:
+            self._process.kill()
             self._loop.remove_reader(self._channel.fileno())
             self._channel.close()
-            self._process.kill()
             self.exit_code = self._process.wait()
 
     def _receive(self) -> None:

@@ -28,7 +28,7 @@ TIME_LIMIT_S = 20
 MEMORY_LIMIT_BYTES = 1 << 30
 _WALL_FACTOR = 6
 """A machine that is busy otherwise is not the file's fault: on the clock it may take so many times its CPU time."""
-_UNDER_WAY = 8
+_UNDER_WAY = 16
 """Requests that a process has at once: enough that it never waits for the node."""
 _MAX_IDLE_DEATHS = 3
 

@@ -26,6 +26,7 @@ from download_nodes.containers import (
     open_container,
     packets,
     seek,
+    seek_keyframe,
     start_s,
 )
 from download_nodes.cover import MAX_PIXELS
@@ -124,8 +125,8 @@ def _read_video(container: InputContainer) -> StreamFacts:
     )
     if codec.width * codec.height > MAX_PIXELS:
         return replace(facts, error="too_many_pixels")
-    # The size may change inside the stream.
-    codec.options = {"max_pixels": str(MAX_PIXELS)}
+    # The size may change inside the stream. Nothing that is measured here sees edges that are not smoothed.
+    codec.options = {"max_pixels": str(MAX_PIXELS), "skip_loop_filter": "all"}
     codec.thread_count = 1
     return _decode_video(container, stream, facts)
 
@@ -138,7 +139,7 @@ def _decode_video(container: InputContainer, stream: VideoStream, facts: StreamF
     phash, hash_error = _attempt(lambda: _hash(middle) if middle else None)
     ends_s = end_s(container)
     if ends_s is not None:
-        seek(container, stream, ends_s)
+        seek_keyframe(container, stream, ends_s)
     told, last_error = _attempt(lambda: _read_to_end(container, stream))
     error = told or last_error or middle_error or first_error or hash_error
     decodes = (first is not None, middle is not None, not told and not last_error)
@@ -184,7 +185,7 @@ def _frames(container: InputContainer, stream: VideoStream) -> Iterator[VideoFra
 
 def _frame_at(container: InputContainer, stream: VideoStream, at_s: float) -> VideoFrame | None:
     """Decode from the keyframe before `at_s` towards it; the nearest frame within reach of `FRAMES_DECODED`."""
-    seek(container, stream, at_s)
+    seek_keyframe(container, stream, at_s)
     found = None
     for found in islice(_frames(container, stream), FRAMES_DECODED):
         if found.time is None or found.time >= at_s:
@@ -193,14 +194,17 @@ def _frame_at(container: InputContainer, stream: VideoStream, at_s: float) -> Vi
 
 
 def _keyframes(container: InputContainer, stream: VideoStream, opens_s: float, length_s: float) -> Iterator[VideoFrame]:
-    """Decode the keyframes before `KEYFRAMES` moments spread evenly, each once; what does not decode is left out."""
+    """Decode the keyframes at `KEYFRAMES` moments spread evenly, each once; what does not decode is left out.
+
+    At a moment: the last one before it; in a file without an index, one about there.
+    """
     seen = set()
     for number in range(KEYFRAMES):
-        seek(container, stream, opens_s + length_s * (number + 0.5) / KEYFRAMES)
+        seek(container, opens_s + length_s * number / KEYFRAMES)
         packet, _ = _attempt(lambda: _next_keyframe(container, stream))
-        if packet is None or packet.dts in seen:
+        if packet is None or packet.pts in seen:
             continue
-        seen.add(packet.dts)
+        seen.add(packet.pts)
         frame, _ = _attempt(partial(_decode_alone, stream, packet))
         stream.codec_context.flush_buffers()
         if frame is not None:

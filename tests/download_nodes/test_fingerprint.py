@@ -8,7 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from download_nodes.fingerprint import dominant_share, phash_hex
+from download_nodes.fingerprint import (
+    MIN_HASH_QUALITY,
+    dominant_share,
+    hash_quality,
+    low_frequencies,
+    phash_hex,
+)
 
 COLORS = st.tuples(*[st.integers(0, 255)] * 3)
 
@@ -51,7 +57,7 @@ def test_a_flat_picture_is_one_colour_through_and_through(color):
     assert dominant_share(Image.new("RGB", (50, 20), color)) == 1.0
 
 
-@given(COLORS, st.integers(40, 95), st.floats(0, 1), st.integers(0, 3))
+@given(COLORS, st.integers(50, 95), st.floats(0, 1), st.integers(0, 3))
 @settings(max_examples=40, deadline=None)
 def test_jpeg_noise_hardly_moves_the_share(color, quality, share, seed):
     """What compression does to a flat area stays one colour."""
@@ -80,10 +86,52 @@ def test_any_mode_of_picture_has_a_share(mode):
     assert dominant_share(image) == 1.0
 
 
-def test_a_flat_picture_has_no_hash():
-    """A flat picture's bits would be chance, so it has none; another has 64 digits."""
-    assert phash_hex(np.full((90, 160, 3), 77, np.uint8)) is None
-    assert len(phash_hex(np.asarray(cover(0.5)))) == 64
+def gradient():
+    return np.linspace(0, 255, 640).astype(np.uint8)[None, :, None].repeat(360, 0).repeat(3, 2)
+
+
+def stripes():
+    picture = np.zeros((360, 640, 3), np.uint8)
+    picture[:, ::80] = 255
+    return picture
+
+
+def grain(sigma):
+    return np.random.default_rng(1).normal(128, sigma, (360, 640, 3)).clip(0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [np.full((90, 160, 3), 77, np.uint8), gradient(), stripes(), stripes().swapaxes(0, 1), grain(2), grain(16)],
+    ids=["blank", "gradient", "stripes", "rows", "grain", "coarse grain"],
+)
+@pytest.mark.parametrize("quality", [None, 30, 50, 80, 95])
+def test_a_picture_without_structure_has_no_hash(picture, quality):
+    """Its bits would be chance, and unrelated pictures would match; compression does not lend it structure."""
+    image = picture if quality is None else np.asarray(jpeg(Image.fromarray(picture), quality))
+
+    assert hash_quality(low_frequencies(image)) < MIN_HASH_QUALITY / 1.5
+    assert phash_hex(image) is None
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.75, 0.95])
+def test_a_picture_with_structure_has_a_hash(share):
+    """A twentieth of the picture is enough."""
+    assert len(phash_hex(np.asarray(cover(share)))) == 64
+
+
+@given(st.integers(0, 1000), st.integers(2, 4))
+@settings(max_examples=40, deadline=None)
+def test_unrelated_faint_pictures_never_match(seed, contrast):
+    """Either is too flat to have a hash, or the hashes differ in far more than 15 of 256 bits."""
+    hashes = [
+        phash_hex(
+            (128 + contrast * np.random.default_rng(2 * seed + n).normal(0, 1, (64, 64, 1)).repeat(3, 2)).astype("u1")
+        )
+        for n in range(2)
+    ]
+
+    assert None in hashes or distance(*hashes) > 60
 
 
 @given(st.integers(0, 1000), st.integers(30, 95), st.integers(2, 4))
