@@ -4,7 +4,7 @@
     ├── RecipeError           2   a recipe or an option that cannot be used
     ├── NotReadyError         3   a stage was asked for whose input is not finished
     ├── TooFewUsersError      4   `subset --strict` found fewer users than were asked for
-    ├── UnreachableError      5   a site or a server did not answer
+    ├── UnreachableError      5   a site, a server or a store did not answer
     │   ├── SiteUnreachableError
     │   ├── RedisUnreachableError
     │   └── StoreUnreachableError    its server does not answer, has no such bucket, or refuses us

@@ -35,11 +35,16 @@ def serving(app, tls=None):
         await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
         return runner
 
+    async def end():
+        await runner.cleanup()
+        await loop.shutdown_default_executor()
+        await asyncio.sleep(0.01)  # the connections' last callbacks
+
     runner = asyncio.run_coroutine_threadsafe(start(), loop).result(30)
     try:
         yield f"{'https' if tls else 'http'}://127.0.0.1:{runner.addresses[0][1]}"
     finally:
-        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(30)
+        asyncio.run_coroutine_threadsafe(end(), loop).result(30)
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()

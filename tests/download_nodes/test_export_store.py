@@ -265,6 +265,7 @@ def test_tls_proves_who_the_node_is(node, opened, tmp_path):
             opened(url, node.token).has(LARGE_SHA)
         known = opened(url, node.token, ca_file=pem)
         known.link(LARGE_SHA, tmp_path / "1.mp4")
+        known.close()  # a server that ends waits for its clients to say goodbye
 
     assert LARGE_SHA == sha256_of(tmp_path / "1.mp4")
 

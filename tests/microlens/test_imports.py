@@ -6,7 +6,20 @@ import sys
 
 import pytest
 
-STAGES = {"scrapy", "twisted", "duckdb", "torch", "aiohttp", "av", "cv2", "pyarrow", "rq", "crawler", "integration"}
+STAGES = {
+    "scrapy",
+    "twisted",
+    "duckdb",
+    "torch",
+    "aiohttp",
+    "av",
+    "cv2",
+    "obstore",
+    "pyarrow",
+    "rq",
+    "crawler",
+    "integration",
+}
 
 
 def loaded_after(code):
