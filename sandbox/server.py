@@ -180,17 +180,21 @@ class Site:
 
     async def media(self, request: web.Request) -> web.Response:
         video, file = self._find(request), request.match_info["file"]
+        self._check_link(request)
         if file == pieces.MASTER:
             return await self._master(video)
         kind = _KIND_OF_FILE.get(file)
         if kind is None or not self._world.has_media[video] or (kind == "video" and self._world.is_in_pieces[video]):
             raise web.HTTPNotFound
+        body, etag = await self._files.read(video, kind)
+        return ranges.answer(request.headers, body, etag, _CONTENT_TYPES[kind])
+
+    def _check_link(self, request: web.Request) -> None:
+        """403 for a link that has ended or that we never gave; the pieces of a clip are their playlist's own."""
         wrong = self._signer.wrong(request.path, request.query) if self._signer else None
         if wrong is not None:
             request["link"] = wrong
             raise web.HTTPForbidden(text=f"This link is {wrong}.")
-        body, etag = await self._files.read(video, kind)
-        return ranges.answer(request.headers, body, etag, _CONTENT_TYPES[kind])
 
     async def _master(self, video: int) -> web.Response:
         cut, videos = await self._pieces(video), self._world.videos

@@ -181,11 +181,18 @@ def test_a_status_shows_funnel_and_releases(capsys):
     status = {"run": "x", "platform": "p", "folder": "f", "crawl_finished": True, "progress": {"pages": 5}}
     release = {"name": "small", "path": "runs/x/releases/small", **COUNTS}
     told = {"given_up": {"page": 2}, "robots": {"hosts": 3, "fetches": 4, "failed": 1}, "parked": []}
-    told |= {"failures": {"gone": 2}, "samples": ["a", "b"], "funnel": FUNNEL, "releases": [release]}
+    told |= {
+        "links": {"files": 3, "pages": 2},
+        "failures": {"gone": 2},
+        "samples": ["a", "b"],
+        "funnel": FUNNEL,
+        "releases": [release],
+    }
     print_status(status | told, as_json=False)
     told = capsys.readouterr().out
 
     assert "crawl      finished" in told
+    assert "links      3 files wait for fresh links: 2 pages are to be read again" in told
     assert "failures   gone 2" in told
     assert "given up   page 2" in told
     assert "robots.txt hosts 3  fetches 4  failed 1" in told
@@ -197,7 +204,15 @@ def test_a_status_lists_parked_hosts(capsys):
     status = {"run": "x", "platform": "p", "folder": "f", "crawl_finished": False, "progress": {}, "failures": {}}
     until_ms = 1_000 * int(datetime(2031, 5, 6, 7, 8, tzinfo=UTC).astimezone().timestamp())
     parked = [asdict(Parking("http://a.test", "timeout", until_ms, times)) for times in (1, 3)]
-    told = {"given_up": {}, "robots": {}, "parked": parked, "samples": [], "funnel": None, "releases": []}
+    told = {
+        "links": {"files": 0},
+        "given_up": {},
+        "robots": {},
+        "parked": parked,
+        "samples": [],
+        "funnel": None,
+        "releases": [],
+    }
     print_status(status | told, as_json=False)
     shown = capsys.readouterr().out
     until = datetime(2031, 5, 6, 7, 8, tzinfo=UTC).astimezone().strftime("%Y-%m-%d %H:%M")

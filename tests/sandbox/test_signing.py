@@ -66,6 +66,16 @@ def test_a_link_that_was_changed_is_refused(signing_site, fetch, old, new):
     assert (403, "forged") == (answer.status, last["link"])
 
 
+def test_a_playlist_is_signed_as_a_file_is(tmp_path, fetch):
+    """The address of a clip in pieces ends as that of a whole one does; without its signature it is refused."""
+    with SandboxSite(**WORLD, media_dir=tmp_path, links_expire_s=60, with_media=2, hls=1.0) as running:
+        clip = links_of(page_with_media(running, fetch))[1]
+        statuses = [fetch(link).status for link in (clip, clip.partition("?")[0])]
+
+    assert ".m3u8?" in clip
+    assert [200, 403] == statuses
+
+
 def test_the_player_has_such_links_too(signing_site, fetch):
     """Every link to media on a page is signed, escaped as HTML asks for."""
     *told, poster, source = links_of(page_with_media(signing_site, fetch))
