@@ -180,15 +180,17 @@ class Site:
 
     async def media(self, request: web.Request) -> web.Response:
         video, file = self._find(request), request.match_info["file"]
-        if file == pieces.MASTER:
-            return await self._master(video)
-        kind = _KIND_OF_FILE.get(file)
-        if kind is None or not self._world.has_media[video] or (kind == "video" and self._world.is_in_pieces[video]):
+        kind = "video" if file == pieces.MASTER else _KIND_OF_FILE.get(file)
+        if kind is None or not self._world.has_media[video]:
             raise web.HTTPNotFound
         wrong = self._signer.wrong(request.path, request.query) if self._signer else None
         if wrong is not None:
             request["link"] = wrong
             raise web.HTTPForbidden(text=f"This link is {wrong}.")
+        if kind == "video" and self._world.is_in_pieces[video] != (file == pieces.MASTER):
+            raise web.HTTPNotFound
+        if file == pieces.MASTER:
+            return await self._master(video)
         body, etag = await self._files.read(video, kind)
         return ranges.answer(request.headers, body, etag, _CONTENT_TYPES[kind])
 
