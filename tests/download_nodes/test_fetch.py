@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import hashlib
 import socket
+from dataclasses import replace
 
 import pytest
 
@@ -39,7 +40,8 @@ def get(tmp_path, paid):
             fetcher = Fetcher(recipe_of(url, politeness=QUICK | polite), NetworkPolicy(allow), why_not, await_turn)
             try:
                 if method == "file":
-                    return await fetcher.file(url, path, max_bytes=max_bytes)
+                    async with fetcher.download(url, tmp_path / "a.part", max_bytes=max_bytes) as fetched:
+                        return replace(fetched, path=fetched.path.rename(path))
                 return await getattr(fetcher, method)(url)
             finally:
                 await fetcher.close()
@@ -47,7 +49,7 @@ def get(tmp_path, paid):
         try:
             return asyncio.run(go())
         except FetchError as error:
-            assert not path.exists()
+            assert [] == list(tmp_path.iterdir())
             return error
 
     return run
