@@ -28,7 +28,7 @@ def get(tmp_path, paid):
     """Fetch a URL with a fetcher of its own: the file, or the reason and that nothing is on disk."""
 
     def run(url, *, allow=LOOPBACK, max_bytes=1_000_000, forbidden="", method="file", **polite):
-        path = tmp_path / "file"
+        path, before = tmp_path / "file", set(tmp_path.iterdir())
 
         async def why_not(asked):
             return "robots" if forbidden and forbidden in asked else None
@@ -49,7 +49,7 @@ def get(tmp_path, paid):
         try:
             return asyncio.run(go())
         except FetchError as error:
-            assert [] == list(tmp_path.iterdir())
+            assert before == set(tmp_path.iterdir())
             return error
 
     return run
