@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin
@@ -144,11 +144,12 @@ class Fetcher:
         another process is at it, this one fetches a file of its own. `accept` is shown the first HEAD_BYTES, and what
         it raises ends the transfer there. Raises FetchError; HostRestsError from `await_turn`.
         """
+        get = partial(self._get, limits=self._file_limits)
         terms = Terms(max_bytes, self._least_bytes_per_s, accept)
-        with gathering(stable) as partial:
+        with gathering(stable) as gathered:
             with explained(url):
                 async with asyncio.timeout(self._file_limits.deadline_s):
-                    fetched = await fill(self._get_file, self._await_turn, url, partial, terms)
+                    fetched = await fill(get, self._await_turn, url, gathered, terms)
             yield fetched
 
     @asynccontextmanager
@@ -156,7 +157,7 @@ class Fetcher:
         self, url: str, stable: Path, *, max_bytes: int, accept: Accept | None = None
     ) -> AsyncIterator[Fetched]:
         """Like `download`, of a video whose URL is an HLS playlist; the recipe says which of its renditions."""
-        means = Means(self.page, self._get_file, self._await_turn)
+        means = Means(self.page, partial(self._get, limits=self._file_limits), self._await_turn)
         terms = Terms(max_bytes, self._least_bytes_per_s, accept)
         async with AsyncExitStack() as stack:
             with explained(url):
@@ -166,13 +167,8 @@ class Fetcher:
             yield fetched
 
     @asynccontextmanager
-    async def _get_file(self, url: str, headers: Headers) -> AsyncIterator[aiohttp.ClientResponse]:
-        async with self._get(url, headers=headers, limits=self._file_limits) as response:
-            yield response
-
-    @asynccontextmanager
     async def _get(
-        self, url: str, *, headers: Headers = (), limits: _Limits | None = None
+        self, url: str, headers: Headers = (), *, limits: _Limits | None = None
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """A usable answer."""
         question = Question(url, headers=headers)

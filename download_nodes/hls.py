@@ -39,6 +39,7 @@ PIECE_TRIES = 3
 """A video of a thousand pieces must not fail for one that broke."""
 
 _JOINED_IN_S = 120
+_GONE = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +145,9 @@ async def _append(means: Means, piece: Piece, partial: Partial, terms: Terms) ->
                 _check_span(response, piece)
                 await pour(response, partial, terms)
         except FetchError as error:
+            if partial.size_bytes and error.status in _GONE:
+                # Links to pieces run out while a long video comes: read anew its playlist has fresh ones.
+                raise FetchError(Refusal("truncated", is_final=False), status=error.status) from error
             if not left or error.refusal.is_backoff or not may_go_on(error):
                 raise
             partial.rewind(mark)

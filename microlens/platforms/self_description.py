@@ -26,6 +26,7 @@ OPEN_GRAPH = "OpenGraph"
 _COUNTS = "counts"
 """Where a VideoObject's interactions are put, by their type, before paths are looked up in it."""
 
+_PLAYLIST_TYPES = frozenset({"application/vnd.apple.mpegurl", "application/x-mpegurl"})
 _SCHEMA_ORG_PATHS = {
     "video_id": ("$.identifier",),
     "page_url": ("$.url",),
@@ -78,6 +79,11 @@ class SelfDescription:
                 yield f"{OPEN_GRAPH} {key}", self._graph[key] if name == "tags" else self._graph[key][0]
         if name == "page_url" and self._canonical:
             yield "link[rel=canonical]", self._canonical
+
+    @property
+    def is_playlist(self) -> bool:
+        """Whether the VideoObject says that its video is an HLS playlist."""
+        return str(self._video.get("encodingFormat")).casefold() in _PLAYLIST_TYPES
 
     @property
     def refusal(self) -> str | None:

@@ -10,6 +10,7 @@ from microlens.platforms import fields
 from microlens.platforms.document import address_text, said, shows, text
 from microlens.platforms.quantities import parse_count, parse_duration, parse_moment
 from microlens.platforms.queries import address_of
+from microlens.platforms.self_description import SCHEMA_ORG
 from microlens.records import ASSET_KINDS, MediaLink
 
 if TYPE_CHECKING:
@@ -130,8 +131,12 @@ def _offered(
     document: Document, rule: MediaRule | None, kind: AssetKind, now_ms: int
 ) -> Iterator[tuple[MediaLink, str]]:
     if rule is None:
-        told = [(source, document.address(raw)) for source, raw in document.told.values(kind) if isinstance(raw, str)]
-        yield from [(MediaLink(kind, url), source) for source, url in told if url is not None][:1]
+        for source, raw in document.told.values(kind):
+            address = document.address(raw) if isinstance(raw, str) else None
+            if address is not None:
+                is_playlist = kind == "video" and source.startswith(SCHEMA_ORG) and document.told.is_playlist
+                yield MediaLink(kind, address, format="hls" if is_playlist else "file"), source
+                return
     elif rule.rows is None:
         for source, raw in said(document, rule.url, address_of):
             url = document.address(raw)

@@ -28,7 +28,7 @@ def get(tmp_path, paid):
     """Fetch a URL with a fetcher of its own: the file, or the reason and that nothing is on disk."""
 
     def run(url, *, allow=LOOPBACK, max_bytes=1_000_000, forbidden="", method="file", **polite):
-        path = tmp_path / "file"
+        path, before = tmp_path / "file", set(tmp_path.iterdir())
 
         async def why_not(asked):
             return "robots" if forbidden and forbidden in asked else None
@@ -40,8 +40,8 @@ def get(tmp_path, paid):
             fetcher = Fetcher(recipe_of(url, politeness=QUICK | polite), NetworkPolicy(allow), why_not, await_turn)
             try:
                 if method == "file":
-                    async with fetcher.download(url, path, max_bytes=max_bytes) as fetched:
-                        return replace(fetched, path=fetched.take())
+                    async with fetcher.download(url, tmp_path / "a.part", max_bytes=max_bytes) as fetched:
+                        return replace(fetched, path=fetched.take().rename(path))
                 return await getattr(fetcher, method)(url)
             finally:
                 await fetcher.close()
@@ -49,7 +49,7 @@ def get(tmp_path, paid):
         try:
             return asyncio.run(go())
         except FetchError as error:
-            assert not path.exists()
+            assert before == set(tmp_path.iterdir())
             return error
 
     return run

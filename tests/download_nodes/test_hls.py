@@ -163,6 +163,18 @@ def test_a_host_that_asks_for_rest_is_not_pressed(wire, get, tmp_path):
     assert ["v.part", "v.part.origin"] == left(tmp_path)
 
 
+def test_links_to_pieces_that_run_out_are_read_anew(wire, get):
+    """A piece that is refused after others came is asked for again by what its playlist says then."""
+    wire.answers["/v/index.m3u8"] = playlist("a?until=1", "b?until=1")
+    wire.answers["/v/a?until=1"] = File(A)
+    assert ("truncated", False) == ((error := get()).refusal.reason, error.refusal.is_final)
+    wire.answers["/v/index.m3u8"] = playlist("a?until=2", "b?until=2")
+    wire.answers["/v/b?until=2"] = File(B)
+
+    assert A + B == get()
+    assert "/v/a?until=2" not in asked(wire)
+
+
 def test_another_playlist_is_another_video(wire, get):
     """If the pieces changed in between, all begins anew."""
     wire.answers["/v/b"] = File(B, cut_after=[10] * 3)

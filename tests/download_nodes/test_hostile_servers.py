@@ -18,7 +18,7 @@ from download_nodes import resolver, transfer
 from download_nodes.fetch import Fetcher, FetchError
 from download_nodes.resolver import GuardedResolver
 from microlens.network import NetworkPolicy
-from tests.crawler.test_certificates import _self_signed
+from tests.certificates import self_signed
 from tests.download_nodes.desk import QUICK, recipe_of
 from tests.download_nodes.wire import File, Wire, send
 
@@ -252,7 +252,7 @@ def test_a_name_without_an_address_is_asked_for_once():
 @contextmanager
 def tls_wire(folder):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(_self_signed(folder / "server.pem"))
+    context.load_cert_chain(self_signed(folder / "server.pem"))
     with Wire(context) as running:
         yield running
 
@@ -283,42 +283,16 @@ def test_a_tls_connection_that_is_never_shut_down(tmp_path_factory, is_whole):
         wire.answers["/a"] = answer if is_whole else abort
         # In a process of its own, whose whole store of trusted certificates is that one, and which must end as well.
         run = subprocess.run(
-            [sys.executable, "-c", _CHILD, f"{wire.url}/a", str(folder / "file")],
-            env={"SSL_CERT_FILE": str(folder / "server.pem"), "PYTHONPATH": str(Path(__file__).parents[2])},
+            [sys.executable, "-m", "tests.download_nodes.fetch_alone", "download", f"{wire.url}/a", str(folder)],
+            env={"SSL_CERT_FILE": str(folder / "server.pem")},
+            cwd=Path(__file__).parents[2],
             capture_output=True,
             text=True,
             timeout=60,
-            check=False,
+            check=True,
         )
 
-    assert ("5" if is_whole else "truncated") == run.stdout.strip(), run.stderr
-
-
-_CHILD = """
-import asyncio, sys
-from pathlib import Path
-from download_nodes.fetch import Fetcher, FetchError
-from microlens.network import NetworkPolicy
-from microlens.recipe import Recipe
-
-async def nothing(_asked):
-    return None
-
-async def main(url, path):
-    recipe = Recipe(name="r", platform="sandbox", instances=[url[:url.rindex("/")]], contact="tests@example.org")
-    fetcher = Fetcher(recipe, NetworkPolicy(["127.0.0.0/8"]), nothing, nothing)
-    try:
-        async with fetcher.download(url, Path(path), max_bytes=10**9) as fetched:
-            print(fetched.size_bytes)
-    except FetchError as error:
-        print(error.refusal.reason)
-    await fetcher.close()
-    if len(sys.argv) > 3:
-        import resource
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
-
-asyncio.run(main(*sys.argv[1:3]))
-"""
+    assert ("5" if is_whole else "truncated") == run.stdout.split()[0]
 
 
 # --- bombs ---
@@ -348,17 +322,21 @@ def _compressed(body, encoding):
 def test_a_bomb_does_not_go_off(wire, tmp_path, encoding):
     """300 MiB in a few kilobytes are given up long before: the process stays as small as with a small file."""
     wire.answers |= {"/bomb": _compressed(_bomb(encoding, 300), encoding), "/small": File(b"x" * 1000)}
-    peaks = {}
+    found, peaks = {}, {}
     for path in ("/small", "/bomb"):
-        command = [sys.executable, "-c", _CHILD, wire.url + path, str(tmp_path / "file"), "memory"]
         run = subprocess.run(
-            command, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=60, check=True
+            [sys.executable, "-m", "tests.download_nodes.fetch_alone", "download", wire.url + path, str(tmp_path)],
+            cwd=Path(__file__).parents[2],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
         )
-        found, peaks[path] = run.stdout.split()
-        assert found == ("1000" if path == "/small" else "too_large")
+        found[path], peaks[path] = run.stdout.split()
 
+    assert {"/small": "1000", "/bomb": "too_large"} == found
     assert int(peaks["/bomb"]) - int(peaks["/small"]) < 20_000 * (1024 if sys.platform == "darwin" else 1)
-    assert [] == list(tmp_path.iterdir())
+    assert ["done"] == [path.name for path in tmp_path.iterdir()]
 
 
 @pytest.mark.parametrize("method", ["file", "page"])

@@ -17,7 +17,7 @@ from download_nodes.fetch import Fetcher, FetchError
 from download_nodes.partial import OVERLAP_BYTES
 from microlens.network import NetworkPolicy
 from tests.download_nodes.desk import QUICK, recipe_of
-from tests.download_nodes.wire import LONG_AGO, File, Wire
+from tests.download_nodes.wire import LONG_AGO, File, Wire, send
 
 BODY = random.Random(5).randbytes(3_000_000)
 HALF = 1_500_000
@@ -313,47 +313,84 @@ def test_a_file_that_is_shorter_than_its_head_is_shown_whole(wire, get):
     assert [b"0123456789", b""] == shown
 
 
-_CHILD = """
-import asyncio, sys
-from pathlib import Path
-from tests.download_nodes.test_transfer import fetcher_of
+def _start(method, url, folder):
+    command = [sys.executable, "-m", "tests.download_nodes.fetch_alone", method, url, str(folder)]
+    return subprocess.Popen(command, cwd=Path(__file__).parents[2], stdout=subprocess.PIPE)
 
-async def main(url, folder):
-    async with fetcher_of(url) as fetcher, fetcher.download(url, folder / "a.part", max_bytes=10**7) as fetched:
-        fetched.path.rename(folder / "done")
 
-asyncio.run(main(sys.argv[1], Path(sys.argv[2])))
-"""
+def _kill_until_done(method, url, folder, sent, every_bytes):
+    """Kill the process that fetches, each time that so many bytes were sent; how often that took."""
+    kills = 0
+    while not (folder / "done").exists():
+        with _start(method, url, folder) as child:
+            began, before = time.monotonic(), sum(sent)
+            while sum(sent) < before + every_bytes and child.poll() is None and time.monotonic() < began + 30:
+                time.sleep(0.005)
+            child.send_signal(signal.SIGKILL)
+        kills += 1
+    return kills
+
+
+def _slowly(body, sent):
+    """A file that comes at five megabytes a second, and knows ranges."""
+
+    async def answer(asked, writer):
+        start = int(asked.headers.get("range", "bytes=0-").removeprefix("bytes=")[:-1])
+        status = f"206 P\r\nContent-Range: bytes {start}-{len(body) - 1}/{len(body)}" if start else "200 OK"
+        head = f'HTTP/1.1 {status}\r\nContent-Length: {len(body) - start}\r\nETag: "one"\r\n\r\n'
+        writer.write(head.encode())
+        for at in range(start, len(body), 50_000):
+            writer.write(body[at : at + 50_000])
+            sent.append(len(body[at : at + 50_000]))
+            await writer.drain()
+            await asyncio.sleep(0.01)
+
+    return answer
 
 
 def test_a_killed_process_goes_on_where_it_was(wire, tmp_path):
     """SIGKILL at any moment: the file is whole in the end, and little came twice."""
-    sent = 0
+    sent = []
+    wire.answers["/a"] = _slowly(BODY, sent)
 
-    async def slowly(asked, writer):
-        nonlocal sent
-        start = int(asked.headers.get("range", "bytes=0-").removeprefix("bytes=")[:-1])
-        status = f"206 P\r\nContent-Range: bytes {start}-{len(BODY) - 1}/{len(BODY)}" if start else "200 OK"
-        head = f'HTTP/1.1 {status}\r\nContent-Length: {len(BODY) - start}\r\nETag: "one"\r\n\r\n'
-        writer.write(head.encode())
-        for at in range(start, len(BODY), 50_000):
-            writer.write(BODY[at : at + 50_000])
-            sent += 50_000
-            await writer.drain()
-            await asyncio.sleep(0.01)
-
-    wire.answers["/a"] = slowly
-    command = [sys.executable, "-c", _CHILD, f"{wire.url}/a", str(tmp_path)]
-    kills = 0
-    while not (tmp_path / "done").exists():
-        child = subprocess.Popen(command, cwd=Path(__file__).parents[2])
-        began, before = time.monotonic(), sent
-        while sent < before + 1_300_000 and child.poll() is None and time.monotonic() < began + 30:
-            time.sleep(0.005)
-        child.send_signal(signal.SIGKILL)
-        child.wait()
-        kills += 1
+    kills = _kill_until_done("download", f"{wire.url}/a", tmp_path, sent, 1_300_000)
 
     assert BODY == (tmp_path / "done").read_bytes()
     assert 2 <= kills <= 5
-    assert sent < 2 * len(BODY)
+    assert sum(sent) < 2 * len(BODY)
+
+
+def test_a_killed_process_goes_on_at_the_piece_where_it_was(wire, tmp_path):
+    """The same of a video in pieces: none that was complete is asked for again."""
+    sent, pieces = [], [BODY[at : at + 300_000] for at in range(0, len(BODY), 300_000)]
+    wire.answers |= {f"/{number}": _slowly(piece, sent) for number, piece in enumerate(pieces)}
+    lines = ["#EXTM3U", *map(str, range(len(pieces))), "#EXT-X-ENDLIST"]
+    wire.answers["/p.m3u8"] = File("\n".join(lines).encode())
+
+    kills = _kill_until_done("playlist", f"{wire.url}/p.m3u8", tmp_path, sent, 1_000_000)
+
+    assert BODY == (tmp_path / "done").read_bytes()
+    assert 2 <= kills <= 5
+    assert len([asked for asked in wire.asked if asked.path != "/p.m3u8"]) <= len(pieces) + kills
+
+
+def test_memory_does_not_grow_with_the_file(wire, tmp_path):
+    """Two hundred megabytes need no more than one."""
+    chunk = BODY[:1_000_000]
+
+    def of(count):
+        async def answer(_asked, writer):
+            await send(writer, f"HTTP/1.1 200 OK\r\nContent-Length: {count * len(chunk)}\r\n\r\n".encode())
+            for _ in range(count):
+                await send(writer, chunk)
+
+        return answer
+
+    peaks = {}
+    for count in (1, 200):
+        wire.answers[f"/{count}"] = of(count)
+        with _start("download", f"{wire.url}/{count}", tmp_path) as child:
+            size, peaks[count] = map(int, child.stdout.read().split())
+        assert count * len(chunk) == size
+
+    assert peaks[200] - peaks[1] < 20_000 * (1024 if sys.platform == "darwin" else 1)

@@ -165,6 +165,29 @@ def test_open_graph_is_enough_where_there_is_no_json_ld():
 
 
 @pytest.mark.parametrize(
+    ("rule", "told", "found"),
+    [
+        ({}, {"encodingFormat": "application/vnd.apple.mpegurl"}, "hls"),
+        ({}, {"encodingFormat": "Application/X-MPEGURL"}, "hls"),
+        ({}, {"encodingFormat": "video/mp4"}, "file"),
+        ({}, {}, "file"),
+        ({"video": {"url": "video::attr(src)", "format": "hls"}}, {}, "hls"),
+        ({"video": {"rows": "video", "url": "./@src", "format": "hls"}}, {}, "hls"),
+        ({"video": "video::attr(src)"}, {"encodingFormat": "application/vnd.apple.mpegurl"}, "file"),
+    ],
+)
+def test_a_playlist_is_told_as_such(rule, told, found):
+    """The file says it, or the page's own VideoObject does."""
+    block = {"@type": "VideoObject", "name": "T", "contentUrl": "/m.m3u8", **told}
+    body = f'<script type="application/ld+json">{json.dumps(block)}</script><video src="/m.m3u8"></video>'
+    rules = LEAST | ({"video": rule} if rule else {})
+
+    video = SelectorsPlatform(rules).parse_video(Page(f"{SITE}/v/5", body.encode()))
+
+    assert (MediaLink("video", f"{SITE}/m.m3u8", format=found),) == video.media
+
+
+@pytest.mark.parametrize(
     "block",
     [
         {"@graph": [{"@type": "WebPage"}, {"@type": ["Thing", "VideoObject"], "name": "T"}]},
