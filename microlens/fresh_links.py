@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
 
 from microlens.backlog import asset_name, links_item
+from microlens.database import insert_new
 from microlens.ledger import now_ms
 from microlens.ledger_tables import expired_table, failure_table, fresh_table, page_table, visit_table
 from microlens.records import Failure, MediaLink
@@ -76,8 +76,7 @@ class FreshLinks:
         with self._ledger.write() as connection:
             for one in expired:
                 self._expire(connection, one)
-            if told:
-                connection.execute(insert(failure_table), told)
+            insert_new(connection, failure_table, told)
 
     def _expire(self, connection: sa.Connection, one: Expired) -> None:
         newest = connection.execute(_newest_reading(one.video_id)).mappings().first()
@@ -93,7 +92,7 @@ class FreshLinks:
             "http_status": one.http_status,
             "expired_at_ms": now_ms(),
         }
-        connection.execute(insert(expired_table).values(**row).on_conflict_do_nothing())
+        insert_new(connection, expired_table, [row])
 
     def given(self, video_ids: Sequence[str] | None = None) -> dict[tuple[str, str], Given]:
         """Where the assets stand whose links ever ran out, by video id and kind: of all videos, or of those named."""
@@ -169,8 +168,7 @@ class FreshLinks:
         with self._ledger.write() as connection:
             for page in pages:
                 told += self._answer(connection, page)
-            if told:
-                connection.execute(insert(failure_table), told)
+            insert_new(connection, failure_table, told)
 
     def _answer(self, connection: sa.Connection, page: PageRow) -> list[dict[str, Any]]:
         """Write a reading down for all who wait for it; gives the failures of those whom it leaves empty-handed."""
