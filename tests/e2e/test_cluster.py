@@ -83,7 +83,7 @@ def test_what_is_downloaded_is_not_asked_for_again(cluster, media_dir):
         cluster("run", recipe)
         after = site.log()
 
-    assert "page 0  visit 0  media 0  comments 0" in told
+    assert "page 0  visit 0  links 0  media 0  comments 0" in told
     assert {path: count for path, count in before.items() if path != "/robots.txt"} == {
         path: count for path, count in after.items() if path != "/robots.txt"
     }
