@@ -2,7 +2,7 @@
 FROM python:3.11-slim
 
 # What is installed beside the core: the extras of pyproject.toml. `bench` brings torch, which is large.
-ARG EXTRAS="crawl node build postgres sandbox ytdlp"
+ARG EXTRAS="crawl node build postgres s3 sandbox ytdlp"
 
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PYTHONUNBUFFERED=1
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from filtering.verdict import Thresholds, passes_early
+from filtering.early import Thresholds, passes_early
 from microlens.backlog import asset_name, comments_item, current_item, media_items, media_names
 from microlens.comment_lists import newest_readings
 from microlens.records import FrontierItem, refreshed

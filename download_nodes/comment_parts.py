@@ -5,14 +5,12 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-
 from download_nodes.spool import Comments
-from microlens.parts import write_part
 from microlens.privacy import USER_KEY_BYTES
-from microlens.tables import CRAWLED_COMMENTS
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from download_nodes.spool import Spool
     from microlens.ledger_rows import Part
     from microlens.records import FrontierItem
@@ -62,6 +60,8 @@ class CommentParts:
 
     def _commit_part(self, refresh: int, spools: dict[str, Spool]) -> None:
         """Commit spools of one refresh, by video; those that another node was quicker with are left out."""
+        from microlens.parts import write_part  # noqa: PLC0415 - Arrow, of no use before the first comments
+
         left = dict(spools)
         while left:
             table = self._table(left)
@@ -80,6 +80,10 @@ class CommentParts:
             left = {video_id: spool for video_id, spool in left.items() if video_id not in taken}
 
     def _table(self, spools: dict[str, Spool]) -> pa.Table:
+        import pyarrow as pa  # noqa: PLC0415
+
+        from microlens.tables import CRAWLED_COMMENTS  # noqa: PLC0415
+
         taken = {name: self._taken(spools[name]) for name in sorted(spools)}
         names, whole = [], Comments()
         for name, comments in taken.items():

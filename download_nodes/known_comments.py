@@ -11,9 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from microlens.comment_lists import that_stand
 from microlens.errors import CorruptDataError
 
@@ -61,6 +58,9 @@ def known_comments(run: Run, video_id: str, refresh: int) -> KnownComments | Non
 
 
 def _keys_of(path: Path, one: CommentList) -> list[str]:
+    import pyarrow as pa  # noqa: PLC0415 - of no use before the first comments
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
     try:
         table = pq.read_table(path, columns=["comment_id"], filters=[("video_id", "==", one.video_id)])
     except (OSError, pa.ArrowException) as error:

@@ -17,30 +17,8 @@ from microlens.records import Verdict
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from microlens.recipe import Filters, Seeds
-
-
-@dataclass(frozen=True, slots=True)
-class Thresholds:
-    """The paper's; a value equal to its threshold is kept."""
-
-    min_title_characters: int = 3
-    """Letters and digits, counted as `filtering.title.meaningful_length` says."""
-    max_cover_share: float = 0.75
-    """Share of the cover that has its commonest colour, 0 to 1."""
-    min_video_bytes: int = 100_000
-    near_duplicate_bits: int = 15
-    """Differing bits of 256 up to which two pictures are alike; 0: only equal bytes make a duplicate."""
-
-    @classmethod
-    def of(cls, filters: Filters) -> Thresholds:
-        """Those of a recipe: for the node's early check and for the verdict alike."""
-        return cls(
-            filters.min_title_characters,
-            filters.max_cover_share,
-            filters.min_video_bytes,
-            filters.near_duplicate_bits,
-        )
+    from filtering.early import Thresholds
+    from microlens.recipe import Seeds
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,25 +80,6 @@ def decide(rows: Iterable[Measured], thresholds: Thresholds, seeds: Seeds) -> li
         (_looks(row) for row in known if drops[row.video_id] is None), thresholds.near_duplicate_bits
     )
     return [_verdict(row.video_id, drops[row.video_id]) for row in known]
-
-
-def passes_early(
-    title: str | None,
-    cover_share: float | None,
-    cover_is_decodable: bool | None,
-    video_bytes: int | None,
-    thresholds: Thresholds,
-) -> bool:
-    """Tell whether a video's comments are worth asking for; every video that `decide` keeps passes."""
-    return (
-        video_bytes is not None
-        and video_bytes >= thresholds.min_video_bytes
-        and check_title(title, min_characters=thresholds.min_title_characters) is None
-        and _check_cover(
-            Measured("", title, cover_share=cover_share, cover_is_decodable=cover_is_decodable), thresholds
-        )
-        is None
-    )
 
 
 def _first_drop(row: Measured, thresholds: Thresholds, seeds: Seeds) -> Drop | None:

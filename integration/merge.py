@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from filtering.verdict import Measured, Thresholds, decide
+from filtering.early import Thresholds
+from filtering.verdict import Measured, decide
 from integration.comments import StandingComments, add_comments, standing_comments
 from integration.engines.duckdb import DuckEngine
 from microlens import __version__

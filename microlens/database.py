@@ -7,10 +7,10 @@ SQLite has a lock for that; PostgreSQL is given one.
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from microlens.errors import CorruptDataError, MicrolensError, UnreachableError
 from microlens.ledger_tables import SCHEMA_VERSION
@@ -54,12 +54,9 @@ class Database(Protocol):
     def close(self) -> None: ...
 
 
-_INSERT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
-
-
 def insert(connection: sa.Connection, table: sa.Table) -> Any:
     """An INSERT that can have an ON CONFLICT: both dialects spell it the same way."""
-    return _INSERT[connection.dialect.name](table)
+    return import_module(f"sqlalchemy.dialects.{connection.dialect.name}").insert(table)
 
 
 def insert_new(connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]]) -> int:

@@ -112,11 +112,11 @@ selection_table = sa.Table(
 expired_table = sa.Table(
     "expired",
     metadata,
-    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("seq", _ROW_NUMBER, primary_key=True, autoincrement=True),
     sa.Column("video_id", sa.String, nullable=False),
     sa.Column("kind", sa.String, nullable=False),
     sa.Column("link", sa.Integer, nullable=False),  # how many fresh links the asset had been given by then
-    sa.Column("fresh", sa.Integer, index=True),  # the reading that answers it; null while one is wanted
+    sa.Column("fresh", sa.BigInteger, index=True),  # the reading that answers it; null while one is wanted
     sa.Column("reason", sa.String, nullable=False),
     sa.Column("http_status", sa.Integer),
     sa.Column("expired_at_ms", sa.BigInteger, nullable=False),
@@ -126,7 +126,7 @@ expired_table = sa.Table(
 fresh_table = sa.Table(
     "fresh",
     metadata,
-    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("seq", _ROW_NUMBER, primary_key=True, autoincrement=True),
     sa.Column("video_id", sa.String, nullable=False, index=True),
     sa.Column("media", sa.Text, nullable=False),
     sa.Column("failure", sa.String),

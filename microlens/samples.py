@@ -13,7 +13,6 @@ import structlog
 
 from microlens.errors import PageChangedError
 from microlens.manifest import write_atomically
-from microlens.masking import masked_page
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,6 +50,8 @@ class Samples:
         same = next((path for path in known if path.stem == name), None)
         if same is not None or len(known) >= MOST_OF_A_KIND:
             return same
+        from microlens.masking import masked_page  # noqa: PLC0415 - a parser of HTML, which few processes need
+
         text, suffix = masked_page(page.body)
         path = self._folder / f"{name}.{suffix}"
         try:

@@ -63,6 +63,8 @@ def when_collected(run: Run, frontier: Frontier | None, take: Callable[[], T], r
 def _seems_collected(run: Run, frontier: Frontier | None) -> bool:
     if not run.ledger.is_stage_finished("crawl") or run.refreshes.open_one() is not None:
         return False
+    if run.fresh_links.counts()["files"]:
+        return False
     return frontier is None or frontier.open_count(NODE_KINDS) == 0
 
 

@@ -104,7 +104,7 @@ def test_what_is_built_is_not_built_again(compose, tmp_path):
     compose("down")
     compose("up", "--detach")
     said = compose.await_release()
-    compose.until(lambda: compose.containers("collector")[0]["State"]["Status"] == "exited", "the end of the collector")
+    compose.until(lambda: "crawl: pages" in compose("logs", "collector"), "the collector's first look")
 
     assert "sandbox: nothing to do, all is built already" in said
     assert {} == compose.asked()

@@ -83,7 +83,46 @@ def test_what_is_downloaded_is_not_asked_for_again(cluster, media_dir):
         cluster("run", recipe)
         after = site.log()
 
-    assert "page 0  visit 0  media 0  comments 0" in told
+    assert "page 0  visit 0  links 0  media 0  comments 0" in told
     assert {path: count for path, count in before.items() if path != "/robots.txt"} == {
         path: count for path, count in after.items() if path != "/robots.txt"
     }
+
+
+@pytest.mark.parametrize("cluster", ["postgres"], indirect=True)
+def test_a_cluster_may_be_started_in_any_order(cluster, media_dir):
+    """The integrator and the nodes come before the run is there: they wait for it, and the release is the truth."""
+    with SandboxSite(videos=120, users=300, seed=5, frozen=True, media_dir=media_dir) as site:
+        recipe = cluster.recipe(site.url, **SLOW, benchmark={"models": []})
+        integrator = cluster.start("publish", recipe, "--wait", stdout=subprocess.PIPE, text=True)
+        nodes = [cluster.start("work", recipe, "-n", "1", "--forever") for _ in range(2)]
+        time.sleep(3)  # time enough to fail
+        is_waiting = [process.poll() for process in (integrator, *nodes)]
+        cluster("crawl", recipe)
+        said = integrator.communicate(timeout=120)[0]
+        for node in nodes:
+            node.terminate()
+        codes = [integrator.returncode, *(node.wait(timeout=60) for node in nodes)]
+        world = site.world
+        truth = collect_frozen(world, run_seed=11, target=40, stale_refreshes=4)
+    again = cluster("publish", recipe, "--wait")[0]
+
+    expected = expected_release(world, truth.ids)
+    published = read_back(cluster.open(), "all", world.user_ids)
+    assert [None, None, None] == is_waiting
+    assert 0 == codes[0]
+    assert f"release all: {cluster.folder / 'runs/site/releases/all'}" in said
+    assert expected.interactions == published.interactions
+    assert expected.observed == published.kept
+    assert "nothing to do" in again
+
+
+def test_what_is_not_collected_is_not_published(cluster, media_dir):
+    """Without --wait an unfinished run is an error that says what to do."""
+    with SandboxSite(videos=60, users=80, seed=5, frozen=True, media_dir=media_dir) as site:
+        recipe = cluster.recipe(site.url)
+        cluster("crawl", recipe)
+        told = cluster("publish", recipe, expect=3)[1]
+
+    assert "neither fetched nor given up" in told
+    assert "microlens-build work" in told

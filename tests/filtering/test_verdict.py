@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filtering.verdict import Measured, Thresholds, decide, passes_early
+from filtering.early import Thresholds, passes_early
+from filtering.verdict import Measured, decide
 from microlens.recipe import Seeds
 from microlens.records import Verdict
 

@@ -49,7 +49,7 @@ def test_a_killed_cluster_on_failing_hosts_collects_the_truth(tmp_path, media_di
 
 
 def test_the_same_with_redis_lost_in_the_middle(tmp_path, media_dir):
-    """Redis is killed and its data wiped: `recover` completes the crawl, as if nothing had been."""
-    outcome = run_trial(replace(FULL, has_loss=True), tmp_path, media_dir)
+    """Redis loses its data: `recover` completes the crawl, as if nothing had been. The ledger is in PostgreSQL here."""
+    outcome = run_trial(replace(FULL, has_loss=True, has_postgres=True), tmp_path, media_dir)
 
     assert outcome.losses == 1

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from sandbox.faults import FaultConfig
 from sandbox.process import SandboxSite
 from tests.e2e.harness import ClusterCli
+from tests.postgres_server import own_postgres
 from tests.service import judge, truth_of
 from tests.service.cluster import Cluster, OwnRedis
 
@@ -39,6 +40,8 @@ class Scale:
     timeout_s: float = 5.0
     has_loss: bool = False
     """Redis is killed, and its data with it, when about half of the pages are known."""
+    has_postgres: bool = False
+    """The ledger is in PostgreSQL, not in the run's folder."""
     faults: FaultConfig = field(default_factory=FaultConfig)
     seed: int = 5
 
@@ -84,8 +87,13 @@ def run_trial(scale: Scale, folder, media_dir) -> Outcome:
         prepare=True,
         log_file=log_file,
     )
-    with site, OwnRedis(folder) as redis:
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(site)
+        redis = stack.enter_context(OwnRedis(folder))
         cli = ClusterCli(folder, redis_url=redis.url)
+        if scale.has_postgres:
+            cli.database_url = stack.enter_context(own_postgres()).url
+        stack.callback(cli.close)
         cluster = Cluster(cli, _recipe(cli, site, scale), "site", folder)
         began = time.monotonic()
         _drive(scale, cluster, redis, cli)
