@@ -145,7 +145,7 @@ def check_files(run, served, truth):
     """What is stored are the recording's bytes, fetched once from the host that the answer names, and nothing else."""
     files = {file.sha256: (video.uuid, file) for video in truth.downloadable for file in video.files}
     by_video = {video.uuid: {file.sha256: file for file in video.files} for video in truth.downloadable}
-    stored = run.ledger.assets()
+    stored = [row for row in run.ledger.assets() if row["origin"] == "fetched"]
     wanted = {by_video[row["video_id"]][row["sha256"]] for row in stored}
     fetched = {path: count for path, count in served.items() if "/static/" in path or "/lazy-static/" in path}
     assert files
