@@ -92,6 +92,9 @@ class Courtesy:
         sent_ms = self.hosts.now_ms()
         try:
             status, body = await self.fetcher.robots(f"{host}/robots.txt")
+        except asyncio.CancelledError:  # the node ends before an answer comes: whoever is next may ask at once
+            self._frontier.give_back_robots(host)
+            raise
         except FetchError as error:
             return await asyncio.to_thread(
                 self.hosts.robots_failed, host, error.refusal.reason, status=error.status, sent_ms=sent_ms

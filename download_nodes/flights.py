@@ -12,7 +12,9 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from microlens.addresses import canonical_url
+from microlens.backlog import asset_name
 from microlens.ledger_rows import asset_of
+from microlens.records import Failure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,7 +58,7 @@ class Flights:
         known = self._known(mine)
         self._flying |= {name: flight for (flight, name), is_mine in zip(flights, may, strict=True) if is_mine}
         return [
-            Boarded(item, is_mine, self._as_of(item, known.get((flight, item.payload["asset"]), [])) if is_mine else ())
+            Boarded(item, is_mine, self._as_of(item, known.get((flight, item.payload["asset"]))) if is_mine else ())
             for item, (flight, _), is_mine in zip(items, flights, may, strict=True)
         ]
 
@@ -77,9 +79,21 @@ class Flights:
                 known.append(extracted)
         return found
 
-    def _as_of(self, item: FrontierItem, rows: list[dict[str, Any]]) -> tuple[AssetRecord, ...]:
-        video_id = item.payload["video_id"]
-        return tuple(replace(asset_of(row, self._run.recipe.platform), video_id=video_id) for row in rows)
+    def _as_of(self, item: FrontierItem, rows: list[dict[str, Any]] | None) -> tuple[AssetRecord, ...]:
+        """What is known as this item's; nothing if its video's sound is wanted, and nobody has looked for that yet."""
+        video_id, platform = item.payload["video_id"], self._run.recipe.platform
+        if not rows:
+            return ()
+        if item.payload.get("takes_sound") and len(rows) == 1:
+            name = asset_name(rows[0]["video_id"], "audio")
+            told = self._run.ledger.final_failures("media", [name])
+            if not told:
+                return ()
+            mine, reason = asset_name(video_id, "audio"), told[-1]["reason"]
+            if mine != name:
+                silence = Failure("media", mine, platform, video_id, item.url, reason, None, 1, is_final=True)
+                self._run.ledger.record_failure(silence)
+        return tuple(replace(asset_of(row, platform), video_id=video_id) for row in rows)
 
     def keep(self) -> None:
         """Renew the addresses that are held."""

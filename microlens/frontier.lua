@@ -394,6 +394,10 @@ end
 wake(host, now)
 return was_parked
 
+--- give_back_robots  ARGV: host  -> nobody is asking for its robots.txt any more
+redis.call('HSET', P .. 'host:' .. ARGV[1], 'robots_asked', 0)
+wake(ARGV[1], now_ms())
+
 --- silent  ARGV: host, sent_ms, was it for robots.txt (1 or 0), again_ms, park_after, park_ms, longest_ms
 -- A request brought no answer. After so many in a row the host's robots.txt is asked for before anything else: a host
 -- that gives it is well, and what was asked of it is at fault. A host that does not is parked, longer each time.

@@ -237,6 +237,10 @@ class Frontier:
         times_ms = int(lifetime_s * 1000), int(delay_s * 1000)
         return bool(self._run("robots", host, text, *times_ms, int(is_answer)))
 
+    def give_back_robots(self, host: str) -> None:
+        """Whoever was to ask for a host's robots.txt ends without an answer: the next claim has it asked for."""
+        self._run("give_back_robots", host)
+
     def robots(self, host: str) -> tuple[int, str] | None:
         """Status and body of a host's last robots.txt, or None if it is not known."""
         raw = self._call(self._redis.get, f"{self._prefix}robots:{host}")

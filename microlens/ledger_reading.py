@@ -109,14 +109,16 @@ class LedgerReading:
             rows = connection.execute(query).mappings().all()
         return [Part(row["part_id"], row["kind"], row["path"], row["rows"], row["sha256"]) for row in rows]
 
-    def final_failures(self, work: WorkKind) -> list[dict[str, Any]]:
-        """Every final failure of a kind, oldest first: name, video_id, reason, http_status."""
+    def final_failures(self, work: WorkKind, names: Collection[str] | None = None) -> list[dict[str, Any]]:
+        """Every final failure of a kind, or of these items, oldest first: name, video_id, reason, http_status."""
         columns = (failure_table.c.name, failure_table.c.video_id, failure_table.c.reason, failure_table.c.http_status)
         query = (
             sa.select(*columns)
             .where(failure_table.c.work == work, failure_table.c.is_final)
             .order_by(failure_table.c.id)
         )
+        if names is not None:
+            query = query.where(failure_table.c.name.in_(list(names)))
         with self.read() as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
 
