@@ -78,9 +78,9 @@ POLICIES: dict[str, RetryPolicy] = {
     "server_error": RetryPolicy(),
     "robots_unreachable": RetryPolicy(),
     # Ourselves and our adapters: mended by people.
-    "crawler_error": RetryPolicy(patience=0.5),
+    "crawler_error": RetryPolicy(),
     "extractor_broken": RetryPolicy(),
-    "node_error": RetryPolicy(patience=0.5),
+    "node_error": RetryPolicy(),
     "page_changed": RetryPolicy(),
     # What the site says for good. `retry --reason` still opens them, after a limit or a link's reading has changed.
     "bad_address": _FINAL,

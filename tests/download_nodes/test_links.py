@@ -209,7 +209,8 @@ def test_a_reading_for_one_file_serves_the_next(links):
     links.first("?n=0", ends_in_ms=HOUR_MS)
     links.site.script("/a.cover?n=0", Reply(403))
     links.site.script("/a.video?n=0", Reply(500), Reply(403))
-    links.desk.drain(0.2)
+    while not (links.site.count()["/a.cover?n=0"] and links.site.count()["/a.video?n=0"]):
+        links.desk.drain(0.1)
     links.again("?n=1", ends_in_ms=HOUR_MS)
     links.drain()
 

@@ -223,7 +223,7 @@ print("ready", flush=True)
 for first in range(0, 10_000, 8):
     batch = []
     for number in range(first, first + 8):
-        data = (word + b"%d" % number) * 3000
+        data = (word + b" %d" % number) * 3000
         temporary = store.temporary()
         temporary.write_bytes(data)
         batch.append((temporary, hashlib.sha256(data).hexdigest()))
