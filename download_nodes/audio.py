@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from typing import TYPE_CHECKING, BinaryIO
 
 import av
@@ -37,6 +38,7 @@ def extract_audio(path: Path, into: BinaryIO) -> str | None:
     The container follows from the codec: M4A for AAC, Ogg for Opus and Vorbis, MP3 and FLAC in their own, WAV for PCM,
     Matroska for any other. The same input gives the same bytes: no dates, no random numbers, no program's name.
     The word is `no_audio` where the file has no sound, `audio_broken` where FFmpeg cannot read it or put it elsewhere.
+    OSError if the disk is full.
     """
     demuxer = demuxer_of(mime_of(path))
     if demuxer is None:
@@ -47,6 +49,8 @@ def extract_audio(path: Path, into: BinaryIO) -> str | None:
     except Exception as error:
         if is_memory(error):
             raise MemoryError from error
+        if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise  # the disk is full, which is not the video's fault
         return "audio_broken"
 
 

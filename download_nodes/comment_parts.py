@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from download_nodes.spool import Comments
+from microlens.database import LedgerFullError
 from microlens.privacy import USER_KEY_BYTES
 
 if TYPE_CHECKING:
@@ -67,13 +68,17 @@ class CommentParts:
             table = self._table(left)
             is_empty = table.num_rows == 0
             part = None if is_empty else write_part(self._run.folder, "comments", table, group_rows=GROUP_ROWS)
-            taken = self._run.ledger.commit_comments(
-                part,
-                {video_id: len(self._taken(spool)) for video_id, spool in left.items()},
-                refresh=refresh,
-                declared={video_id: spool.declared for video_id, spool in left.items()},
-                additions={video_id for video_id, spool in left.items() if spool.is_addition},
-            )
+            try:
+                taken = self._run.ledger.commit_comments(
+                    part,
+                    {video_id: len(self._taken(spool)) for video_id, spool in left.items()},
+                    refresh=refresh,
+                    declared={video_id: spool.declared for video_id, spool in left.items()},
+                    additions={video_id for video_id, spool in left.items() if spool.is_addition},
+                )
+            except LedgerFullError:
+                self._discard(part)
+                raise
             if not taken:
                 break
             self._discard(part)

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 import structlog
 
 from download_nodes.fetch import FetchError
+from download_nodes.fetch_errors import LOCAL
 from download_nodes.links import ExpiredLinks
 from download_nodes.sniff import NotMediaError
 from microlens.backlog import asset_name
 from microlens.conversations import ConversationOverError
+from microlens.database import LedgerFullError
 from microlens.errors import MicrolensError, PageChangedError
 from microlens.fresh_links import NOT_ASKED
 from microlens.frontier import host_of
@@ -65,6 +67,13 @@ class Failures:
     async def guarded(self, work: Callable[[FrontierItem], Awaitable[None]], item: FrontierItem) -> None:
         """Do one item's work; whatever goes wrong costs this one item, and is written down."""
         try:
+            await self._guarded(work, item)
+        except LedgerFullError:  # it cannot be written down: as if it had not been tried
+            self._disk.was_full()
+            await asyncio.to_thread(self._give_back, item)
+
+    async def _guarded(self, work: Callable[[FrontierItem], Awaitable[None]], item: FrontierItem) -> None:
+        try:
             await work(item)
         except asyncio.CancelledError:  # the node ends before the work does
             self._give_back(item)
@@ -93,14 +102,14 @@ class Failures:
             log.exception("item_failed", kind=item.kind, name=item.name)
             await self._failed(item, Refusal("node_error", is_final=False), detail=traceback.format_exc())
 
-    async def not_stored(self, kind: WorkKind, names: Collection[str], error: OSError) -> None:
+    async def not_stored(self, kind: WorkKind, names: Collection[str], error: OSError | LedgerFullError) -> None:
         """Nothing of a batch could be committed: it is done again once there is space; LocalTroubleError otherwise."""
         self._check_disk(error, f"{len(names)} finished items")
         for name in names:
             await asyncio.to_thread(self._give_back, FrontierItem(kind, name, "", {}))
 
     async def _not_fetched(self, item: FrontierItem, error: FetchError) -> None:
-        if error.refusal.reason in {"disk_full", "local_io"}:
+        if error.refusal.reason in LOCAL:
             self._check_disk(error.__cause__, item.url)
             await asyncio.to_thread(self._give_back, item)
             return
@@ -109,7 +118,7 @@ class Failures:
 
     def _check_disk(self, error: BaseException | None, what: str) -> None:
         """A disk that is full is waited for; LocalTroubleError for any other trouble of the machine."""
-        if isinstance(error, OSError) and error.errno in _NO_SPACE:
+        if isinstance(error, LedgerFullError) or (isinstance(error, OSError) and error.errno in _NO_SPACE):
             self._disk.was_full()
             return
         raise LocalTroubleError(

@@ -182,7 +182,7 @@ async def _join(picture: Path, sound: Path, target: Path) -> None:
             process.kill()
             await process.wait()
     if code == errno.ENOSPC:
-        raise FetchError(Refusal("disk_full", is_final=False))
+        raise OSError(code, os.strerror(code), str(target))
     if code:
         raise _refused(PlaylistError("not_media", f"picture and sound could not be joined (exit code {code})"))
 

@@ -19,6 +19,7 @@ from download_nodes.flights import WAIT_S, Flights
 from download_nodes.media import MediaCollector
 from download_nodes.pulse import Pulse
 from microlens.conversations import Conversations
+from microlens.database import LedgerFullError
 from microlens.frontier import LEASE_S, Frontier, host_of
 from microlens.platforms import platform_of
 from microlens.platforms.base import is_asking
@@ -67,7 +68,8 @@ class Node:
         self._courtesy = Courtesy(run, self._frontier, most=WIDTH)
         self._conversations = Conversations()
         self._flights = Flights(run, self._frontier)
-        self._disk = Disk(run.folder, least_bytes=settings.min_free_bytes)
+        folders = (run.folder, run.store.temporary().parent)
+        self._disk = Disk(folders, least_bytes=settings.min_free_bytes)
         self._pulse = Pulse(run.ledger.node_id, self._frontier, self._disk, share=settings.warn_failure_share)
         self._failures = Failures(
             run, self._frontier, courtesy=self._courtesy, flights=self._flights, disk=self._disk, pulse=self._pulse
@@ -249,7 +251,11 @@ class Node:
         return Claimed(tuple(claims), tuple(given.get("comments", [])), mine)
 
     async def _ask_robots(self, host: str) -> None:
-        await self._courtesy.ask_robots(host)
+        try:
+            await self._courtesy.ask_robots(host)
+        except LedgerFullError:  # what it said could not be written down
+            self._disk.was_full()
+            await asyncio.to_thread(self._frontier.give_back_robots, host)
 
     # --- the work ---
 
@@ -285,9 +291,10 @@ class Node:
         try:
             await asyncio.to_thread(self._commit_now, kind, batch, taken)
             self._pulse.succeeded(kind, names)
+            self._disk.had_room()
             if kind == "media":
                 self.counts["bytes"] += sum(arrival.size_bytes for arrival in taken.values())
-        except OSError as error:
+        except (OSError, LedgerFullError) as error:
             await self._failures.not_stored(kind, names, error)
         finally:
             del self._commits[kind]

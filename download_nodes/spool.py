@@ -109,7 +109,7 @@ class Spool:
         if pending:
             if self._file is None:
                 self._file = self.path.open("ab", buffering=0)
-            self._file.write(comments.to_json(pending, declared))
+            _write(self._file, comments.to_json(pending, declared))
         self._take_in(comments, pending, declared)
 
     def close(self) -> None:
@@ -148,3 +148,10 @@ class Spool:
             whole += len(line)
         with self.path.open("r+b") as file:
             file.truncate(whole)
+
+
+def _write(file: BinaryIO, line: bytes) -> None:
+    """A whole line: a disk that fills up takes a part of it before it says so."""
+    written = file.write(line)
+    while written < len(line):
+        written += file.write(line[written:])

@@ -23,7 +23,7 @@ from microlens.platforms import platform_of
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from microlens.records import WorkKind
     from microlens.runs import Run
@@ -80,7 +80,7 @@ def work(
                     deaths += 1
                     _check_deaths(deaths, worker.returncode)
                     workers[at] = _start_worker(run, redis_url)
-            disk.check()
+            disk.check({worker.pid for worker in workers})
             on_tick(left)
             time.sleep(_TICK_S)
     finally:
@@ -100,14 +100,15 @@ class _FullDisk:
         self._look_at = 0.0
         self._since: float | None = None
 
-    def check(self) -> None:
-        """LocalTroubleError once the disk has been full for too long."""
+    def check(self, processes: Collection[int]) -> None:
+        """LocalTroubleError once the disk has been full for too long, as all of these processes say."""
         now = time.monotonic()
         if self._is_waited_for or now < self._look_at:
             return
         self._look_at = now + _LOOK_EVERY_S
-        ours = [beat for beat in living(self._frontier, now_ms=now_ms()) if beat.node_id == self._node_id]
-        if not ours or not all(beat.is_disk_low for beat in ours):
+        living_now = living(self._frontier, now_ms=now_ms())
+        ours = [beat for beat in living_now if beat.node_id == self._node_id and beat.process in processes]
+        if len(ours) < len(processes) or not all(beat.is_disk_low for beat in ours):
             self._since = None
             return
         self._since = self._since or now

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import os
 import resource
 from typing import TYPE_CHECKING
 
@@ -24,6 +26,8 @@ _TARGETS = {
 _BITEXACT = {"fflags": "+bitexact", "flags:a": "+bitexact", "map_metadata": -1, "threads": 1}
 """The same input gives the same bytes."""
 _MEMORY_BYTES = 1 << 30
+_DISK_IS_FULL = 256 - errno.ENOSPC
+"""Exit code of FFmpeg's program, from version 6.1 on."""
 
 
 class NoTranscoderError(MicrolensError):
@@ -51,7 +55,8 @@ async def transcode(sound: Path, into: Path, codec: str, *, video_id: str, time_
     """Write a sound in another codec: `aac`, `mp3`, `opus` or `flac`. The same input gives the same bytes.
 
     The program reads the one file in the format that its bytes have, within limits of time and memory. NoAudioError
-    (`audio_broken`, `decoder_timeout`) where that fails; NoTranscoderError if there is no such program.
+    (`audio_broken`, `decoder_timeout`) where that fails; NoTranscoderError if there is no such program; OSError if the
+    disk is full.
     """
     process = await asyncio.create_subprocess_exec(
         *_command(sound, into, codec), stdin=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
@@ -66,6 +71,8 @@ async def transcode(sound: Path, into: Path, codec: str, *, video_id: str, time_
         if process.returncode is None:
             process.kill()
             await process.wait()
+    if code == _DISK_IS_FULL:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(into))
     if code != 0:
         raise NoAudioError(video_id, "audio_broken")
 

@@ -24,7 +24,11 @@ BUSY_TIMEOUT_S = 60
 
 
 class LedgerBusyError(MicrolensError):
-    """The disk is full, or another process holds the ledger for too long."""
+    """The ledger cannot be written: the disk is full, or another process holds it for too long."""
+
+
+class LedgerFullError(LedgerBusyError):
+    """The disk that holds the ledger has no space for a write."""
 
 
 class LedgerVersionError(CorruptDataError):

@@ -39,5 +39,9 @@ def write_table(path: Path, table: pa.Table, *, group_rows: int | None = None) -
     """Write a table by temporary file and rename; the same rows give the same bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".tmp")
-    pq.write_table(table, temporary, compression="zstd", write_statistics=True, row_group_size=group_rows)
-    temporary.replace(path)
+    try:
+        pq.write_table(table, temporary, compression="zstd", write_statistics=True, row_group_size=group_rows)
+        temporary.replace(path)
+    except OSError:  # the disk is full: it is not to be filled with halves
+        temporary.unlink(missing_ok=True)
+        raise

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from microlens.database import BUSY_TIMEOUT_S, LedgerBusyError, check_version
+from microlens.database import BUSY_TIMEOUT_S, LedgerBusyError, LedgerFullError, check_version
 from microlens.errors import CorruptDataError
 from microlens.ledger_tables import SCHEMA_VERSION, metadata
 
@@ -39,7 +39,8 @@ class SqliteDatabase:
                 yield connection
                 connection.commit()
             except sa.exc.OperationalError as error:
-                raise LedgerBusyError(
+                kind = LedgerFullError if _is_full(error) else LedgerBusyError
+                raise kind(
                     f"the ledger cannot be written: {error.orig}",
                     hint="free the disk, or wait for what holds it; then run the same command: nothing is lost",
                 ) from error
@@ -62,6 +63,11 @@ class SqliteDatabase:
 
     def close(self) -> None:
         self._engine.dispose()
+
+
+def _is_full(error: sa.exc.OperationalError) -> bool:
+    """Whether the disk is full; where a file beside the database cannot grow, SQLite calls it an I/O error."""
+    return getattr(error.orig, "sqlite_errorname", "") in {"SQLITE_FULL", "SQLITE_IOERR_SHMSIZE"}
 
 
 def _configure(connection: Any, _record: Any) -> None:

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from download_nodes import node, worker
-from microlens.frontier import Frontier
+from microlens.frontier import LEASE_S, Frontier
 from microlens.logs import configure_logs
 from microlens.runs import open_run
 from microlens.settings import Settings
@@ -19,9 +19,9 @@ CONTEXT.set_forkserver_preload(["tests.download_nodes.fleet"])
 class NodeProcess:
     """A worker as `python -m download_nodes.worker` is one, but that its times may be shorter."""
 
-    def __init__(self, run, redis_url, *, log, lease_s=None, grace_s=None, settings=None):
+    def __init__(self, run, redis_url, *, log, lease_s=LEASE_S, grace_s=node.GRACE_S):
         self.log = log
-        arguments = (str(run.folder), redis_url, str(log), lease_s, grace_s, settings)
+        arguments = (str(run.folder), redis_url, str(log), (lease_s, grace_s))
         self._process = CONTEXT.Process(target=_serve, args=arguments)
         self._process.start()
 
@@ -63,24 +63,22 @@ class NodeProcess:
         return self.log.read_text(errors="replace")
 
 
-def _serve(folder, redis_url, log, lease_s, grace_s, settings):
+def _serve(folder, redis_url, log, times):
     with Path(log).open("ab", buffering=0) as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
-    os.environ.update(settings or {})
-    if lease_s is not None:
-        shorten_leases(lease_s)
-    node.GRACE_S = grace_s or node.GRACE_S
+    shorten(*times)
     configure_logs()
     worker.serve(open_run(Path(folder), Settings()), redis_url)
 
 
-def shorten_leases(lease_s):
-    """Have what a dead process held come back sooner than a user would want it to."""
+def shorten(lease_s, grace_s):
+    """Have what a dead process held come back sooner, and one that is to stop be quicker, than a user would want it."""
     for method in (Frontier.claim, Frontier.renew, Frontier.board, Frontier.keep_flying):
         assert "lease_s" in method.__kwdefaults__
         method.__kwdefaults__["lease_s"] = lease_s
     node._RENEW_S = lease_s / 3
+    node.GRACE_S = grace_s
 
 
 def wait_until(is_so, within_s, what=""):
