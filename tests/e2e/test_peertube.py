@@ -104,7 +104,8 @@ def test_the_recording_goes_through_the_shipped_recipe(crawled, truth):
 
     assert set(truth.videos) == set(published.verdicts)
     assert refused == {uuid: reason for uuid, reason in published.verdicts.items() if uuid in refused}
-    assert {"cover_single_color", "video_too_small", "duplicate_video"} >= {
+    # Its own test videos were uploaded again and again: some as the same file, some encoded anew.
+    assert {"cover_single_color", "video_too_small", "duplicate_video", "near_duplicate_video"} >= {
         reason for uuid, reason in published.verdicts.items() if uuid not in refused and reason
     }
     check_comments(run, truth, kept)
