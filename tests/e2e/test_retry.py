@@ -34,7 +34,7 @@ def desk(tmp_path):
 
 
 def test_only_what_failed_for_that_reason_is_fetched_again(desk, tmp_path):
-    """After `retry --reason timeout` what timed out is asked for, after `gone` what is gone; `work` opens what may pass."""
+    """`retry --reason timeout` has what timed out asked for, `gone` what is gone; `work` opens what may pass."""
     from PIL import Image
 
     cli = DeskCli(tmp_path, redis_url=desk.redis_url)
