@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import pytest
 
 from microlens.embedded import redis_server
+from microlens.retries import reopen
 from tests.crawler.site import Reply, Site
 from tests.download_nodes.desk import Desk
 from tests.e2e.harness import Cli
@@ -48,21 +49,18 @@ def test_only_what_failed_for_that_reason_is_fetched_again(desk, tmp_path):
             desk.site.script(f"/media/{name}.png", *[reply] * 2)
     desk.drain()
 
-    def asked_now(*command):
+    def asked_by(act):
         before = desk.site.count()
-        told = cli(*command, desk.name)[1]
-        if command[0] == "retry":
-            desk.drain()
+        act()
         asked = desk.site.count() - before
-        return told, {path.split("/")[-1].split("-")[0] for path in asked}, sum(asked.values())
+        return {path.split("/")[-1].split("-")[0] for path in asked}, sum(asked.values())
 
     assert {f"{reason}-{n}/cover": reason for reason in BODIES for n in range(3)} == desk.reasons()
-    # The scripts of what is final are used up by half: asked for once more, it is still gone.
-    told, *asked = asked_now("retry", "--reason", "timeout")
-    assert "3 failures are open again" in told
-    assert [{"timeout"}, 3] == asked
-    assert [{"gone"}, 3] == list(asked_now("retry", "--reason", "gone")[1:])
-    assert [{"server_error"}, 3] == list(asked_now("work")[1:])
+    assert "3 failures are open again" in cli("retry", desk.name, "--reason", "timeout")[1]
+    assert ({"timeout"}, 3) == asked_by(desk.drain)
+    assert 3 == reopen(desk.run, desk.frontier, ["gone"])
+    assert ({"gone"}, 3) == asked_by(desk.drain)
+    assert ({"server_error"}, 3) == asked_by(lambda: cli("work", desk.name, "-n", "1"))
     assert {"timeout", "server_error"} == {row["video_id"].split("-")[0] for row in desk.run.ledger.assets()}
+    # Asked for a second time, it was still gone: the site had that answer twice.
     assert {"gone", "private"} == set(desk.reasons().values())
-    assert "cannot be tried again" in cli("retry", desk.name, "--reason", "bad_weather", expect=2)[1]

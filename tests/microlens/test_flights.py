@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
 from microlens.frontier import Frontier
-from tests.microlens.conftest import FAST
+from microlens.recipe import Politeness
+from tests.microlens.conftest import FAST, SITE
 
 ONE, TWO = b"1" * 16, b"\n\0" * 8
 
@@ -136,3 +137,18 @@ def test_the_wait_is_what_the_bytes_take(redis_url, sizes, bytes_per_s):
             wait_s = frontier.spend("a", size, bytes_per_s)
 
             assert abs(wait_s - max(0.0, due_s - (time.monotonic() - began) - 1.0)) < 0.05
+
+
+def test_a_request_that_is_not_made_is_not_paid_for(make_frontier, items):
+    """What a claim took of a host's budget can be given back: the next item is due at once, and not two of them."""
+    slow = make_frontier(Politeness(requests_per_second=0.01, concurrency=8))
+    slow.push(items(3))
+    (first,) = slow.claim("page", 8).items
+    assert () == slow.claim("page", 8).items
+    slow.refund({SITE: 1})
+    slow.give_back(first, after_s=60)
+    (second,) = slow.claim("page", 8).items
+
+    assert first.name != second.name
+    assert () == slow.claim("page", 8).items
+    slow.refund({})
