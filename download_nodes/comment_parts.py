@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from download_nodes.spool import Comments
+from download_nodes.spool import Comments, spool_path
 from microlens.database import LedgerFullError
 from microlens.privacy import USER_KEY_BYTES
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pyarrow as pa
 
     from download_nodes.spool import Spool
@@ -49,6 +51,18 @@ class CommentParts:
         """Hand over all complete videos, by item. Called where they are added, so that none falls between two parts."""
         spools, self._spools = self._spools, {}
         return spools
+
+    def committed(self, items: Sequence[FrontierItem]) -> list[FrontierItem]:
+        """Those of the claimed items that were committed already, by a process that died before it could say so."""
+        if not items:
+            return []
+        lists = self._run.ledger.comment_lists([item.payload["video_id"] for item in items])
+        have = {(one.video_id, one.refresh) for one in lists}
+        done = [item for item in items if (item.payload["video_id"], item.payload["refresh"]) in have]
+        for item in done:
+            path = spool_path(self._run.spool, item.payload["video_id"], item.payload["refresh"])
+            path.unlink(missing_ok=True)
+        return done
 
     def commit(self, spools: dict[str, Spool]) -> list[FrontierItem]:
         """Commit complete videos, those of a refresh as one part; may run in a thread. Nothing is due after them."""

@@ -218,6 +218,7 @@ class Node:
             self._spawn(self._failures.guarded(self._fetch_comments, item), item)
         for boarded in claimed.media:
             if boarded.known:
+                self._fetched["media"].append(boarded.item.name)
                 self._arrivals.add(Arrival(boarded.item, tuple((asset, None) for asset in boarded.known)))
             else:
                 self._spawn(self._failures.guarded(self._fetch_media, boarded.item), boarded.item)
@@ -243,12 +244,16 @@ class Node:
             given[kind] = [item for item in claim.items if item.name not in held[kind]]
             in_flight.update(host_of(item.url) for item in given[kind])
             room -= len(given[kind]) + len(claim.robots)
-        boarded = self._flights.board(given.get("media", []))
+        comments, boarded = given.get("comments", []), self._flights.board(given.get("media", []))
+        committed = self._parts.committed(comments)
+        unasked = [*committed, *(each.item for each in boarded if each.known or not each.is_mine)]
+        self._frontier.refund(Counter(host_of(item.url) for item in unasked))
+        self._frontier.ack("comments", [item.name for item in committed])
         for waiting in boarded:
             if not waiting.is_mine:
                 self._frontier.give_back(waiting.item, after_s=WAIT_S)
         mine = tuple(each for each in boarded if each.is_mine)
-        return Claimed(tuple(claims), tuple(given.get("comments", [])), mine)
+        return Claimed(tuple(claims), tuple(item for item in comments if item not in committed), mine)
 
     async def _ask_robots(self, host: str) -> None:
         try:

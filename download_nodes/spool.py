@@ -91,9 +91,7 @@ class Spool:
     @classmethod
     def open(cls, folder: Path, video_id: str, refresh: int = 0) -> Spool:
         folder.mkdir(parents=True, exist_ok=True)
-        # A site chooses its ids, so an id is no file name.
-        name = hashlib.sha256(refreshed(video_id, refresh).encode()).hexdigest()
-        spool = cls(folder / f"{name}.jsonl", video_id, refresh)
+        spool = cls(spool_path(folder, video_id, refresh), video_id, refresh)
         if spool.path.exists():
             spool._read()
         return spool
@@ -148,6 +146,11 @@ class Spool:
             whole += len(line)
         with self.path.open("r+b") as file:
             file.truncate(whole)
+
+
+def spool_path(folder: Path, video_id: str, refresh: int) -> Path:
+    """Where it lies: a site chooses its ids, so an id is no file name."""
+    return folder / f"{hashlib.sha256(refreshed(video_id, refresh).encode()).hexdigest()}.jsonl"
 
 
 def _write(file: BinaryIO, line: bytes) -> None:

@@ -254,6 +254,13 @@ redis.call('HSET', key, 'tat', tat)
 if granted == wanted then return {granted, 0} end
 return {granted, math.max(1, math.ceil(tat - math.max(0, 100 - interval) - now))}
 
+--- refund  ARGV: host, requests, rate  -> a claim paid for these, and they are not made
+local key = P .. 'host:' .. ARGV[1]
+local h = redis.call('HMGET', key, 'tat', 'delay_ms')
+local interval = math.max(1000 / tonumber(ARGV[3]), tonumber(h[2]) or 0)
+redis.call('HSET', key, 'tat', (tonumber(h[1]) or 0) - tonumber(ARGV[2]) * interval)
+wake(ARGV[1], now_ms())
+
 --- fetched  ARGV: kind, owner, name*  -> the network is done with; the lease goes on, the host's place is free
 local _, held = release(ARGV[1], ARGV[2], arguments(3), now_ms())
 local entries = {}

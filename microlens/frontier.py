@@ -153,6 +153,11 @@ class Frontier:
         granted, wait_ms = self._run("take", host, self._politeness.requests_per_second, wanted)
         return int(granted), int(wait_ms) / 1000
 
+    def refund(self, requests: Mapping[str, int]) -> None:
+        """Give back to hosts (by host: how many) what claims took of their budgets for requests that are not made."""
+        for host, count in requests.items():
+            self._run("refund", host, count, self._politeness.requests_per_second)
+
     def pace_s(self, host: str) -> float:
         """Seconds from one request to the next of a host that does not rest: its crawl delay, or the recipe's rate."""
         delay_ms = cast("bytes | None", self._call(self._redis.hget, f"{self._prefix}host:{host}", "delay_ms"))

@@ -84,16 +84,24 @@ POLICIES: dict[str, RetryPolicy] = {
     "page_changed": RetryPolicy(),
     # What the site says for good. `retry --reason` still opens them, after a limit or a link's reading has changed.
     "bad_address": _FINAL,
+    "bad_playlist": _FINAL,
     "bad_status": _FINAL,
+    "drm": _FINAL,
     "encrypted": _FINAL,
     "forbidden_address": _FINAL,
+    "geo_blocked": _FINAL,
     "gone": _FINAL,
     "live": _FINAL,
+    "needs_browser": _FINAL,
     "not_media": _FINAL,
+    "not_one_video": _FINAL,
     "private": _FINAL,
     "robots": _FINAL,
+    "sensitive": _FINAL,
     "too_large": _FINAL,
     "too_many_redirects": _FINAL,
+    "unavailable": _FINAL,
+    "unsupported_address": _FINAL,
 }
 """By class of failure. A refusal that is final in itself is never tried again by the process that met it."""
 

@@ -8,8 +8,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from download_nodes.comment_parts import CommentParts
-from download_nodes.spool import Comments, Spool
+from download_nodes.spool import Comments, Spool, spool_path
+from microlens.backlog import comments_item
 from tests.crawler.site import Reply, comment
+from tests.download_nodes.desk import PLATFORM
 
 FIRST = "/api/videos/v/comments?limit=100"
 ROWS = [comment(number, f"raw-user-{number % 3}", f"text {number}") for number in range(9)]
@@ -277,3 +279,19 @@ def test_a_cursor_that_goes_round_ends(video):
 
     assert 1 == desk.site.count()[page(2)]
     assert {"v": 2} == desk.run.ledger.collected()
+
+
+def test_comments_that_were_committed_are_not_asked_for_again(video):
+    """A process that dies between the ledger and the frontier leaves an item that is done with, and a spool."""
+    desk = video()
+    desk.drain()
+    before, (item,) = desk.site.count(), [comments_item(page, PLATFORM) for page in desk.run.ledger.pages()]
+    desk.frontier.forget([item])
+    desk.frontier.push([item])
+    spool_path(desk.run.spool, "v", 0).write_bytes(b"")
+    desk.drain()
+
+    assert before == desk.site.count()
+    assert 0 == desk.frontier.open_count(["comments"])
+    assert {"v": 9} == desk.run.ledger.collected()
+    assert [] == list(desk.run.spool.iterdir())

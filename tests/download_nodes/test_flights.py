@@ -124,3 +124,16 @@ def test_an_address_whose_node_died_is_free_when_its_lease_ends(desk, cover):
 
     assert 2 == desk.site.count()["/media/c.jpg"]
     assert ["a", "b"] == sorted(row["video_id"] for row in desk.run.ledger.assets())
+
+
+def test_an_item_that_waits_or_takes_over_costs_its_host_nothing(desk, cover):
+    """A host that may be asked once a second serves eleven items of two addresses with three requests."""
+    desk.make(politeness={"requests_per_second": 1.0, "concurrency": 8}, filters=NO_COMMENTS)
+    desk.site.files["/media/c.jpg"] = desk.site.files["/media/d.jpg"] = cover
+    for number in range(10):
+        desk.add_page(f"v{number}", media={"cover": "/media/c.jpg"})
+    desk.add_page("w", media={"cover": "/media/d.jpg"})
+    desk.drain(8.0)
+
+    assert 11 == len(desk.run.ledger.assets())
+    assert {1} == set(desk.site.count().values())

@@ -1,14 +1,18 @@
 """What an HTTP answer means for the work that asked."""
 
+import ast
 import math
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microlens.outcomes import Refusal, refusal_of, retry_after_s
+from microlens.outcomes import PASSING, POLICIES, SILENCE, Refusal, RetryPolicy, policy_of, refusal_of, retry_after_s
+
+SOURCE = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("status", [200, 206])
@@ -117,3 +121,76 @@ def test_any_header_is_a_finite_wait_or_none(value):
     found = retry_after_s(value)
 
     assert found is None or (0 < found <= 30 * 24 * 3600 and math.isfinite(found))
+
+
+# --- what is done about each class ---
+
+
+def refusals():
+    """Every reason that stands in the source as a word, and whether it is told to be final."""
+    for package in ("microlens", "crawler", "download_nodes"):
+        for path in sorted((SOURCE / package).rglob("*.py")):
+            for call in (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)):
+                name, word = getattr(call.func, "id", ""), call.args and getattr(call.args[0], "value", None)
+                if name == "PlaylistError" and isinstance(word, str):
+                    yield word, True
+                elif name == "Refusal" and isinstance(word, str):
+                    told = {given.arg: getattr(given.value, "value", None) for given in call.keywords}
+                    yield word, told["is_final"]
+
+
+def test_every_class_of_failure_has_a_policy():
+    """`retry --reason` knows every word that the source can give, those of aiohttp's exceptions included."""
+    from download_nodes.fetch_errors import _REASONS, LOCAL
+
+    told = {word for word, _ in refusals()} | {word for _, word in _REASONS} | SILENCE
+    assert len(told) > 25
+
+    assert set() == told - POLICIES.keys()
+    assert set() == LOCAL & POLICIES.keys(), "a trouble of this machine is never written down as an item's"
+
+
+def test_what_is_not_final_may_pass():
+    """A failure that is tried again is also one that `work` opens again, and what never passes is final."""
+    assert set() == {word for word, is_final in refusals() if is_final is False} - PASSING
+    assert SILENCE <= PASSING
+
+
+def test_an_unknown_word_is_for_good():
+    """Adapters and robots tags bring words of their own."""
+    assert not policy_of("robots_noai").is_passing
+    assert 3 == policy_of("whatever_a_site_says").attempts(3)
+
+
+policies = st.sampled_from(sorted(POLICIES.items())).map(lambda pair: pair[1]) | st.builds(
+    RetryPolicy, patience=st.floats(0, 10), first_s=st.floats(0.01, 100), longest_s=st.floats(100, 1000)
+)
+
+
+@given(policies, st.integers(1, 1000))
+def test_an_item_is_tried_at_least_once(policy, max_attempts):
+    """Whatever the patience, and never more often than patience times the recipe's number."""
+    tries = policy.attempts(max_attempts)
+
+    assert max(1, round(max_attempts * policy.patience)) == tries
+
+
+@given(policies, st.integers(0, 10_000))
+def test_delays_grow_and_are_capped(policy, attempt):
+    """Each is at most a quarter off from twice the one before, and never above the longest by more than a quarter."""
+    plain = min(policy.first_s * 2.0 ** min(attempt, 60), policy.longest_s)
+    found = policy.delay_s(attempt)
+
+    assert 0 < found <= policy.longest_s * 1.25
+    assert plain * 0.75 <= found <= plain * 1.25 or attempt > 16
+
+
+@pytest.mark.parametrize("reason", sorted(PASSING))
+def test_no_two_wait_alike(reason):
+    """Items that failed together do not come back together; the last delay of a class is longer than its first."""
+    policy = POLICIES[reason]
+    delays = {policy.delay_s(0) for _ in range(50)}
+
+    assert len(delays) > 40
+    assert max(delays) < policy.delay_s(16)
+    assert policy.first_s <= policy.longest_s
