@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from microlens.records import FrontierItem, WorkKind
     from microlens.runs import Run
 
-WIDTH = 48
+WIDTH = 96
 """Items in work at once in one process; a host's own limits are the frontier's."""
 SHARE = WIDTH // 2
 """Of these at one host, at most: should it stall, the others go on."""
