@@ -10,7 +10,7 @@ import pytest
 from download_nodes import courtesy, node
 from tests.crawler.site import HOSTS, Reply
 
-COUNT = 30
+COUNT = node.SHARE + 12
 DEADLINE_S = 30.0
 
 

@@ -20,6 +20,7 @@ from tests.peertube_expected import expected, replayed
 ROOT = Path(__file__).parents[2]
 RECORDING = ROOT.parent / "shared" / "real-platform" / "peertube"
 RECIPE = ROOT / "deploy" / "recipes" / "peertube.yaml"
+QUICK = {"requests_per_second": 50, "concurrency": 4}
 
 pytestmark = pytest.mark.skipif(
     not (RECORDING / "replay.py").exists(), reason=f"the recorded PeerTube server is not at {RECORDING}"
@@ -74,6 +75,7 @@ def replaying(also=(), **options):
 
 
 def recipe_for(cli, port, **changes):
+    """The shipped recipe for the recording, with these changes."""
     recipe = yaml.safe_load(RECIPE.read_text())
     recipe |= {"instances": [f"http://127.0.0.1:{port}"], "benchmark": {"models": ["popularity"]}, **changes}
     path = cli.folder / "peertube.yaml"
@@ -162,7 +164,7 @@ def test_two_instances_that_federate_show_each_video_once(cli, truth):
     seeds = {"target": 1000, "min_likes": -1, "max_stale_refreshes": 2, "categories": [], "languages": []}
     with replaying(crawl_delay=0.02) as (first, at_first), replaying(crawl_delay=0.02) as (second, at_second):
         instances = [f"http://127.0.0.1:{port}" for port in (first, second)]
-        cli("run", recipe_for(cli, first, instances=instances, seeds=seeds, media={"captions": True}))
+        cli("run", recipe_for(cli, first, instances=instances, seeds=seeds, media={"captions": True}, politeness=QUICK))
 
     run = cli.open("peertube")
     api = "127.0.0.1/api/v1/videos"
@@ -189,7 +191,8 @@ def test_seeds_are_chosen_by_the_words_of_the_site(cli, truth):
     """With a category and languages, seeds are exactly the recording's videos of those."""
     seeds = {"target": 1000, "min_likes": -1, "categories": ["education", "Animals"], "languages": ["en", "es"]}
     with replaying(crawl_delay=0.02) as (port, _):
-        cli("crawl", recipe_for(cli, port, seeds={**seeds, "max_stale_refreshes": 2}, expansion={"depth": 0}))
+        seeds |= {"max_stale_refreshes": 2}
+        cli("crawl", recipe_for(cli, port, seeds=seeds, expansion={"depth": 0}, politeness=QUICK))
 
     chosen = {row.video_id for row in cli.open("peertube").ledger.selections()}
     wanted = {
@@ -204,7 +207,7 @@ def test_seeds_are_chosen_by_the_words_of_the_site(cli, truth):
 def test_an_unchanged_server_is_hardly_asked(cli, truth):
     """A refresh reads each public page and the first page of its threads, no answers and no files, and all stays."""
     with replaying(crawl_delay=0.05) as (port, served):
-        cli("run", recipe_for(cli, port))
+        cli("run", recipe_for(cli, port, politeness=QUICK))
         before = dict(served)
         for command in ("crawl --since now", "work", "integrate", "subset --name again --min-user 3"):
             cli(*command.split())
@@ -223,8 +226,7 @@ def test_an_unchanged_server_is_hardly_asked(cli, truth):
 def test_a_rate_limit_and_failures_cost_nothing(cli, truth):
     """Where the server limits to 50 requests in 10 s and fails one in twenty, the same comments are collected."""
     with replaying(limit=50, fail=0.05, seed=3, crawl_delay=0.02) as (port, _):
-        politeness = {"requests_per_second": 50, "concurrency": 4, "max_attempts": 8, "timeout_s": 4}
-        cli("run", recipe_for(cli, port, politeness=politeness))
+        cli("run", recipe_for(cli, port, politeness={**QUICK, "max_attempts": 8, "timeout_s": 4}))
 
     run = cli.open("peertube")
     verdicts = pq.read_table(run.integrated / "verdicts.parquet").to_pylist()

@@ -103,7 +103,7 @@ def test_a_rate_limited_server_is_waited_for(cli, mapped):
 def test_a_stopped_crawl_leaves_no_thread_behind_and_goes_on(cli, mapped):
     """An extractor that waits for its host's budget is told that the crawl ends; the same command finds the rest."""
     with replaying(also=ALSO, crawl_delay=0.02) as (port, served):
-        slow = {"requests_per_second": 0.05, "concurrency": 4}
+        slow = {"requests_per_second": 0.2, "concurrency": 4}
         crawl = cli.start("crawl", mapped(port, politeness=slow), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         while f"127.0.0.1{LISTED}" not in served:
             assert crawl.poll() is None
