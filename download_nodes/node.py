@@ -65,7 +65,7 @@ class Node:
         settings = settings or Settings()
         self._platform = platform_of(run.recipe)
         self._frontier = Frontier.connect(redis_url, run.shared_name, run.recipe.politeness)
-        self._courtesy = Courtesy(run, self._frontier, most=WIDTH)
+        self._courtesy = Courtesy(run, self._frontier, most=WIDTH, bytes_per_s=settings.bytes_per_second)
         self._conversations = Conversations()
         self._flights = Flights(run, self._frontier)
         folders = (run.folder, run.store.temporary().parent)

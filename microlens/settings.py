@@ -37,7 +37,9 @@ class Settings(BaseSettings):
         default=1_000_000_000, ge=0, description="A node with less free disk claims nothing until there is more."
     )
     bytes_per_second: float | None = Field(
-        default=None, gt=0, description="Most that this machine's processes download together; no limit if absent."
+        default=None,
+        gt=0,
+        description="Most that this machine's processes download together for one run; no limit if absent.",
     )
     warn_failure_share: float = Field(
         default=0.2, gt=0, le=1, description="Share of failed attempts above which a node warns."
