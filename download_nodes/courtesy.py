@@ -6,6 +6,7 @@ import asyncio
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from download_nodes.bandwidth import Bandwidth
 from download_nodes.budget import Budget
 from download_nodes.fetch import Fetcher, FetchError
 from microlens.frontier import host_of
@@ -27,21 +28,26 @@ _PATIENCE_S = 20.0
 class Courtesy:
     """One process's dealings with hosts: whatever it fetches, it fetches through `fetcher`.
 
-    Must be made inside a running event loop; `close` it there. `most` requests can be made at once.
+    Must be made inside a running event loop; `close` it there. `most` requests can be made at once, and
+    `bytes_per_s` is what all processes of this machine may read; None: as much as comes.
     """
 
-    def __init__(self, run: Run, frontier: Frontier, *, most: int) -> None:
+    def __init__(self, run: Run, frontier: Frontier, *, most: int, bytes_per_s: float | None = None) -> None:
         self._frontier = frontier
         self.hosts = Hosts(run, frontier)
         self.budget = Budget(frontier, run.recipe.politeness.requests_per_second, most=most)
-        self.fetcher = Fetcher(run.recipe, NetworkPolicy(run.recipe.network.allow), self.why_not, self._await_turn)
+        of_host = run.recipe.politeness.bytes_per_second
+        self.bandwidth = Bandwidth(frontier, run.ledger.node_id, of_node=bytes_per_s, of_host=of_host)
+        policy = NetworkPolicy(run.recipe.network.allow)
+        self.fetcher = Fetcher(run.recipe, policy, self.why_not, self._await_turn, self.bandwidth)
         self._learning: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         """By host: held while its robots.txt is fetched for a redirect."""
         self._stopping = False
 
     def stop(self) -> None:
-        """Wait for no host's turn any more."""
+        """Wait for no host's turn any more, and for no bandwidth."""
         self._stopping = True
+        self.bandwidth.stop()
 
     async def close(self) -> None:
         await self.fetcher.close()

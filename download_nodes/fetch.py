@@ -14,6 +14,7 @@ import aiohttp
 from aiohttp.helpers import is_ip_address
 from yarl import URL
 
+from download_nodes.bandwidth import Flow, came_bytes
 from download_nodes.fetch_errors import FetchError, explained
 from download_nodes.hls import Means, download_pieces
 from download_nodes.resolver import GuardedResolver, guarded_sockets
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
+    from download_nodes.bandwidth import Bandwidth
     from download_nodes.transfer import Accept, Headers
     from microlens.network import NetworkPolicy
     from microlens.recipe import Recipe
@@ -68,7 +70,9 @@ class Fetcher:
         policy: NetworkPolicy,
         why_not: Callable[[str], Awaitable[str | None]],
         await_turn: Callable[[str], Awaitable[None]],
+        bandwidth: Bandwidth | None = None,
     ) -> None:
+        self._bandwidth = bandwidth if bandwidth is not None and bandwidth.is_limited else None
         self._permits = lru_cache(_HOSTS)(policy.permits)
         self._why_not = why_not
         self._await_turn = await_turn
@@ -109,12 +113,12 @@ class Fetcher:
     async def robots(self, url: str) -> tuple[int, bytes]:
         """Status and body of a robots.txt; raises FetchError only if there was no answer at all."""
         async with self._open(url, self._check_address) as response:
-            return response.status, await _read(response)
+            return response.status, await self._read(response)
 
     async def page(self, url: str) -> bytes:
         """The body of a small answer."""
         async with self._get(url) as response:
-            return await _read(response)
+            return await self._read(response)
 
     async def exchange(
         self, question: Question, await_turn: Callable[[str], Awaitable[None]]
@@ -127,7 +131,7 @@ class Fetcher:
         opened = self._open(question.url, self.check, question=question, await_turn=await_turn)
         try:
             async with opened as response:
-                answer = _answer(response, await _read(response))
+                answer = _answer(response, await self._read(response))
                 _check(response)
         except FetchError as refused:
             return answer, refused
@@ -145,10 +149,10 @@ class Fetcher:
         it raises ends the transfer there. Raises FetchError; HostRestsError from `await_turn`.
         """
         get = partial(self._get, limits=self._file_limits)
-        terms = Terms(max_bytes, self._least_bytes_per_s, accept)
         with gathering(stable) as gathered:
             with explained(url):
-                async with asyncio.timeout(self._file_limits.deadline_s):
+                async with asyncio.timeout(self._file_limits.deadline_s) as deadline:
+                    terms = self._terms(max_bytes, accept, deadline)
                     fetched = await fill(get, self._await_turn, url, gathered, terms)
             yield fetched
 
@@ -158,13 +162,28 @@ class Fetcher:
     ) -> AsyncIterator[Fetched]:
         """Like `download`, of a video whose URL is an HLS playlist; the recipe says which of its renditions."""
         means = Means(self.page, partial(self._get, limits=self._file_limits), self._await_turn)
-        terms = Terms(max_bytes, self._least_bytes_per_s, accept)
         async with AsyncExitStack() as stack:
             with explained(url):
-                async with asyncio.timeout(self._file_limits.deadline_s):
+                async with asyncio.timeout(self._file_limits.deadline_s) as deadline:
+                    terms = self._terms(max_bytes, accept, deadline)
                     pieces = download_pieces(means, url, stable, self._media, terms)
                     fetched = await stack.enter_async_context(pieces)
             yield fetched
+
+    def _terms(self, max_bytes: int, accept: Accept | None, deadline: asyncio.Timeout) -> Terms:
+        return Terms(max_bytes, self._least_bytes_per_s, Flow(self._bandwidth, deadline), accept)
+
+    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+        """A small body; where there is a limit it is paid for afterwards: no time of the answer's passes meanwhile."""
+        if self._bandwidth is None:
+            return await _read(response)
+        url = str(response.url)
+        try:
+            body = await _read(response)
+        finally:
+            self._bandwidth.charge(url, came_bytes(response))
+        await self._bandwidth.settle(url)
+        return body
 
     @asynccontextmanager
     async def _get(

@@ -39,7 +39,9 @@ def install(make_node: Callable[[], Node], runner: asyncio.Runner) -> None:
     """Make this process's node; called once by the worker, before it takes jobs."""
 
     async def make() -> Node:
-        return make_node()
+        node = make_node()
+        await node.rest()
+        return node
 
     _ThisNode.runner = runner
     _ThisNode.node = runner.run(make())

@@ -20,6 +20,7 @@ from download_nodes.media import MediaCollector
 from download_nodes.pulse import Pulse
 from microlens.conversations import Conversations
 from microlens.database import LedgerFullError
+from microlens.errors import RedisUnreachableError
 from microlens.frontier import LEASE_S, Frontier, host_of
 from microlens.platforms import platform_of
 from microlens.platforms.base import is_asking
@@ -65,12 +66,13 @@ class Node:
         settings = settings or Settings()
         self._platform = platform_of(run.recipe)
         self._frontier = Frontier.connect(redis_url, run.shared_name, run.recipe.politeness)
-        self._courtesy = Courtesy(run, self._frontier, most=WIDTH)
+        self._courtesy = Courtesy(run, self._frontier, most=WIDTH, bytes_per_s=settings.bytes_per_second)
         self._conversations = Conversations()
         self._flights = Flights(run, self._frontier)
         folders = (run.folder, run.store.temporary().parent)
         self._disk = Disk(folders, least_bytes=settings.min_free_bytes)
-        self._pulse = Pulse(run.ledger.node_id, self._frontier, self._disk, share=settings.warn_failure_share)
+        node_id, bandwidth = run.ledger.node_id, self._courtesy.bandwidth
+        self._pulse = Pulse(node_id, self._frontier, self._disk, bandwidth, share=settings.warn_failure_share)
         self._failures = Failures(
             run, self._frontier, courtesy=self._courtesy, flights=self._flights, disk=self._disk, pulse=self._pulse
         )
@@ -108,6 +110,12 @@ class Node:
         await self._conversations.close()
         await self._media.close()
         await self._courtesy.close()
+        with contextlib.suppress(RedisUnreachableError):
+            await self._pulse.end()
+
+    async def rest(self) -> None:
+        """Tell that this node waits for a job."""
+        await self._pulse.rest(self._doing())
 
     def _make_collector(self, run: Run) -> CommentCollector:
         courtesy = self._courtesy
@@ -124,16 +132,21 @@ class Node:
         before = Counter(self.counts)
         beside = [
             asyncio.create_task(self._keep_leases()),
-            asyncio.create_task(self._pulse.beat(lambda: len(self._in_work))),
+            asyncio.create_task(self._pulse.beat(self._doing)),
         ]
         for task in beside:
             task.add_done_callback(self._ended)
         try:
             await self._drain_until(time.monotonic() + seconds)
-            return dict(self.counts - before)
         finally:
             for task in beside:
                 task.cancel()
+        await self.rest()
+        return dict(self.counts - before)
+
+    def _doing(self) -> Counter[str]:
+        """What is in work, by kind."""
+        return Counter("robots.txt" if item is None else item.kind for item in self._in_work.values())
 
     async def _drain_until(self, deadline: float) -> None:
         wait_s, ask_at = _RENEW_S, 0.0

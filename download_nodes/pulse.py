@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
 from download_nodes.alarm import FailureAlarm
-from microlens.heartbeats import BEAT_S, Heartbeat, beat
+from microlens.heartbeats import BEAT_S, Heartbeat, beat, forget
 from microlens.ledger import now_ms
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Mapping
 
+    from download_nodes.bandwidth import Bandwidth
     from download_nodes.disk import Disk
     from microlens.frontier import Frontier
     from microlens.records import WorkKind
@@ -25,10 +27,12 @@ _KINDS = ("media", "comments", "bytes", "comment_rows")
 class Pulse:
     """`counts` are of the process's whole life: items by kind, `bytes`, `comment_rows`, and `failed_…` by reason."""
 
-    def __init__(self, node_id: str, frontier: Frontier, disk: Disk, *, share: float) -> None:
+    def __init__(self, node_id: str, frontier: Frontier, disk: Disk, bandwidth: Bandwidth, *, share: float) -> None:
         self._node_id = node_id
         self._frontier = frontier
         self._disk = disk
+        self._bandwidth = bandwidth
+        self._telling = threading.Lock()
         self._alarm = FailureAlarm(share=share)
         self._began = self._told_at = time.monotonic()
         self._told: Counter[str] = Counter()
@@ -43,13 +47,25 @@ class Pulse:
         self.counts[f"failed_{reason}"] += 1
         self._alarm.failed(reason)
 
-    async def beat(self, in_work: Callable[[], int]) -> None:
-        """Tell it every few seconds, until cancelled; `in_work` gives how many items are in hand."""
+    async def beat(self, doing: Callable[[], Mapping[str, int]]) -> None:
+        """Tell it every few seconds, until cancelled; `doing` gives how many items are in hand, by kind."""
         while True:
-            await asyncio.to_thread(beat, self._frontier, self._heartbeat(in_work()))
+            await asyncio.to_thread(self._tell, self._heartbeat(doing()))
             await asyncio.sleep(BEAT_S)
 
-    def _heartbeat(self, in_work: int) -> Heartbeat:
+    async def rest(self, doing: Mapping[str, int]) -> None:
+        """Tell that this process waits for a job, and what it will go on with then."""
+        await asyncio.to_thread(self._tell, self._heartbeat(doing, is_idle=True))
+
+    async def end(self) -> None:
+        """Tell that this process ends well."""
+        await asyncio.to_thread(forget, self._frontier, self._node_id, [os.getpid()])
+
+    def _tell(self, heartbeat: Heartbeat) -> None:
+        with self._telling:  # one that was cancelled may be under way still: the later word must be the last
+            beat(self._frontier, heartbeat)
+
+    def _heartbeat(self, doing: Mapping[str, int], *, is_idle: bool = False) -> Heartbeat:
         now, since = time.monotonic(), self.counts - self._told
         seconds = max(now - self._told_at, 1e-3)
         self._told, self._told_at = Counter(self.counts), now
@@ -61,7 +77,10 @@ class Pulse:
             up_s=round(now - self._began, 1),
             free_bytes=self._disk.free_bytes,
             is_disk_low=self._disk.is_low(),
-            in_work=in_work,
+            in_work=sum(doing.values()),
+            doing=dict(doing),
+            waiting_for_bandwidth=self._bandwidth.waiting,
+            is_idle=is_idle,
             done={name: self.counts[name] for name in _KINDS if self.counts[name]},
             failures=failed,
             items_per_s=round((since["media"] + since["comments"]) / seconds, 2),

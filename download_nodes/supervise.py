@@ -17,7 +17,7 @@ from download_nodes.jobs import DRAIN_S, NodeJob, drain, queue_name
 from microlens.children import start_child, stop_child
 from microlens.errors import MicrolensError, RedisUnreachableError
 from microlens.frontier import Frontier
-from microlens.heartbeats import living
+from microlens.heartbeats import BEAT_S, forget, forget_gone, keep_idle, living
 from microlens.ledger import now_ms
 from microlens.platforms import platform_of
 
@@ -56,6 +56,7 @@ def work(
     items are left.
     """
     frontier = Frontier.connect(redis_url, run.shared_name, run.recipe.politeness)
+    forget_gone(frontier, now_ms=now_ms())
     frontier.forget(forget_lost(run))
     platform = platform_of(run.recipe)
     frontier.push(outstanding(run, platform))
@@ -63,7 +64,8 @@ def work(
     doorbell = _Doorbell(redis_url, run.shared_name)
     workers = [_start_worker(run, redis_url) for _ in range(processes)]
     is_crawl_done = is_crawl_done or (lambda: True)
-    deaths, disk = 0, _FullDisk(frontier, run.ledger.node_id, is_waited_for=is_forever)
+    deaths, node_id, told_at = 0, run.ledger.node_id, time.monotonic()
+    disk = _FullDisk(frontier, node_id, is_waited_for=is_forever)
     try:
         while True:
             # Asked before the count: the crawl pushes its last items before it says that it is done.
@@ -79,8 +81,13 @@ def work(
                 if worker.poll() is not None:
                     deaths += 1
                     _check_deaths(deaths, worker.returncode)
+                    forget(frontier, node_id, [worker.pid])
                     workers[at] = _start_worker(run, redis_url)
-            disk.check({worker.pid for worker in workers})
+            pids = {worker.pid for worker in workers}
+            disk.check(pids)
+            if time.monotonic() - told_at >= BEAT_S:
+                told_at = time.monotonic()
+                keep_idle(frontier, node_id, pids, now_ms=now_ms())
             on_tick(left)
             time.sleep(_TICK_S)
     finally:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import time
 from collections import deque
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -25,6 +24,8 @@ if TYPE_CHECKING:
 
     from aiohttp import ClientResponse
 
+    from download_nodes.bandwidth import Flow
+
     Headers = tuple[tuple[str, str], ...]
     Get = Callable[[str, Headers], AbstractAsyncContextManager[ClientResponse]]
     """Opens a usable answer to a request with these headers."""
@@ -36,7 +37,6 @@ WINDOW_S = 30.0
 MOST_RATIO = 100
 """A compressed body may grow to so many times its size; media, compressed already, hardly grow at all."""
 
-_CHUNK_BYTES = 256 << 10
 _RATIO_FROM_BYTES = 1 << 20
 _MARK_EVERY_S = 1.0
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)")
@@ -66,19 +66,21 @@ class Terms:
 
     max_bytes: int
     least_bytes_per_s: float
+    flow: Flow
     accept: Accept | None = None
 
 
 class Pace:
     """Sees that a body comes at the least speed, over each WINDOW_S seconds and not only from its start."""
 
-    def __init__(self, least_bytes_per_s: float) -> None:
+    def __init__(self, least_bytes_per_s: float, clock: Callable[[], float]) -> None:
         self._least = least_bytes_per_s
-        self._marks = deque([(time.monotonic(), 0)])
+        self._clock = clock
+        self._marks = deque([(clock(), 0)])
 
     def check(self, came_bytes: int) -> None:
         """FetchError `too_slow`, which is not final, if too little came of late."""
-        now = time.monotonic()
+        now = self._clock()
         if now - self._marks[-1][0] < _MARK_EVERY_S:
             return
         self._marks.append((now, came_bytes))
@@ -173,8 +175,8 @@ async def pour(response: ClientResponse, partial: Partial, terms: Terms) -> None
         raise _too_large(response)
     head, is_wanted, came = b"", accept is None, 0
     is_compressed = "Content-Encoding" in response.headers
-    pace = Pace(terms.least_bytes_per_s)
-    async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
+    pace = Pace(terms.least_bytes_per_s, terms.flow.clock)
+    async for chunk in terms.flow.chunks(response):
         came += len(chunk)
         if partial.size_bytes + len(chunk) > max_bytes:
             raise _too_large(response)

@@ -31,14 +31,36 @@ def redis_server(url: str | None, *, lock: Path | None = None) -> Iterator[str]:
     """Give the URL of a Redis that answers: the one at `url`, or one started for the length of the block.
 
     Processes that work on one run must share one server, or they would not share a host's budget; so an embedded
-    server is started only by the holder of `lock`.
+    server is started only by the holder of `lock`. `running_server` finds it from elsewhere.
     """
     if url is not None:
         check_redis(url)
         yield url
         return
     with exclusive(lock, _busy(lock)) if lock is not None else contextlib.nullcontext(), _started() as started:
-        yield started
+        if lock is None:
+            yield started
+            return
+        told = _told_in(lock)
+        told.write_text(started)
+        try:
+            yield started
+        finally:
+            told.unlink(missing_ok=True)
+
+
+def running_server(lock: Path) -> str | None:
+    """The URL of the embedded Redis that the holder of `lock` has started on this machine; None if there is none."""
+    try:
+        url = _told_in(lock).read_text()
+        check_redis(url)
+    except (FileNotFoundError, RedisUnreachableError):  # whoever was killed leaves its word behind
+        return None
+    return url
+
+
+def _told_in(lock: Path) -> Path:
+    return lock.with_suffix(".url")
 
 
 def _busy(lock: Path) -> RedisUnreachableError:

@@ -44,7 +44,7 @@ class Estimate:
     media_bytes: int
     redis_bytes: int
     days: float
-    """At the recipe's rate, with every instance a host of its own and nothing ever waiting."""
+    """At the recipe's rates, with every instance a host of its own and nothing ever waiting."""
 
 
 def estimate(recipe: Recipe) -> Estimate:
@@ -63,6 +63,9 @@ def estimate(recipe: Recipe) -> Estimate:
     pages = (home_pages + related) * (2 if recipe.media.captions else 1) + round(home_pages / LINKS_PER_REFRESH)
     media, comment_pages = videos * len(kinds), asked * -(-comments_each // COMMENTS_PER_PAGE)
     requests = pages + media + comment_pages
+    media_bytes = videos * sum(FILE_BYTES[kind] for kind in kinds)
+    polite, hosts = recipe.politeness, len(recipe.instances)
+    read_s = media_bytes / (polite.bytes_per_second * hosts) if polite.bytes_per_second else 0.0
     return Estimate(
         videos=videos,
         page_requests=pages,
@@ -70,7 +73,7 @@ def estimate(recipe: Recipe) -> Estimate:
         comment_requests=comment_pages,
         comments=asked * comments_each,
         seed_comments=seed_comments,
-        media_bytes=videos * sum(FILE_BYTES[kind] for kind in kinds),
+        media_bytes=media_bytes,
         redis_bytes=requests * REDIS_BYTES_PER_KNOWN + media * REDIS_BYTES_PER_WAITING,
-        days=requests / (recipe.politeness.requests_per_second * len(recipe.instances)) / _DAY_S,
+        days=max(requests / (polite.requests_per_second * hosts), read_s) / _DAY_S,
     )

@@ -359,10 +359,11 @@ for i = 2, #ARGV, 2 do
   if redis.call('GET', key) == ARGV[1] .. '\n' .. ARGV[i + 1] then redis.call('DEL', key) end
 end
 
---- spend  ARGV: account, bytes, bytes_per_s -> milliseconds until they are paid for; a second's worth may go at once
+--- spend  ARGV: account, bytes (below zero: given back), bytes_per_s
+-- -> milliseconds until they are paid for; a second's worth may go at once
 local key, now = P .. 'bytes:' .. ARGV[1], now_ms()
 local tat = math.max(tonumber(redis.call('GET', key)) or 0, now) + tonumber(ARGV[2]) * 1000 / tonumber(ARGV[3])
-redis.call('SET', key, tat, 'PX', math.ceil(tat - now) + 1000)
+redis.call('SET', key, tat, 'PX', math.max(1, math.ceil(tat - now) + 1000))
 return math.max(0, math.ceil(tat - now - 1000))
 
 --- backoff  ARGV: host, sent_ms, retry_after_ms (0: none), base_ms  -> milliseconds the host now rests

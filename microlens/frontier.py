@@ -273,7 +273,10 @@ class Frontier:
         return {name.decode(): text for name, text in told.items()}
 
     def spend(self, account: str, size_bytes: int, bytes_per_s: float) -> float:
-        """Charge bytes to a host or a node, for all machines; seconds to wait before more may be read."""
+        """Charge bytes to a host or a node, for all machines; seconds to wait before they may be read.
+
+        Below zero they are given back.
+        """
         return int(self._run("spend", account, size_bytes, bytes_per_s)) / 1000
 
     def clear(self) -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import orjson
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from microlens.frontier import Frontier
 
 BEAT_S = 2.0
 DEAD_AFTER_S = 30.0
 """A process that was not heard of for so long is gone."""
+_REMEMBERED_S = 24 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,12 @@ class Heartbeat:
     is_disk_low: bool
     """It claims nothing until there is more space."""
     in_work: int
+    doing: dict[str, int] = field(default_factory=dict)
+    """What is in work, by kind."""
+    waiting_for_bandwidth: int = 0
+    """Transfers that may not read at this moment."""
+    is_idle: bool = False
+    """It has ended its job, and waits for the next."""
     done: dict[str, int] = field(default_factory=dict)
     """Items committed since it began, by kind; `bytes` of media besides."""
     failures: dict[str, int] = field(default_factory=dict)
@@ -43,6 +52,34 @@ def beat(frontier: Frontier, heartbeat: Heartbeat) -> None:
 
 def living(frontier: Frontier, *, now_ms: int) -> list[Heartbeat]:
     """The newest heartbeat of every process that was heard of lately, by node and process."""
+    return [heartbeat for heartbeat in heard(frontier) if is_living(heartbeat, now_ms=now_ms)]
+
+
+def is_living(heartbeat: Heartbeat, *, now_ms: int) -> bool:
+    return now_ms - heartbeat.at_ms < DEAD_AFTER_S * 1000
+
+
+def heard(frontier: Frontier) -> list[Heartbeat]:
+    """The newest heartbeat of every process that has not said farewell, however long ago, by node and process."""
     told = [Heartbeat(**orjson.loads(text)) for text in frontier.nodes().values()]
-    recent = [heartbeat for heartbeat in told if now_ms - heartbeat.at_ms < DEAD_AFTER_S * 1000]
-    return sorted(recent, key=lambda heartbeat: (heartbeat.node_id, heartbeat.process))
+    return sorted(told, key=lambda heartbeat: (heartbeat.node_id, heartbeat.process))
+
+
+def keep_idle(frontier: Frontier, node_id: str, processes: Collection[int], *, now_ms: int) -> None:
+    """Speak for processes of a node that live and wait for a job: they have no loop of their own then."""
+    for heartbeat in heard(frontier):
+        is_ours = heartbeat.node_id == node_id and heartbeat.process in processes
+        if is_ours and heartbeat.is_idle and now_ms - heartbeat.at_ms >= BEAT_S * 1000:
+            beat(frontier, replace(heartbeat, at_ms=now_ms))
+
+
+def forget(frontier: Frontier, node_id: str, processes: Collection[int]) -> None:
+    """Have processes that ended well, or were replaced, be told of no more."""
+    frontier.forget_nodes([f"{node_id}/{process}" for process in processes])
+
+
+def forget_gone(frontier: Frontier, *, now_ms: int) -> None:
+    """Have nobody told of who was not heard of for a day."""
+    for heartbeat in heard(frontier):
+        if now_ms - heartbeat.at_ms > _REMEMBERED_S * 1000:
+            forget(frontier, heartbeat.node_id, [heartbeat.process])

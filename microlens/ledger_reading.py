@@ -135,6 +135,13 @@ class LedgerReading:
         with self.read() as connection:
             return {row[0]: row[1] for row in connection.execute(query)}
 
+    def given_up_for(self, kinds: Collection[WorkKind]) -> dict[str, int]:
+        """How many items of these kinds are done with for ill, by reason."""
+        query = sa.select(failure_table.c.reason, sa.func.count(sa.distinct(failure_table.c.name)))
+        query = query.where(failure_table.c.is_final, failure_table.c.work.in_(list(kinds)))
+        with self.read() as connection:
+            return {row[0]: row[1] for row in connection.execute(query.group_by(failure_table.c.reason))}
+
     def progress(self) -> dict[str, int]:
         """How many rows each table has: what `status` and the progress bar show."""
         counted = {

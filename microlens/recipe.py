@@ -127,6 +127,12 @@ class Politeness(_Section):
 
     requests_per_second: float = Field(default=1.0, gt=0, le=10_000, description="A host, all machines together.")
     concurrency: int = Field(default=2, ge=1, le=256, description="Requests in flight a host.")
+    bytes_per_second: float | None = Field(
+        default=None,
+        gt=0,
+        description="Most that all nodes together read of a host: files, the pieces of videos, lists of comments; no "
+        "limit if absent. What waits for it is not too slow.",
+    )
     timeout_s: float = Field(default=60.0, gt=0, description="Total time of one page; of a file, until it begins.")
     file_timeout_s: float = Field(default=3600.0, gt=0, description="Total time of one try to fetch a file.")
     idle_s: float = Field(default=20.0, gt=0, description="An answer that brings nothing for so long is given up.")

@@ -37,10 +37,15 @@ class Settings(BaseSettings):
         default=1_000_000_000, ge=0, description="A node with less free disk claims nothing until there is more."
     )
     bytes_per_second: float | None = Field(
-        default=None, gt=0, description="Most that this machine's processes download together; no limit if absent."
+        default=None,
+        gt=0,
+        description="Most that this machine's processes download together for one run; no limit if absent.",
     )
     warn_failure_share: float = Field(
-        default=0.2, gt=0, le=1, description="Share of failed attempts above which a node warns."
+        default=0.2,
+        gt=0,
+        le=1,
+        description="Share of failures above which a node warns, and a command ends with a note.",
     )
     memory_limit: str = Field(default="2GB", pattern=r"^\d+(\.\d+)?\s*[KMGT]i?B$", description="What DuckDB may take.")
     threads: int = Field(default=2, ge=1, description="Threads of DuckDB.")

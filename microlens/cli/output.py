@@ -201,6 +201,10 @@ def print_status(status: dict[str, Any], *, as_json: bool) -> None:
     if status.get("refresh"):
         sys.stdout.write(f"refresh    {_refresh_line(status['refresh'])}\n")
     sys.stdout.write(f"progress   {_line(status['progress'])}\n")
+    if "nodes" in status:
+        from microlens.cli.nodes import node_lines
+
+        sys.stdout.writelines(f"{line}\n" for line in node_lines(status))
     if status["links"]["files"]:
         sys.stdout.write(f"links      {_links_line(status['links'])}\n")
     sys.stdout.write(f"failures   {_line(status['failures']) or 'none'}\n")

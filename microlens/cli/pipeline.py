@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from microlens import __version__
 from microlens.children import start_child, stop_child
 from microlens.cli.collector import Collector, wants_pages
+from microlens.cli.failure_note import note_failures
 from microlens.cli.output import crawl_facts, work_facts
 from microlens.cli.recrawl import named_run, refresh_status
 from microlens.cli.waiting import await_run, when_collected
@@ -108,6 +109,7 @@ def _collect(run: Run, settings: Settings, *, processes: int, reporter: Reporter
         finally:
             collector.stop()
     reporter.done("collect", crawl_facts(run) | work_facts(run, 0))
+    note_failures(run, settings, reporter, of_pages=True, of_files=True)
     return True
 
 
@@ -212,6 +214,8 @@ def crawl_alone(
         on_tick = partial(reporter.tick, "crawl", lambda: crawl_facts(run))
         crawl(run, redis_url, limit=limit, is_forever=is_forever, on_tick=on_tick)
         reporter.done("crawl", crawl_facts(run))
+        if not is_dry_run:
+            note_failures(run, settings, reporter, of_pages=True, of_files=False)
         if not run.ledger.is_stage_finished("crawl"):
             reporter.note("the crawl is not finished: run the same command again to go on")
         return run.ledger.pages() if is_dry_run else []

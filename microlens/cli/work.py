@@ -31,6 +31,7 @@ def command(
     """
     from download_nodes.supervise import work
     from microlens.cli.collector import Collector
+    from microlens.cli.failure_note import note_failures
     from microlens.cli.output import Reporter, work_facts
     from microlens.cli.recrawl import named_run
     from microlens.cli.waiting import await_run
@@ -63,6 +64,7 @@ def command(
             if collector:
                 collector.stop()
     reporter.done("download", work_facts(run, 0))
+    note_failures(run, settings, reporter, of_pages=False, of_files=True)
     if not run.ledger.is_stage_finished("crawl"):
         reporter.note("the crawl is not finished: run `microlens-build crawl` again, then `work`")
     waiting = run.fresh_links.counts()["files"]

@@ -29,6 +29,9 @@ class FakeNode:
         self.drained.append(seconds)
         return {}
 
+    async def rest(self):
+        pass
+
     async def close(self):
         pass
 

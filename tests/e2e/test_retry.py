@@ -1,5 +1,6 @@
 """What was given up for one reason is opened again, and nothing else."""
 
+import re
 from dataclasses import dataclass
 
 import pytest
@@ -64,3 +65,19 @@ def test_only_what_failed_for_that_reason_is_fetched_again(desk, tmp_path):
     assert {"timeout", "server_error"} == {row["video_id"].split("-")[0] for row in desk.run.ledger.assets()}
     # Asked for a second time, it was still gone: the site had that answer twice.
     assert {"gone", "private"} == set(desk.reasons().values())
+
+
+def test_a_note_at_the_end_names_the_command_that_helps(desk, tmp_path):
+    """`work` says why much was given up; the command that it names opens just what may pass."""
+    cli = DeskCli(tmp_path, redis_url=desk.redis_url)
+    desk.make(filters={"min_video_bytes": 10**9})
+    for reason, reply in BODIES.items():
+        desk.add_page(reason, media={"cover": f"/media/{reason}.png"})
+        desk.site.script(f"/media/{reason}.png", *[reply] * 2)
+    desk.run.ledger.finish_stage("crawl")
+    told = cli("work", desk.name, "-n", "1")[1]
+    command = re.search("`microlens-build (retry .*?)`", told).group(1)
+
+    assert "4 of 4 items (100%) were given up: " in told
+    assert {"--reason", "timeout", "server_error", "retry", desk.name} == set(command.split())
+    assert "2 failures are open again" in cli(*command.split())[1]

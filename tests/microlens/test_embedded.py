@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from microlens.embedded import check_redis, redis_server
+from microlens.embedded import check_redis, redis_server, running_server
 from microlens.errors import RedisUnreachableError
 
 REFUSING = "redis://127.0.0.1:1"
@@ -74,13 +74,36 @@ def test_a_second_holder_of_the_lock_is_refused(tmp_path):
         check_redis(url)
 
 
+def test_a_server_is_found_from_elsewhere_while_it_runs(tmp_path):
+    """By whoever knows the lock; not before, not after, and not by what somebody who was killed has left behind."""
+    lock = tmp_path / "redis.lock"
+    before = running_server(lock)
+    with redis_server(None, lock=lock) as url:
+        found = running_server(lock)
+    gone = running_server(lock), (tmp_path / "redis.url").exists()
+    (tmp_path / "redis.url").write_text(url)
+
+    assert (None, url, (None, False)) == (before, found, gone)
+    assert None is running_server(lock)
+    with redis_server(None, lock=lock) as newer:
+        assert newer == running_server(lock) != url
+
+
+@pytest.mark.parametrize("word", ["", "nonsense", "http://127.0.0.1:1", REFUSING])
+def test_a_word_that_leads_nowhere_is_no_server(tmp_path, word):
+    """A file that was cut off, or is another's, is as good as none."""
+    (tmp_path / "redis.url").write_text(word)
+
+    assert None is running_server(tmp_path / "redis.lock")
+
+
 def test_a_given_server_is_used_and_left_alone(redis_url, tmp_path):
     """A URL that answers is given back as it is; it is not stopped, and needs no lock."""
     with redis_server(redis_url, lock=tmp_path / "redis.lock") as url:
         assert redis_url == url
 
     check_redis(redis_url)
-    assert not (tmp_path / "redis.lock").exists()
+    assert [] == list(tmp_path.iterdir())
 
 
 def test_a_given_server_that_refuses_is_named():

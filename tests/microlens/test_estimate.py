@@ -30,3 +30,14 @@ def test_seeds_that_are_talked_about_more_bring_more_comments():
 
     assert usual.comments < estimated(min_interactions=2_000).comments
     assert 4_400_000 * 0.8 * 5_000 == estimated(min_interactions=9_000).comments
+
+
+def test_a_limit_of_bandwidth_may_take_longer_than_the_requests():
+    """Whichever takes longer tells the days: 440,000 videos of 9.26 MB each at 1 MB a second take 47."""
+    keys = {"name": "r", "platform": "sandbox", "instances": ["http://a.test"], "contact": "a@b.org"}
+    keys |= {"seeds": {"target": 40_000}}
+    limits = ({}, {"bytes_per_second": 1e12}, {"bytes_per_second": 1e6, "requests_per_second": 10_000})
+    free, loose, tight = (estimate(Recipe.model_validate({**keys, "politeness": polite})) for polite in limits)
+
+    assert free.days == loose.days
+    assert 440_000 * 9_260_000 / 1e6 / 86_400 == tight.days

@@ -126,6 +126,18 @@ def test_a_limit_is_kept_over_time(make_frontier):
     assert waited <= 0.55
 
 
+def test_bytes_that_were_not_read_can_be_given_back(make_frontier):
+    """Then it is as if they had not been paid for; long afterwards it changes nothing."""
+    frontier = make_frontier()
+    frontier.spend("host", 1_000_000, 1_000_000.0)
+    assert 3.9 < frontier.spend("host", 4_000_000, 1_000_000.0)
+    frontier.spend("host", -4_000_000, 1_000_000.0)
+
+    assert 0.0 == frontier.spend("host", 0, 1_000_000.0)
+    assert 0.0 == frontier.spend("host", -9_000_000, 1_000_000.0)
+    assert 0.0 == frontier.spend("host", 1_000_000, 1_000_000.0)
+
+
 @given(sizes=st.lists(st.integers(0, 10**9), max_size=5), bytes_per_s=st.sampled_from([1.0, 1e6, 1e9]))
 def test_the_wait_is_what_the_bytes_take(redis_url, sizes, bytes_per_s):
     """Whatever is paid, and however it is cut up: all bytes so far, less the time that has passed, less a second."""

@@ -2,10 +2,21 @@
 
 from dataclasses import replace
 
-from microlens.heartbeats import DEAD_AFTER_S, Heartbeat, beat, living
+from microlens.heartbeats import (
+    BEAT_S,
+    DEAD_AFTER_S,
+    Heartbeat,
+    beat,
+    forget,
+    forget_gone,
+    heard,
+    keep_idle,
+    living,
+)
 
 BEAT = Heartbeat(
     node_id="here", process=7, at_ms=1_000_000, up_s=3.5, free_bytes=10**12, is_disk_low=False, in_work=48,
+    doing={"media": 40, "comments": 8}, waiting_for_bandwidth=3,
     done={"media": 10, "bytes": 1 << 40}, failures={"timeout": 2}, items_per_s=1.5, bytes_per_s=2e6,
 )  # fmt: skip
 
@@ -46,3 +57,28 @@ def test_a_process_that_ended_can_be_forgotten(make_frontier):
     frontier.forget_nodes(["here/7", "nobody"])
 
     assert {} == frontier.nodes()
+
+
+def test_only_idle_processes_of_a_node_are_spoken_for(make_frontier):
+    """One that works must speak for itself, or a loop that hangs would pass for living; another node's is not ours."""
+    frontier = make_frontier()
+    idle, busy, other = replace(BEAT, is_idle=True), replace(BEAT, process=8), replace(BEAT, node_id="x", is_idle=True)
+    for one in (idle, busy, other):
+        beat(frontier, one)
+    later_ms = BEAT.at_ms + int(BEAT_S * 1000)
+    keep_idle(frontier, "here", {7, 8}, now_ms=later_ms - 1)
+    assert [idle, busy, other] == heard(frontier)
+    keep_idle(frontier, "here", {7, 8}, now_ms=later_ms)
+
+    assert [replace(idle, at_ms=later_ms), busy, other] == heard(frontier)
+
+
+def test_who_was_silent_for_a_day_is_told_of_no_more(make_frontier):
+    """Until then it is heard of, as one that died; one that ended well is forgotten at once."""
+    frontier = make_frontier()
+    for process in (7, 8, 9):
+        beat(frontier, replace(BEAT, process=process, at_ms=BEAT.at_ms + process))
+    forget(frontier, "here", [9])
+    forget_gone(frontier, now_ms=BEAT.at_ms + 8 + 24 * 3_600_000)
+
+    assert [8] == [heartbeat.process for heartbeat in heard(frontier)]
