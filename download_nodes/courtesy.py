@@ -87,11 +87,13 @@ class Courtesy:
             return self.hosts.robots.why_not(url)
         # Where it is forgotten (it grew old, or Redis was lost) many items ask at once: one fetch serves them all.
         async with self._learning[host]:
-            if not self.hosts.robots.is_known(host):
+            if not await asyncio.to_thread(self.hosts.robots.is_known, host):
                 await self._await_turn(url)
                 if await self.ask_robots(host) in {"again", "parked"}:
+                    if not self._stopping and not await asyncio.to_thread(self.hosts.has_answered, host):
+                        return "robots_unreachable"  # a site may name a new host each time: waiting must not be free
                     raise HostRestsError(host, RETRY_S)
-        return self.hosts.robots.why_not(url)
+        return await asyncio.to_thread(self.hosts.robots.why_not, url)
 
     async def ask_robots(self, host: str) -> RobotsOutcome:
         """Fetch a host's robots.txt, for all machines."""

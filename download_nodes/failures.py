@@ -154,12 +154,12 @@ class Failures:
             name=asset_name(item.payload["video_id"], item.payload["asset"]) if item.kind == "media" else item.name,
             platform=self._run.recipe.platform,
             video_id=item.payload["video_id"],
-            url=fetch.url if fetch and fetch.url else item.url,
+            url=_printable(fetch.url if fetch and fetch.url else item.url),
             reason=refusal.reason,
             http_status=status,
             attempt=item.attempt + 1,
             is_final=is_final,
-            detail=detail[-2000:],
+            detail=_printable(detail[-2000:]),
         )
         self._pulse.failed(refusal.reason)
         await asyncio.to_thread(self._record, item, failure, policy.delay_s(item.attempt), is_last=is_last)
@@ -181,3 +181,8 @@ class Failures:
         else:
             self._frontier.retry(item, after_s=delay_s)
         self._flights.land([item.name])
+
+
+def _printable(text: str) -> str:
+    """Text that any ledger takes: what a site sends may hold halves of characters, and NUL."""
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")

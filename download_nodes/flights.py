@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from microlens.records import AssetRecord, FrontierItem
     from microlens.runs import Run
 
-WAIT_S = 0.5
-"""After which an item whose address another one fetches is looked at again."""
-
 
 @dataclass(frozen=True, slots=True)
 class Boarded:
@@ -33,7 +30,9 @@ class Boarded:
 
     item: FrontierItem
     is_mine: bool
-    """Whether it may fetch; if not, another item is at the address, and this one waits."""
+    """Whether it may fetch. If not, another item is at the address, and this one was given back until that has landed,
+    unless what it wants is known.
+    """
     known: tuple[AssetRecord, ...] = ()
     """The same kind of asset from the same address, stored already, and what was extracted from it; as this item's."""
 
@@ -48,19 +47,21 @@ class Flights:
         """By item's name."""
 
     def board(self, items: Sequence[FrontierItem]) -> list[Boarded]:
-        """Say of each claimed item whether to fetch, to take over, or to wait."""
+        """Say of each claimed item whether to fetch or to take over; those that must wait are given back."""
         flights = [(flight_of(item.url), item.name) for item in items]
         if not flights:
             return []
         may = self._frontier.board(flights)
-        mine = {flight for (flight, _), is_mine in zip(flights, may, strict=True) if is_mine}
-        # Asked after boarding: whoever flew before has committed before it landed.
-        known = self._known(mine)
         self._flying |= {name: flight for (flight, name), is_mine in zip(flights, may, strict=True) if is_mine}
-        return [
-            Boarded(item, is_mine, self._as_of(item, known.get((flight, item.payload["asset"]))) if is_mine else ())
+        # Asked after boarding: whoever flew before has committed before it landed.
+        known = self._known({flight for flight, _ in flights})
+        boarded = [
+            Boarded(item, is_mine, self._as_of(item, known.get((flight, item.payload["asset"]))))
             for item, (flight, _), is_mine in zip(items, flights, may, strict=True)
         ]
+        pairs = zip(flights, boarded, strict=True)
+        self._frontier.await_landing([flight for flight, each in pairs if not each.is_mine and not each.known])
+        return boarded
 
     def _known(self, flights: set[bytes]) -> dict[tuple[bytes, str], list[dict[str, Any]]]:
         """By address and kind: an asset that is stored, and what was extracted from it."""

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+import traceback
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from rq.job import Job
 
-from microlens.errors import MicrolensError
+from microlens.errors import BUG_EXIT_CODE, MicrolensError
 
 if TYPE_CHECKING:
     import asyncio
@@ -68,10 +69,16 @@ def drain(seconds: float = DRAIN_S) -> dict[str, int]:
     try:
         return _ThisNode.runner.run(_ThisNode.node.drain(seconds))
     except MicrolensError as error:
-        # RQ would note a failed job and give this process the next one. What it holds comes back when its leases end.
-        sys.stderr.write(f"download node: {error}\n")
-        sys.stderr.flush()
-        os._exit(error.exit_code)
+        _die(f"download node: {error}\n", error.exit_code)
+    except Exception:  # noqa: BLE001 - a bug met here has left the node in a state that nobody knows
+        _die(traceback.format_exc(), BUG_EXIT_CODE)
+
+
+def _die(last_words: str, exit_code: int) -> NoReturn:
+    """End this process: RQ would note a failed job, and give it the next. What it holds comes back with its leases."""
+    sys.stderr.write(last_words)
+    sys.stderr.flush()
+    os._exit(exit_code)
 
 
 JOBS: dict[str, Callable[..., Any]] = {"download_nodes.jobs.drain": drain}

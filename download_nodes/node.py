@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections import Counter, defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
 from download_nodes.arrivals import Arrival, Arrivals
@@ -15,7 +16,7 @@ from download_nodes.comments import CommentCollector
 from download_nodes.courtesy import Courtesy
 from download_nodes.disk import Disk
 from download_nodes.failures import Failures
-from download_nodes.flights import WAIT_S, Flights
+from download_nodes.flights import Flights
 from download_nodes.media import MediaCollector
 from download_nodes.pulse import Pulse
 from microlens.conversations import Conversations
@@ -27,7 +28,7 @@ from microlens.platforms.base import is_asking
 from microlens.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable
     from typing import Any
 
     from download_nodes.flights import Boarded
@@ -72,7 +73,10 @@ class Node:
         folders = (run.folder, run.store.temporary().parent)
         self._disk = Disk(folders, least_bytes=settings.min_free_bytes)
         node_id, bandwidth = run.ledger.node_id, self._courtesy.bandwidth
-        self._pulse = Pulse(node_id, self._frontier, self._disk, bandwidth, share=settings.warn_failure_share)
+        self._own_thread = ThreadPoolExecutor(1, thread_name_prefix="leases")
+        self._pulse = Pulse(
+            node_id, self._frontier, self._disk, bandwidth, share=settings.warn_failure_share, aside=self._aside
+        )
         self._failures = Failures(
             run, self._frontier, courtesy=self._courtesy, flights=self._flights, disk=self._disk, pulse=self._pulse
         )
@@ -112,6 +116,7 @@ class Node:
         await self._courtesy.close()
         with contextlib.suppress(RedisUnreachableError):
             await self._pulse.end()
+        self._own_thread.shutdown()
 
     async def rest(self) -> None:
         """Tell that this node waits for a job."""
@@ -194,8 +199,12 @@ class Node:
         while True:
             await asyncio.sleep(_RENEW_S)
             for kind in _KINDS:
-                await asyncio.to_thread(self._frontier.renew, kind, self._held(kind))
-            await asyncio.to_thread(self._flights.keep)
+                await self._aside(self._frontier.renew, kind, self._held(kind))
+            await self._aside(self._flights.keep)
+
+    async def _aside(self, call: Callable[..., object], *arguments: Any) -> None:
+        """Call in a thread of its own: the others may all wait for a ledger that is locked, or a disk."""
+        await asyncio.get_running_loop().run_in_executor(self._own_thread, call, *arguments)
 
     def _held(self, kind: WorkKind) -> list[str]:
         """Names of all items that this process has in hand."""
@@ -262,11 +271,8 @@ class Node:
         unasked = [*committed, *(each.item for each in boarded if each.known or not each.is_mine)]
         self._frontier.refund(Counter(host_of(item.url) for item in unasked))
         self._frontier.ack("comments", [item.name for item in committed])
-        for waiting in boarded:
-            if not waiting.is_mine:
-                self._frontier.give_back(waiting.item, after_s=WAIT_S)
-        mine = tuple(each for each in boarded if each.is_mine)
-        return Claimed(tuple(claims), tuple(item for item in comments if item not in committed), mine)
+        media = tuple(each for each in boarded if each.is_mine or each.known)
+        return Claimed(tuple(claims), tuple(item for item in comments if item not in committed), media)
 
     async def _ask_robots(self, host: str) -> None:
         try:

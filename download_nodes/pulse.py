@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import threading
 import time
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -14,7 +13,7 @@ from microlens.heartbeats import BEAT_S, Heartbeat, beat, forget
 from microlens.ledger import now_ms
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Awaitable, Callable, Collection, Mapping
 
     from download_nodes.bandwidth import Bandwidth
     from download_nodes.disk import Disk
@@ -27,12 +26,22 @@ _KINDS = ("media", "comments", "bytes", "comment_rows")
 class Pulse:
     """`counts` are of the process's whole life: items by kind, `bytes`, `comment_rows`, and `failed_…` by reason."""
 
-    def __init__(self, node_id: str, frontier: Frontier, disk: Disk, bandwidth: Bandwidth, *, share: float) -> None:
+    def __init__(
+        self,
+        node_id: str,
+        frontier: Frontier,
+        disk: Disk,
+        bandwidth: Bandwidth,
+        *,
+        share: float,
+        aside: Callable[..., Awaitable[None]],
+    ) -> None:
+        """`aside` calls a function in a thread that waits for nothing else: silence is taken for death."""
         self._node_id = node_id
         self._frontier = frontier
         self._disk = disk
         self._bandwidth = bandwidth
-        self._telling = threading.Lock()
+        self._aside = aside
         self._alarm = FailureAlarm(share=share)
         self._began = self._told_at = time.monotonic()
         self._told: Counter[str] = Counter()
@@ -50,20 +59,16 @@ class Pulse:
     async def beat(self, doing: Callable[[], Mapping[str, int]]) -> None:
         """Tell it every few seconds, until cancelled; `doing` gives how many items are in hand, by kind."""
         while True:
-            await asyncio.to_thread(self._tell, self._heartbeat(doing()))
+            await self._aside(beat, self._frontier, self._heartbeat(doing()))
             await asyncio.sleep(BEAT_S)
 
     async def rest(self, doing: Mapping[str, int]) -> None:
         """Tell that this process waits for a job, and what it will go on with then."""
-        await asyncio.to_thread(self._tell, self._heartbeat(doing, is_idle=True))
+        await self._aside(beat, self._frontier, self._heartbeat(doing, is_idle=True))
 
     async def end(self) -> None:
         """Tell that this process ends well."""
-        await asyncio.to_thread(forget, self._frontier, self._node_id, [os.getpid()])
-
-    def _tell(self, heartbeat: Heartbeat) -> None:
-        with self._telling:  # one that was cancelled may be under way still: the later word must be the last
-            beat(self._frontier, heartbeat)
+        await self._aside(forget, self._frontier, self._node_id, [os.getpid()])
 
     def _heartbeat(self, doing: Mapping[str, int], *, is_idle: bool = False) -> Heartbeat:
         now, since = time.monotonic(), self.counts - self._told

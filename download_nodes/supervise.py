@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import deque
 from typing import TYPE_CHECKING
 
 import redis
@@ -14,6 +15,7 @@ from rq.serializers import JSONSerializer
 from download_nodes.backlog import forget_lost, outstanding
 from download_nodes.failures import LocalTroubleError
 from download_nodes.jobs import DRAIN_S, NodeJob, drain, queue_name
+from download_nodes.watchdog import Watchdog
 from microlens.children import start_child, stop_child
 from microlens.errors import MicrolensError, RedisUnreachableError
 from microlens.frontier import Frontier
@@ -34,6 +36,8 @@ _KINDS: tuple[WorkKind, ...] = ("media", "comments")
 _TICK_S = 0.2
 _STALE_TEMPORARY_S = 3600.0
 _MAX_DEATHS = 20
+_DEATHS_WITHIN_S = 600.0
+"""So many in so short a time are no accidents: a node that runs for a year may lose a process now and then."""
 _LOOK_EVERY_S = 1.0
 _DISK_PATIENCE_S = 10.0
 """A node that is to end by itself waits so long for a full disk; one that runs for ever waits as long as it takes."""
@@ -64,8 +68,8 @@ def work(
     doorbell = _Doorbell(redis_url, run.shared_name)
     workers = [_start_worker(run, redis_url) for _ in range(processes)]
     is_crawl_done = is_crawl_done or (lambda: True)
-    deaths, node_id, told_at = 0, run.ledger.node_id, time.monotonic()
-    disk = _FullDisk(frontier, node_id, is_waited_for=is_forever)
+    deaths, node_id, told_at = _Deaths(), run.ledger.node_id, time.monotonic()
+    disk, watchdog = _FullDisk(frontier, node_id, is_waited_for=is_forever), Watchdog(frontier, node_id)
     try:
         while True:
             # Asked before the count: the crawl pushes its last items before it says that it is done.
@@ -79,12 +83,12 @@ def work(
                 doorbell.ring(processes)
             for at, worker in enumerate(workers):
                 if worker.poll() is not None:
-                    deaths += 1
-                    _check_deaths(deaths, worker.returncode)
+                    deaths.count(worker.returncode)
                     forget(frontier, node_id, [worker.pid])
                     workers[at] = _start_worker(run, redis_url)
             pids = {worker.pid for worker in workers}
             disk.check(pids)
+            watchdog.check(pids, is_work_left=left > 0)
             if time.monotonic() - told_at >= BEAT_S:
                 told_at = time.monotonic()
                 keep_idle(frontier, node_id, pids, now_ms=now_ms())
@@ -168,12 +172,25 @@ def _start_worker(run: Run, redis_url: str) -> subprocess.Popen[bytes]:
     return start_child([sys.executable, "-m", "download_nodes.worker", str(run.folder), redis_url])
 
 
-def _check_deaths(deaths: int, returncode: int) -> None:
-    log.warning("worker_died", returncode=returncode, deaths=deaths)
-    if returncode in _TELLING_CODES:
-        raise NodeStoppedError(returncode)
-    if deaths > _MAX_DEATHS:
-        raise MicrolensError(
-            f"worker processes died {deaths} times, the last with code {returncode}",
-            hint="their last words stand above; what was committed is safe: run the same command again",
-        )
+class _Deaths:
+    """Worker processes that died of late."""
+
+    def __init__(self) -> None:
+        self._died_at: deque[float] = deque()
+
+    def count(self, returncode: int) -> None:
+        """MicrolensError if starting another would help nobody."""
+        now = time.monotonic()
+        self._died_at.append(now)
+        while self._died_at[0] < now - _DEATHS_WITHIN_S:
+            self._died_at.popleft()
+        deaths = len(self._died_at)
+        log.warning("worker_died", returncode=returncode, deaths=deaths)
+        if returncode in _TELLING_CODES:
+            raise NodeStoppedError(returncode)
+        if deaths > _MAX_DEATHS:
+            raise MicrolensError(
+                f"worker processes died {deaths} times within {_DEATHS_WITHIN_S / 60:.0f} minutes, the last with code "
+                f"{returncode}",
+                hint="their last words stand above; what was committed is safe: run the same command again",
+            )

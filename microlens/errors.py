@@ -18,6 +18,8 @@ Exit code 70 is a bug: its traceback is printed.
 
 from __future__ import annotations
 
+BUG_EXIT_CODE = 70
+
 
 class MicrolensError(Exception):
     """What happened, where, and the offending value; `hint` says what to do now."""

@@ -19,6 +19,7 @@
 --   nodes              hash   node's process -> its last heartbeat (microlens.heartbeats)
 --   bytes:<account>    string GCRA arrival time of a host's or a node's bandwidth
 --   flight:<digest>    string "owner\nname" of the item that fetches an address now, until its lease ends
+--   waiting:<digest>   set    names of delayed media items that wait for what comes of a flight
 --
 -- Times are Redis's own, in milliseconds, so that machines with different clocks agree. What concerns many names is
 -- gathered and done in one command each: most of a script's time is the number of commands that it calls. And whatever
@@ -60,7 +61,9 @@ local function make_ready(kind, name, now)
   if not entry then return nil end
   redis.call('HDEL', P .. 'taken:' .. kind, name)
   local priority, host, item = string.match(entry, '^([^\n]*)\n([^\n]*)\n(.*)$')
-  redis.call('ZADD', P .. 'ready:' .. kind .. ':' .. host, priority, item)
+  if redis.call('ZADD', P .. 'ready:' .. kind .. ':' .. host, priority, item) == 0 then
+    redis.call('HINCRBY', P .. 'open', kind, -1) -- it was forgotten meanwhile and pushed again: it is one item still
+  end
   -- A host that stands here already has its time: new work makes it due no sooner.
   redis.call('ZADD', P .. 'hosts:' .. kind, 'NX', now, host)
   return entry
@@ -90,6 +93,21 @@ local function release(kind, owner, names, now)
     end
   end
   return free, held
+end
+
+-- Have a leased item come back after a while; false for whoever has lost the lease, and with it the item: it is ready or
+-- in other hands already, and must not stand in two places.
+local function hand_back(kind, owner, name, after_ms, now)
+  local _, held = release(kind, owner, {name}, now)
+  if #held == 0 then return false end
+  redis.call('ZREM', P .. 'lease:' .. kind, name)
+  redis.call('HDEL', P .. 'holder:' .. kind, name)
+  if after_ms == 0 then
+    make_ready(kind, name, now)
+  else
+    redis.call('ZADD', P .. 'delayed:' .. kind, now + after_ms, name)
+  end
+  return true
 end
 
 -- How many requests a host's clocks allow now, and the milliseconds until the next where none is; then the two numbers
@@ -297,18 +315,9 @@ if closed > 0 then redis.call('HINCRBY', P .. 'open', kind, -closed) end
 return closed
 
 --- retry  ARGV: kind, owner, name, delay_ms, attempts to count  -> 1 if the lease was held; it comes back after a while
-local kind, name, now = ARGV[1], ARGV[3], now_ms()
-local _, held = release(kind, ARGV[2], {name}, now)
--- Whoever lost the lease has lost the item: it is ready or in other hands already and must not stand in two places.
-if #held == 0 then return 0 end
-redis.call('ZREM', P .. 'lease:' .. kind, name)
-redis.call('HDEL', P .. 'holder:' .. kind, name)
+local kind, name = ARGV[1], ARGV[3]
+if not hand_back(kind, ARGV[2], name, tonumber(ARGV[4]), now_ms()) then return 0 end
 if ARGV[5] ~= '0' then redis.call('HINCRBY', P .. 'attempts:' .. kind, name, ARGV[5]) end
-if ARGV[4] == '0' then
-  make_ready(kind, name, now)
-else
-  redis.call('ZADD', P .. 'delayed:' .. kind, now + tonumber(ARGV[4]), name)
-end
 return 1
 
 --- forget  ARGV: digest*  -> how many were known; they may be pushed again
@@ -347,16 +356,33 @@ for i = 3, #ARGV, 2 do
 end
 return may
 
+--- await  ARGV: owner, wait_ms, (digest, name of a media item)*
+-- -> each is given back, and due again when whoever is at its address lands, or after wait_ms if that never happens
+local owner, wait_ms, now = ARGV[1], tonumber(ARGV[2]), now_ms()
+for i = 3, #ARGV, 2 do
+  local waiting, is_flying = P .. 'waiting:' .. ARGV[i], redis.call('EXISTS', P .. 'flight:' .. ARGV[i]) == 1
+  if hand_back('media', owner, ARGV[i + 1], is_flying and wait_ms or 0, now) and is_flying then
+    redis.call('SADD', waiting, ARGV[i + 1])
+    redis.call('PEXPIRE', waiting, wait_ms)
+  end
+end
+
 --- fly  ARGV: owner, lease_ms, (digest, name)*  -> the caller's addresses are its own for longer
 for i = 3, #ARGV, 2 do
   local key = P .. 'flight:' .. ARGV[i]
   if redis.call('GET', key) == ARGV[1] .. '\n' .. ARGV[i + 1] then redis.call('PEXPIRE', key, ARGV[2]) end
 end
 
---- land  ARGV: owner, (digest, name)*  -> the caller's addresses are free
+--- land  ARGV: owner, (digest, name)*  -> the caller's addresses are free, and whoever waits for them is due
+local now = now_ms()
 for i = 2, #ARGV, 2 do
-  local key = P .. 'flight:' .. ARGV[i]
-  if redis.call('GET', key) == ARGV[1] .. '\n' .. ARGV[i + 1] then redis.call('DEL', key) end
+  local key, waiting = P .. 'flight:' .. ARGV[i], P .. 'waiting:' .. ARGV[i]
+  if redis.call('GET', key) == ARGV[1] .. '\n' .. ARGV[i + 1] then
+    redis.call('DEL', key)
+    for _, name in ipairs(redis.call('SPOP', waiting, 1000000)) do
+      redis.call('ZADD', P .. 'delayed:media', 'XX', 'LT', now, name)
+    end
+  end
 end
 
 --- spend  ARGV: account, bytes (below zero: given back), bytes_per_s

@@ -123,8 +123,7 @@ class Hosts:
         silence = self._frontier.silent(host, sent_ms=sent_ms, is_robots=True, again_in_s=RETRY_S)
         if not silence.parked_s:
             return "again"
-        is_known = host in self._instances or self._ledger.has_answered(host)
-        if is_known and silence.for_s < self._give_up_after_s:
+        if self.has_answered(host) and silence.for_s < self._give_up_after_s:
             self._ledger.record_parking(host, reason, silence.parked_s)
             log.warning("host_parked", host=host, reason=reason, seconds=round(silence.parked_s))
             return "parked"
@@ -132,6 +131,10 @@ class Hosts:
         self._ledger.end_parking(host)
         log.warning("host_given_up", host=host, reason=reason, silent_s=round(silence.for_s))
         return "given_up"
+
+    def has_answered(self, host: str) -> bool:
+        """Whether a host is one that is known to exist: an instance of the recipe, or one that has answered before."""
+        return host in self._instances or self._ledger.has_answered(host)
 
     def are_all_instances_silent(self) -> bool:
         """True if no instance of the recipe has ever answered, and all are parked: there is nothing to wait for."""

@@ -24,9 +24,8 @@ from microlens.cli import (
     subset,
     work,
 )
-from microlens.errors import MicrolensError
+from microlens.errors import BUG_EXIT_CODE, MicrolensError
 
-BUG_EXIT_CODE = 70
 INTERRUPT_EXIT_CODE = 130
 
 app = typer.Typer(

@@ -1,10 +1,12 @@
 """One address, wanted by several items: fetched once, by whichever node, and told to all who want it."""
 
 import asyncio
+from collections import Counter
 from contextlib import AsyncExitStack
 
 import pytest
 
+from download_nodes.flights import Flights
 from download_nodes.supervise import _Doorbell
 from tests.crawler.site import Reply
 from tests.download_nodes import sharing
@@ -137,3 +139,24 @@ def test_an_item_that_waits_or_takes_over_costs_its_host_nothing(desk, cover):
 
     assert 11 == len(desk.run.ledger.assets())
     assert {1} == set(desk.site.count().values())
+
+
+def test_who_waits_keeps_nobody_else_waiting(desk, cover, monkeypatch):
+    """Twenty items of one slow address are looked at twice each: when they come, and when it has landed."""
+    looks = Counter()
+    board = Flights.board
+
+    def counted(flights, items):
+        looks.update(item.name for item in items)
+        return board(flights, items)
+
+    monkeypatch.setattr(Flights, "board", counted)
+    desk.make(politeness=POLITE, filters=NO_COMMENTS)
+    for number in range(20):
+        desk.add_page(f"v{number}", media={"cover": "/media/c.jpg"})
+    desk.site.script("/media/c.jpg", Reply(body=cover, pause_s=3.0))
+    desk.drain()
+
+    assert 1 == desk.site.count()["/media/c.jpg"]
+    assert 20 == len(desk.run.ledger.assets())
+    assert {1, 2} == set(looks.values())

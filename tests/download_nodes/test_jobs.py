@@ -4,6 +4,8 @@ import asyncio
 import inspect
 import json
 import signal
+import subprocess
+import sys
 import zlib
 
 import pytest
@@ -190,3 +192,28 @@ def test_a_process_that_is_no_node_refuses(monkeypatch):
 
     with pytest.raises(jobs.RefusedJobError, match="no download node"):
         jobs.drain(1.0)
+
+
+BROKEN = """
+import asyncio
+from download_nodes import jobs
+
+class Broken:
+    async def rest(self):
+        pass
+
+    async def drain(self, seconds):
+        raise RuntimeError("nobody foresaw this")
+
+with asyncio.Runner() as runner:
+    jobs.install(Broken, runner)
+    jobs.drain(1.0)
+"""
+
+
+def test_a_bug_ends_the_process_and_not_the_job_alone():
+    """RQ would give a process whose node is in an unknown state the next job, and the next, for ever."""
+    ended = subprocess.run([sys.executable, "-c", BROKEN], capture_output=True, text=True, timeout=60, check=False)
+
+    assert 70 == ended.returncode
+    assert "RuntimeError: nobody foresaw this" in ended.stderr

@@ -2,10 +2,13 @@
 
 import asyncio
 import hashlib
+import time
 
 import numpy as np
 import pytest
 
+from download_nodes import node as node_room
+from microlens.frontier import Frontier
 from tests.crawler.site import Reply, comment
 
 
@@ -205,3 +208,24 @@ def test_no_counter_of_the_site_is_believed(desk, media):
     desk.drain()
 
     assert {"image/jpeg", "video/mp4"} == {asset["mime"] for asset in desk.run.ledger.assets()}
+
+
+def test_leases_are_kept_while_all_threads_wait(desk, make_cover, tmp_path, monkeypatch):
+    """A ledger that is locked, or a disk that hangs, holds up commits; who has an item in hand keeps it."""
+    monkeypatch.setattr(node_room, "_RENEW_S", 0.05)
+    renewed = []
+    monkeypatch.setattr(Frontier, "renew", lambda _self, kind, names: renewed.append((kind, time.monotonic())))
+    desk.make()
+
+    async def work():
+        async with desk.node() as node:
+            draining = asyncio.create_task(node.drain(1.0))
+            await asyncio.sleep(0.1)
+            blocked, until = [asyncio.to_thread(time.sleep, 1.0) for _ in range(64)], time.monotonic() + 1.0
+            waiting = asyncio.gather(*blocked)
+            await asyncio.sleep(0.9)
+            count = sum(at < until for _, at in renewed)
+            await asyncio.gather(waiting, draining)
+            return count
+
+    assert asyncio.run(work()) > 5

@@ -69,7 +69,7 @@ def test_workers_that_keep_dying_end_the_work(desk, monkeypatch):
 
     monkeypatch.setattr(supervise, "_start_worker", start)
 
-    with pytest.raises(MicrolensError, match="died 2 times, the last with code 1"):
+    with pytest.raises(MicrolensError, match="died 2 times within 10 minutes, the last with code 1"):
         supervise.work(desk.run, desk.redis_url, processes=1)
 
 

@@ -56,6 +56,7 @@ def test_nothing_to_keep_or_to_land_is_nothing(make_frontier):
     """An empty list asks nothing of Redis."""
     frontier = make_frontier()
     frontier._scripts = {}
+    frontier.await_landing([])
 
     frontier.keep_flying([])
     frontier.land([])
@@ -164,3 +165,43 @@ def test_a_request_that_is_not_made_is_not_paid_for(make_frontier, items):
     assert first.name != second.name
     assert () == slow.claim("page", 8).items
     slow.refund({})
+
+
+def test_who_waits_is_due_when_the_other_has_landed(make_frontier, items):
+    """It is given back, costs no attempt and no claim meanwhile, and need not be looked at again and again."""
+    frontier = make_frontier()
+    frontier.push(items(3, kind="media"))
+    first, second, third = frontier.claim("media", 8).items
+    frontier.board([(ONE, first.name)])
+    frontier.await_landing([(ONE, second.name), (ONE, third.name)])
+    assert () == frontier.claim("media", 8).items
+    frontier.land([(ONE, first.name)])
+    due = frontier.claim("media", 8).items
+
+    assert {second.name, third.name} == {item.name for item in due}
+    assert {0} == {item.attempt for item in due}
+    assert 3 == frontier.open_count(["media"])
+
+
+def test_who_waits_for_the_dead_is_due_in_the_end(make_frontier, items):
+    """The other's machine is gone, and never says that it has landed."""
+    dead, alive = make_frontier(), make_frontier()
+    dead.board([(ONE, "a")], lease_s=0.1)
+    alive.push(items(1, kind="media"))
+    (item,) = alive.claim("media", 8).items
+    alive.await_landing([(ONE, item.name)], wait_s=0.4)
+    assert () == alive.claim("media", 8).items
+    time.sleep(0.5)
+
+    assert (item,) == alive.claim("media", 8).items
+    assert [True] == alive.board([(ONE, item.name)])
+
+
+def test_who_comes_too_late_to_wait_is_due_at_once(make_frontier, items):
+    """The other lands after the question whether it is there, and before the answer."""
+    frontier = make_frontier()
+    frontier.push(items(1, kind="media"))
+    (item,) = frontier.claim("media", 8).items
+    frontier.await_landing([(ONE, item.name)])
+
+    assert (item,) == frontier.claim("media", 8).items

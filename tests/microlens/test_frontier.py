@@ -877,3 +877,21 @@ def test_a_redis_without_memory_is_told_in_plain_words(items):
             full.push(items(5))
 
     assert "nothing is lost" in caught.value.hint
+
+
+@pytest.mark.parametrize("is_delayed", [False, True])
+def test_what_is_forgotten_and_pushed_again_is_one_item(make_frontier, items, is_delayed):
+    """Somebody has it, or it waits for its next try; its lease or its wait ends before the copy is claimed."""
+    dead, alive = make_frontier(), make_frontier()
+    dead.push(items(1))
+    (item,) = dead.claim("page", 1, lease_s=0.2).items
+    if is_delayed:
+        dead.retry(item, after_s=0.2)
+    alive.forget(items(1))
+    alive.push(items(1))
+    time.sleep(0.3)
+    claimed = alive.claim("page", 8).items
+    alive.ack("page", [each.name for each in claimed])
+
+    assert 1 == len(claimed)
+    assert 0 == alive.open_count(["page"])
