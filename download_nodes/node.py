@@ -7,10 +7,11 @@ import contextlib
 import time
 from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from download_nodes.arrivals import Arrival, Arrivals
 from download_nodes.asking import AskingCollector, Desk
+from download_nodes.claims import KINDS, Claims
 from download_nodes.comment_parts import CommentParts
 from download_nodes.comments import CommentCollector
 from download_nodes.courtesy import Courtesy
@@ -31,17 +32,11 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
     from typing import Any
 
-    from download_nodes.flights import Boarded
-    from microlens.frontier import Claim
     from microlens.records import FrontierItem, WorkKind
     from microlens.runs import Run
 
 WIDTH = 96
 """Items in work at once in one process; a host's own limits are the frontier's."""
-SHARE = WIDTH // 2
-"""Of these at one host, at most: should it stall, the others go on."""
-
-_KINDS: tuple[WorkKind, ...] = ("comments", "media")
 _RENEW_S = LEASE_S / 3
 _WORTH_ASKING = WIDTH // 4
 """Places that came free for which Redis is asked at once; for fewer it is asked a little later."""
@@ -50,14 +45,6 @@ _LINGER_S = 5.0
 """A job that has ended waits for its last items so long; what takes longer goes on in the next job."""
 GRACE_S = 6.0
 """A node that is told to stop finishes what it can in this time; the rest goes back. `docker stop` kills after ten."""
-
-
-class Claimed(NamedTuple):
-    """What a visit to the frontier brought."""
-
-    claims: tuple[Claim, ...]
-    comments: tuple[FrontierItem, ...]
-    media: tuple[Boarded, ...]
 
 
 class Node:
@@ -84,6 +71,7 @@ class Node:
         self._collector = self._make_collector(run)
         self._arrivals = Arrivals(run, self._platform)
         self._parts = CommentParts(run)
+        self._claims = Claims(self._frontier, self._flights, self._parts, share=WIDTH // 2)
         self._in_work: dict[asyncio.Future[None], FrontierItem | None] = {}
         self._commits: dict[WorkKind, tuple[asyncio.Future[None], list[str]]] = {}
         self._fetched: defaultdict[WorkKind, list[str]] = defaultdict(list)
@@ -165,7 +153,7 @@ class Node:
             self._start_commits(is_last=not self._in_work)
             if not self._in_work and not self._commits:
                 is_over = self._stopped_at is not None or now >= deadline
-                if is_over or await asyncio.to_thread(self._frontier.open_count, _KINDS) == 0:
+                if is_over or await asyncio.to_thread(self._frontier.open_count, KINDS) == 0:
                     return
             if self._stopped_at is not None and now > self._stopped_at + GRACE_S:
                 await self._cut_off()
@@ -198,7 +186,7 @@ class Node:
         """Renew what is held, whatever the rest of the node waits for."""
         while True:
             await asyncio.sleep(_RENEW_S)
-            for kind in _KINDS:
+            for kind in KINDS:
                 await self._aside(self._frontier.renew, kind, self._held(kind))
             await self._aside(self._flights.keep)
 
@@ -230,8 +218,8 @@ class Node:
         """Take as much due work as there is room for; seconds until more may be due."""
         fetched, self._fetched = self._fetched, defaultdict(list)
         in_flight = Counter(host_of(item.url) for item in self._in_work.values() if item is not None)
-        held = {kind: set(self._held(kind)) for kind in _KINDS}
-        claimed = await asyncio.to_thread(self._visit_frontier, fetched, room, in_flight, held)
+        held = {kind: set(self._held(kind)) for kind in KINDS}
+        claimed = await asyncio.to_thread(self._claims.visit, fetched, room, in_flight, held)
         for claim in claimed.claims:
             self._courtesy.hosts.take_in(claim)
             for request in claim.robots:
@@ -245,34 +233,6 @@ class Node:
             else:
                 self._spawn(self._failures.guarded(self._fetch_media, boarded.item), boarded.item)
         return min((claim.wait_s for claim in claimed.claims), default=_RENEW_S)
-
-    def _visit_frontier(
-        self,
-        fetched: dict[WorkKind, list[str]],
-        room: int,
-        in_flight: Counter[str],
-        held: dict[WorkKind, set[str]],
-    ) -> Claimed:
-        """Tell what was fetched, and claim; in a thread, for Redis may be far."""
-        for kind, names in fetched.items():
-            self._frontier.fetched(kind, names)
-        claims, given = [], {}
-        for kind in _KINDS:
-            if room <= 0:
-                break
-            claim = self._frontier.claim(kind, room, share=SHARE, in_flight=in_flight)
-            claims.append(claim)
-            # An item in hand whose lease had ended while this process slept: the work that goes on has it again.
-            given[kind] = [item for item in claim.items if item.name not in held[kind]]
-            in_flight.update(host_of(item.url) for item in given[kind])
-            room -= len(given[kind]) + len(claim.robots)
-        comments, boarded = given.get("comments", []), self._flights.board(given.get("media", []))
-        committed = self._parts.committed(comments)
-        unasked = [*committed, *(each.item for each in boarded if each.known or not each.is_mine)]
-        self._frontier.refund(Counter(host_of(item.url) for item in unasked))
-        self._frontier.ack("comments", [item.name for item in committed])
-        media = tuple(each for each in boarded if each.is_mine or each.known)
-        return Claimed(tuple(claims), tuple(item for item in comments if item not in committed), media)
 
     async def _ask_robots(self, host: str) -> None:
         try:
@@ -299,7 +259,7 @@ class Node:
 
     def _start_commits(self, *, is_last: bool) -> None:
         """Commit what is due, a kind at a time; all that there is when nothing more comes."""
-        for kind in _KINDS:
+        for kind in KINDS:
             batch = self._arrivals if kind == "media" else self._parts
             if kind in self._commits or not (batch.is_due() or (is_last and batch.names)):
                 continue
