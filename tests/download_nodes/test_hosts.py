@@ -64,7 +64,7 @@ def test_a_stalling_host_keeps_nobody_waiting(desk):
     assert {"not_media"} == set(reasons.values())  # nothing of the stalling host has failed for good
     assert 2 * COUNT == sum(host != HOSTS[2] and path != "/robots.txt" for host, path in asked[:probe])
     # Its share of the places, and one for a place that came free before the second failure in a row.
-    assert node.WIDTH // 2 <= sum(host == HOSTS[2] and path != "/robots.txt" for host, path in asked) <= node.SHARE + 2
+    assert SHARE <= sum(host == HOSTS[2] and path != "/robots.txt" for host, path in asked) <= SHARE + 2
     assert COUNT == desk.frontier.open_count(["media"])
 
 
