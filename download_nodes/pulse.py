@@ -71,6 +71,7 @@ class Pulse:
         await self._aside(forget, self._frontier, self._node_id, [os.getpid()])
 
     def _heartbeat(self, doing: Mapping[str, int], *, is_idle: bool = False) -> Heartbeat:
+        is_low = self._disk.is_low()  # looks at the disk
         now, since = time.monotonic(), self.counts - self._told
         seconds = max(now - self._told_at, 1e-3)
         self._told, self._told_at = Counter(self.counts), now
@@ -81,7 +82,7 @@ class Pulse:
             at_ms=now_ms(),
             up_s=round(now - self._began, 1),
             free_bytes=self._disk.free_bytes,
-            is_disk_low=self._disk.is_low(),
+            is_disk_low=is_low,
             in_work=sum(doing.values()),
             doing=dict(doing),
             waiting_for_bandwidth=self._bandwidth.waiting,

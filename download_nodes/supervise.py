@@ -60,7 +60,7 @@ def work(
     items are left.
     """
     frontier = Frontier.connect(redis_url, run.shared_name, run.recipe.politeness)
-    forget_gone(frontier, now_ms=now_ms())
+    forget_gone(frontier, run.ledger.node_id, now_ms=now_ms())
     frontier.forget(forget_lost(run))
     platform = platform_of(run.recipe)
     frontier.push(outstanding(run, platform))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -87,8 +88,19 @@ def forget(frontier: Frontier, node_id: str, processes: Collection[int]) -> None
     frontier.forget_nodes([f"{node_id}/{process}" for process in processes])
 
 
-def forget_gone(frontier: Frontier, *, now_ms: int) -> None:
-    """Have nobody told of who was not heard of for a day."""
+def forget_gone(frontier: Frontier, node_id: str, *, now_ms: int) -> None:
+    """Have nobody told of who was killed on this machine, called `node_id`, or was not heard of for a day."""
     for heartbeat in heard(frontier):
-        if now_ms - heartbeat.at_ms > _REMEMBERED_S * 1000:
+        was_killed = heartbeat.node_id == node_id and not _is_there(heartbeat.process)
+        if was_killed or now_ms - heartbeat.at_ms > _REMEMBERED_S * 1000:
             forget(frontier, heartbeat.node_id, [heartbeat.process])
+
+
+def _is_there(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # it is another user's
+    return True

@@ -60,6 +60,14 @@ class LocalStore:
     def partial(self, name: str) -> Path:
         return self._tmp / f"{name}.part"
 
+    def check(self) -> None:
+        path = self.temporary()
+        try:
+            path.write_bytes(b"doctor")
+            sync(path)
+        finally:
+            path.unlink(missing_ok=True)
+
     def put(self, temporary: Path, sha256: str) -> None:
         sync(temporary)
         for folder in self._name(temporary, sha256):

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from microlens.errors import CorruptDataError, RecipeError, StoreUnreachableError
+from microlens.store import unique_name
 from microlens.store_cache import fetch_into
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+PATIENCE_S = 120.0
+"""A request that fails for a cause that may pass is sent again for so long."""
 _PART_BYTES = 8 << 20
 """A file is sent and read in pieces of so much; no more than a few of them are in memory."""
 _PARTS_AT_ONCE = 4
@@ -56,7 +59,7 @@ class S3Store:
     """A `microlens.store.WritableStore`; `local` holds what is on its way, and what was fetched."""
 
     def __init__(
-        self, bucket: str, prefix: str, local: LocalStore, *, allow_http: bool = False, patience_s: float = 120.0
+        self, bucket: str, prefix: str, local: LocalStore, *, allow_http: bool = False, patience_s: float = PATIENCE_S
     ) -> None:
         self._name, self._prefix, self._local = bucket, prefix, local
         self._allow_http, self._patience_s = allow_http, patience_s
@@ -108,6 +111,15 @@ class S3Store:
 
     def partial(self, name: str) -> Path:
         return self._local.partial(name)
+
+    def check(self) -> None:
+        """An object beside the media, made as theirs are; it stays where the credentials may not delete."""
+        bucket, key = self._bucket, f"doctor/{unique_name()}"
+        with self._explained():
+            _obstore().put(bucket, key, b"doctor", mode="create")
+            _obstore().get(bucket, key)
+        with contextlib.suppress(_obstore().exceptions.BaseError):
+            _obstore().delete(bucket, key)
 
     def sweep(self, older_than_s: float) -> None:
         self._local.sweep(older_than_s)

@@ -72,6 +72,10 @@ class WritableStore(Store, Protocol):
         """
         ...
 
+    def check(self) -> None:
+        """Write, read and remove something: OSError or StoreUnreachableError where that cannot be done."""
+        ...
+
     def sweep(self, older_than_s: float) -> None:
         """Remove the temporary files that nobody has written to for so long: a killed process left them."""
         ...

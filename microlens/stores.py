@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from microlens.errors import RecipeError
+from microlens.errors import RecipeError, StoreUnreachableError
 from microlens.local_store import LocalStore
-from microlens.s3_store import S3Store
+from microlens.s3_store import PATIENCE_S, S3Store
 
 if TYPE_CHECKING:
     from microlens.store import WritableStore
 
 
-def open_store(folder: Path, url: str | None, *, allow_http: bool = False) -> WritableStore:
+_CHECKED_IN_S = 10.0
+
+
+def open_store(
+    folder: Path, url: str | None, *, allow_http: bool = False, patience_s: float = PATIENCE_S
+) -> WritableStore:
     """The store at `url` (s3://BUCKET/PREFIX, file:///FOLDER), or in `folder` itself; nothing is asked of it yet.
 
     With a bucket, `folder` holds what is on its way and what was fetched. RecipeError for any other address.
@@ -23,9 +29,24 @@ def open_store(folder: Path, url: str | None, *, allow_http: bool = False) -> Wr
         return LocalStore(folder)
     parts = urlsplit(url)
     if parts.scheme == "s3" and parts.netloc == parts.hostname and not (parts.query or parts.fragment):
-        return S3Store(parts.netloc, parts.path.strip("/"), LocalStore(folder), allow_http=allow_http)
+        return S3Store(
+            parts.netloc, parts.path.strip("/"), LocalStore(folder), allow_http=allow_http, patience_s=patience_s
+        )
     if parts.scheme == "file" and parts.netloc in {"", "localhost"} and parts.path.startswith("/"):
         return LocalStore(Path(unquote(parts.path)))
     raise RecipeError(
         f"MICROLENS_STORE_URL = {url!r} names no store", hint="give s3://BUCKET/PREFIX or file:///FOLDER, or unset it"
     )
+
+
+def check_store(url: str, *, allow_http: bool = False) -> str:
+    """Where a store is that can be written and read, tried out; StoreUnreachableError or RecipeError if it cannot."""
+    with tempfile.TemporaryDirectory(prefix="microlens-doctor-") as folder:
+        try:
+            open_store(Path(folder), url, allow_http=allow_http, patience_s=_CHECKED_IN_S).check()
+        except OSError as error:
+            raise StoreUnreachableError(
+                f"{url} cannot be written to: {error.strerror}",
+                hint="make or mount the folder and let this user write there, or correct MICROLENS_STORE_URL",
+            ) from error
+    return url

@@ -40,6 +40,7 @@ def check_machine(settings: Settings) -> list[Check]:
         *_packages(),
         _redis(settings),
         *_database(settings),
+        *_store(settings),
         _encoder(),
         _folder(settings),
         _disk(settings),
@@ -85,6 +86,19 @@ def _database(settings: Settings) -> Iterator[Check]:
         yield Check("database", is_fine=True, found=check_database(settings.database_url.get_secret_value()))
     except MicrolensError as error:
         yield Check("database", is_fine=False, found=error.message, hint=error.hint)
+
+
+def _store(settings: Settings) -> Iterator[Check]:
+    """Nothing where none is named: each run then keeps its media itself."""
+    if settings.store_url is None:
+        return
+    from microlens.stores import check_store
+
+    try:
+        found = check_store(settings.store_url, allow_http=settings.store_allow_http)
+        yield Check("store", is_fine=True, found=f"{found} can be written and read")
+    except MicrolensError as error:
+        yield Check("store", is_fine=False, found=error.message, hint=error.hint)
 
 
 def _encoder() -> Check:

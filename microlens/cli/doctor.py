@@ -10,7 +10,10 @@ NAME = "doctor"
 
 
 def command(*, as_json: AsJson = False) -> None:
-    """Check this machine: Python, packages, Redis, FFmpeg, disk space, the folder for runs.
+    """Check this machine and what it works with: packages, FFmpeg, disk, folder for runs, Redis, database and store.
+
+    Database and store are those that MICROLENS_DATABASE_URL and MICROLENS_STORE_URL name; the store is tried out with
+    a small object, which is removed again.
 
     microlens-build doctor
     """

@@ -42,6 +42,12 @@ def _facts(heartbeat: Heartbeat) -> dict[str, Any]:
     return {**asdict(heartbeat), "age_s": round(age_s, 1), "is_living": is_living(heartbeat, now_ms=now)}
 
 
+def is_well(status: Mapping[str, Any], node_id: str) -> bool:
+    """Whether a machine has a node at work all of whose processes seem to live."""
+    ours = [node["is_living"] for node in status["nodes"] if node["node_id"] == node_id]
+    return bool(ours) and all(ours)
+
+
 def node_lines(status: Mapping[str, Any]) -> Iterator[str]:
     """The nodes in words, a line a process."""
     nodes = status["nodes"]

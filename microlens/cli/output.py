@@ -202,9 +202,7 @@ def print_status(status: dict[str, Any], *, as_json: bool) -> None:
         sys.stdout.write(f"refresh    {_refresh_line(status['refresh'])}\n")
     sys.stdout.write(f"progress   {_line(status['progress'])}\n")
     if "nodes" in status:
-        from microlens.cli.nodes import node_lines
-
-        sys.stdout.writelines(f"{line}\n" for line in node_lines(status))
+        print_nodes(status, as_json=False)
     if status["links"]["files"]:
         sys.stdout.write(f"links      {_links_line(status['links'])}\n")
     sys.stdout.write(f"failures   {_line(status['failures']) or 'none'}\n")
@@ -224,6 +222,15 @@ def print_status(status: dict[str, Any], *, as_json: bool) -> None:
         sys.stdout.write(
             f"release    {release['path']}: {_line({k: release[k] for k in ('users', 'items', 'interactions')})}\n"
         )
+
+
+def print_nodes(status: Mapping[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        _print_json(status)
+        return
+    from microlens.cli.nodes import node_lines
+
+    sys.stdout.writelines(f"{line}\n" for line in node_lines(status))
 
 
 def _links_line(links: Mapping[str, Any]) -> str:

@@ -113,21 +113,34 @@ def test_a_limit_is_each_hosts_own(desk, limited, site):
     assert host_of(site.address(0)) not in accounts
 
 
-def test_pages_and_pieces_of_videos_count_too(desk, limited, site):
-    """Lists of comments are paid for after they came, the pieces of a playlist as they come."""
+def test_pages_count_too(desk, limited, site):
+    """A list of comments is paid for after it came, before its collector goes on."""
     limited(2 * MB)
-    site.files |= {"/media/a": BODY, "/media/b": BODY, "/page": BODY, "/v.m3u8": PIECES}
+    site.files["/page"] = BODY
 
     async def fetch():
         async with process_of(desk) as courtesy:
-            pages = [courtesy.page(f"{site.url}/page", is_paid=True) for _ in range(2)]
-            assert [BODY] * 2 == await asyncio.gather(*pages)
-            assert BODY * 2 == await playlist(desk, courtesy, f"{site.url}/v.m3u8")
+            return await asyncio.gather(*(courtesy.page(f"{site.url}/page", is_paid=True) for _ in range(4)))
 
     began = time.monotonic()
-    asyncio.run(fetch())
 
+    assert [BODY] * 4 == asyncio.run(fetch())
     assert elapsed_s(began) >= 4 / 2 - 1
+
+
+def test_the_pieces_of_a_video_count_too(desk, limited, site):
+    """All pieces of its playlist, as they come."""
+    limited(MB)
+    site.files |= {"/media/a": BODY, "/media/b": BODY, "/v.m3u8": PIECES}
+
+    async def fetch():
+        async with process_of(desk) as courtesy:
+            return await playlist(desk, courtesy, f"{site.url}/v.m3u8")
+
+    began = time.monotonic()
+
+    assert BODY * 2 == asyncio.run(fetch())
+    assert elapsed_s(began) >= 2 / 1 - 1
 
 
 def test_what_counts_is_what_came_over_the_wire(desk, limited, site):

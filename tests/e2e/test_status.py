@@ -3,14 +3,19 @@
 import json
 import os
 import signal
+import socket
 import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
+import yaml
 
 from microlens.embedded import redis_server
 from microlens.heartbeats import DEAD_AFTER_S, Heartbeat, beat
 from microlens.ledger import now_ms
-from tests.download_nodes.desk import Desk
+from tests.download_nodes.desk import Desk, recipe_of
 from tests.download_nodes.fleet import wait_until
 from tests.download_nodes.kills import SlowFile
 from tests.download_nodes.wire import Wire
@@ -118,6 +123,7 @@ def test_an_idle_node_is_not_taken_for_a_dead_one(slow, cli, work):
     work("--forever")
     wait_until(slow.reasons, 60, lambda: cli("status")[0])
     wait_until(lambda: "waits for a job" in cli("status")[0], 30, lambda: cli("status")[0])
+    assert "waits for a job" in cli("status", "--check-node")[0]
     first = cli.json("status")["nodes"][0]
     wait_until(lambda: cli.json("status")["nodes"][0]["at_ms"] > first["at_ms"] + 1_000, 30)
     (node,) = cli.json("status")["nodes"]
@@ -141,6 +147,40 @@ def test_a_node_that_was_killed_is_shown_as_silent(slow, cli):
     assert "nodes      machines 1  processes 1" in words
     assert "there/7  3 in work; waits for disk space; done 1,234 files (0 B)" in words
     assert "there/8  SILENT for 3 h: it was killed, hangs, or cannot reach Redis; it had 3 in work" in words
+
+
+def test_a_node_is_healthy_while_all_its_processes_live(slow, cli):
+    """None at work is not, nor one of whose processes one is silent; what other machines do is no matter."""
+    cli.redis_url = slow.redis_url
+    cli("status", "--check-node", expect=1)
+    there = Heartbeat("there", 9, 0, up_s=0.0, free_bytes=0, is_disk_low=False, in_work=0)
+    beat(slow.frontier, there)
+    beat(slow.frontier, replace(there, node_id=socket.gethostname(), at_ms=now_ms()))
+    told = json.loads(cli("status", slow.name, "--check-node", "--json")[0])
+    beat(slow.frontier, replace(there, node_id=socket.gethostname(), process=8))
+
+    assert {"nodes", "nodes_unknown"} == set(told)
+    assert "SILENT" in cli("status", slow.name, "--check-node", expect=1)[0]
+
+
+def test_the_health_check_of_the_compose_file_can_be_run(slow, cli, tmp_path):
+    """Well before its run is begun, and while its node works; ill when that is gone."""
+    compose = yaml.safe_load((Path(__file__).parents[2] / "docker-compose.yml").read_text())
+    kind, command = compose["services"]["node"]["healthcheck"]["test"]
+    recipe = tmp_path / "recipe.yaml"
+    command = command.replace("$$", "$").replace("/recipe.yaml", str(recipe))
+    command = command.replace("microlens-build", f"{sys.executable} -m microlens.cli")
+
+    def code(name):
+        recipe.write_text(recipe_of(slow.site.url, name).to_yaml())
+        return subprocess.run(["/bin/sh", "-c", command], cwd=tmp_path, env=cli.environment, check=False).returncode
+
+    cli.redis_url = slow.redis_url
+    before, without = code("not-begun"), code(slow.name)
+    beat(slow.frontier, Heartbeat(socket.gethostname(), 9, now_ms(), 0.0, 0, is_disk_low=False, in_work=0))
+
+    assert "CMD-SHELL" == kind
+    assert (0, 1, 0) == (before, without, code(slow.name))
 
 
 def test_a_redis_that_refuses_does_not_hide_the_rest(cli):

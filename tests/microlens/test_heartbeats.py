@@ -1,5 +1,8 @@
 """What node processes say of themselves."""
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 
 from microlens.heartbeats import (
@@ -79,6 +82,18 @@ def test_who_was_silent_for_a_day_is_told_of_no_more(make_frontier):
     for process in (7, 8, 9):
         beat(frontier, replace(BEAT, process=process, at_ms=BEAT.at_ms + process))
     forget(frontier, "here", [9])
-    forget_gone(frontier, now_ms=BEAT.at_ms + 8 + 24 * 3_600_000)
+    forget_gone(frontier, "there", now_ms=BEAT.at_ms + 8 + 24 * 3_600_000)
 
     assert [8] == [heartbeat.process for heartbeat in heard(frontier)]
+
+
+def test_who_was_killed_on_this_machine_is_told_of_no_more(make_frontier):
+    """Whoever begins to work there sees that the process is gone; of another machine nobody can tell."""
+    frontier = make_frontier()
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    for node_id, process in (("here", ended.pid), ("here", os.getpid()), ("there", ended.pid)):
+        beat(frontier, replace(BEAT, node_id=node_id, process=process))
+    forget_gone(frontier, "here", now_ms=BEAT.at_ms)
+
+    assert [("here", os.getpid()), ("there", ended.pid)] == [(one.node_id, one.process) for one in heard(frontier)]
