@@ -50,20 +50,24 @@ def phash_hex(image_rgb: npt.NDArray[np.uint8]) -> str | None:
     comparable with PDQ hashes of other programs. Similar pictures differ in few bits; unrelated ones in about 128.
     Too flat: `hash_quality` below `MIN_HASH_QUALITY`.
     """
-    lowest = low_frequencies(image_rgb)
+    luma = cv2.cvtColor(image_rgb, cv2.COLOR_RGB2GRAY)
+    return phash_of_luma(cv2.resize(luma, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA))
+
+
+def phash_of_luma(thumbnail: npt.NDArray[np.uint8]) -> str | None:
+    """As `phash_hex`, of a picture whose luma (0 to 255) is averaged down to `THUMBNAIL` rows and columns already."""
+    lowest = low_frequencies(thumbnail)
     if hash_quality(lowest) < MIN_HASH_QUALITY:
         return None
     return np.packbits(lowest > np.median(lowest)).tobytes().hex()
 
 
-def low_frequencies(image_rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    """Transform a picture's luma (BT.601, averaged down to 64 by 64) by an orthonormal DCT.
+def low_frequencies(thumbnail: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """Transform a thumbnail of luma (64, 64) by an orthonormal DCT.
 
     Gives rows and columns 1 to 16 of it, (16, 16): the lowest frequencies without those constant in a direction.
     """
-    luma = cv2.cvtColor(image_rgb, cv2.COLOR_RGB2GRAY)
-    small = cv2.resize(luma, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA).astype(np.float32)
-    return np.asarray(cv2.dct(small)[1:17, 1:17], dtype=np.float32)
+    return np.asarray(cv2.dct(thumbnail.astype(np.float32))[1:17, 1:17], dtype=np.float32)
 
 
 def hash_quality(lowest: npt.NDArray[np.float32]) -> float:

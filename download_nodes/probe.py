@@ -6,7 +6,6 @@ Nothing here raises on hostile bytes: what cannot be read has `is_decodable=Fals
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
@@ -25,12 +24,12 @@ from download_nodes.containers import (
     is_memory,
     open_container,
     packets,
-    seek,
     seek_keyframe,
     start_s,
 )
 from download_nodes.cover import MAX_PIXELS
 from download_nodes.fingerprint import phash_hex
+from download_nodes.frames import frame_hashes
 from download_nodes.sniff import mime_of
 
 if TYPE_CHECKING:
@@ -38,18 +37,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from av.container import InputContainer
-    from av.packet import Packet
-    from av.stream import Stream
     from av.video.frame import VideoFrame
 
 _Found = TypeVar("_Found")
 
 FRAMES_DECODED = 16
 """At most so many towards the middle, and as many from the last keyframe on: a probe must not cost a transcode."""
-KEYFRAMES = 16
-"""Hashed of one video, at most."""
-KEYFRAME_REACH = 512
-"""Packets that are looked through for a keyframe where a file cannot be sought in."""
 PHASH_SIDE = 256
 END_TOLERANCE_S = 0.5
 """Declared lengths are rounded, and the last packet's own length is not always known."""
@@ -75,7 +68,7 @@ class StreamFacts:
     phash: str | None = None
     """Of the frame in the middle."""
     frame_hashes: tuple[str, ...] = ()
-    """Of up to `KEYFRAMES` keyframes, in order of time."""
+    """Of up to 16 frames that stand for it (download_nodes.frames), in order of time."""
     first_decodes: bool | None = None
     middle_decodes: bool | None = None
     last_decodes: bool | None = None
@@ -134,7 +127,7 @@ def _read_video(container: InputContainer) -> StreamFacts:
 def _decode_video(container: InputContainer, stream: VideoStream, facts: StreamFacts) -> StreamFacts:
     opens_s, length_s = start_s(container), facts.duration_s or 0.0
     first, first_error = _attempt(lambda: next(_frames(container, stream), None))
-    hashes = [_attempt(partial(_hash, frame))[0] for frame in _keyframes(container, stream, opens_s, length_s)]
+    hashes = frame_hashes(container, stream, opens_s, length_s)
     middle, middle_error = _attempt(lambda: _frame_at(container, stream, opens_s + length_s / 2))
     phash, hash_error = _attempt(lambda: _hash(middle) if middle else None)
     ends_s = end_s(container)
@@ -148,7 +141,7 @@ def _decode_video(container: InputContainer, stream: VideoStream, facts: StreamF
         is_decodable=all(decodes) and error is None,
         error=error if error or all(decodes) else "broken",
         phash=phash,
-        frame_hashes=tuple(filter(None, hashes)),
+        frame_hashes=hashes,
         first_decodes=decodes[0],
         middle_decodes=decodes[1],
         last_decodes=decodes[2],
@@ -191,34 +184,6 @@ def _frame_at(container: InputContainer, stream: VideoStream, at_s: float) -> Vi
         if found.time is None or found.time >= at_s:
             break
     return found
-
-
-def _keyframes(container: InputContainer, stream: VideoStream, opens_s: float, length_s: float) -> Iterator[VideoFrame]:
-    """Decode the keyframes at `KEYFRAMES` moments spread evenly, each once; what does not decode is left out.
-
-    At a moment: the last one before it; in a file without an index, one about there.
-    """
-    seen = set()
-    for number in range(KEYFRAMES):
-        seek(container, opens_s + length_s * number / KEYFRAMES)
-        packet, _ = _attempt(lambda: _next_keyframe(container, stream))
-        if packet is None or packet.pts in seen:
-            continue
-        seen.add(packet.pts)
-        frame, _ = _attempt(partial(_decode_alone, stream, packet))
-        stream.codec_context.flush_buffers()
-        if frame is not None:
-            yield frame
-
-
-def _decode_alone(stream: VideoStream, packet: Packet[Stream]) -> VideoFrame | None:
-    # A decoder may hold a frame back until it has seen the next: told that none follows, it gives it.
-    return next(iter([*stream.decode(packet), *stream.decode(None)]), None)
-
-
-def _next_keyframe(container: InputContainer, stream: VideoStream) -> Packet[Stream] | None:
-    some = islice(packets(container, stream), KEYFRAME_REACH)
-    return next((packet for packet in some if packet.is_keyframe and packet.size), None)
 
 
 def _hash(frame: VideoFrame) -> str | None:

@@ -1,0 +1,163 @@
+"""Which frames stand for a video: those that a copy has too, however it was encoded and wherever it was cut.
+
+A frame at which brightness turns (its mean luma is the most or the least within `TURN_S`) belongs to what is shown and
+not to the file, so a copy has it too. Finding turns needs frames decoded, so they are looked for in the middle
+`SEARCHED_S` alone, which a cut at either end moves least. What was measured: docs/adr/0016-near-duplicates.md.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from itertools import islice
+from typing import TYPE_CHECKING, NamedTuple
+
+import av
+import numpy as np
+from av.video.reformatter import VideoReformatter
+
+from download_nodes.containers import packets, seek, seek_keyframe
+from download_nodes.fingerprint import THUMBNAIL, phash_of_luma
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from av.container import InputContainer
+    from av.packet import Packet
+    from av.stream import Stream
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
+    from numpy.typing import NDArray
+
+FRAMES = 16
+"""Hashed of one video, at most."""
+TURNS = 12
+"""Of them those where brightness turns, at most; the others are spread evenly over the video."""
+TURN_S = 0.3
+SEARCHED_S = 30.0
+"""The middle of a video that is searched for turns; less, if it has more than `SEARCHED_PIXELS`."""
+SEARCHED_PIXELS = 750_000_000
+"""Passed while searching, at most, in all frames together: 27 s of 1280 by 720 at 30 a second."""
+LEAST_PIXELS = 1 << 18
+"""That a frame counts for, however small it is."""
+KEYFRAME_REACH = 512
+"""Packets that are looked through for a keyframe where a file cannot be sought in."""
+_GRID_HZ = 30
+_SMOOTHED = 7
+
+_BROKEN = (av.FFmpegError, MemoryError, ValueError)
+
+
+class _Seen(NamedTuple):
+    time_s: float
+    luma: NDArray[np.uint8]
+    """`THUMBNAIL` rows and columns of it."""
+
+
+def frame_hashes(container: InputContainer, stream: VideoStream, opens_s: float, length_s: float) -> tuple[str, ...]:
+    """Hash up to `FRAMES` frames of a video, in order of time: up to `TURNS` turns, the others spread evenly.
+
+    Spread are frames where all was searched, and else the keyframes before their moments, found by seeking. Flat frames
+    (download_nodes.fingerprint) and what does not decode are left out. Raises nothing on hostile bytes.
+    """
+    reformatter = VideoReformatter()
+    searched_s = _searched_s(stream)
+    is_whole = length_s <= searched_s
+    begin_s = opens_s if is_whole else opens_s + (length_s - searched_s) / 2
+    seen = sorted(_search(container, stream, reformatter, begin_s, begin_s + searched_s), key=lambda each: each.time_s)
+    chosen = [seen[place] for place in _turns([each.time_s for each in seen], [each.luma.mean() for each in seen])]
+    others = FRAMES - len(chosen)
+    if is_whole and seen:
+        chosen += [seen[int(len(seen) * (number + 0.5) / others)] for number in range(others)]
+    else:
+        chosen += _keyframes(container, stream, reformatter, opens_s, length_s, others)
+    luma = {each.time_s: each.luma for each in chosen}
+    return tuple(filter(None, (phash_of_luma(luma[time_s]) for time_s in sorted(luma))))
+
+
+def _searched_s(stream: VideoStream) -> float:
+    frames = SEARCHED_PIXELS / _pixels(stream)
+    return min(SEARCHED_S, frames / float(stream.average_rate or _GRID_HZ))
+
+
+def _pixels(stream: VideoStream) -> int:
+    return max(stream.codec_context.width * stream.codec_context.height, LEAST_PIXELS)
+
+
+def _search(
+    container: InputContainer, stream: VideoStream, reformatter: VideoReformatter, begin_s: float, end_s: float
+) -> Iterator[_Seen]:
+    """Decode what lies in this time, and what must be decoded before it; it ends early where that is too much."""
+    # What no other frame is made from may be left out: about half of all, and no turn lasts for one frame alone.
+    stream.codec_context.skip_frame = "NONREF"
+    left = SEARCHED_PIXELS
+    with contextlib.suppress(*_BROKEN):
+        seek_keyframe(container, stream, begin_s)
+        for packet in packets(container, stream):
+            left -= _pixels(stream)
+            with contextlib.suppress(*_BROKEN):
+                for frame in stream.decode(packet):
+                    if frame.time is not None and begin_s <= frame.time <= end_s:
+                        yield _shrink(reformatter, frame)
+            if left < 0 or (packet.dts is not None and packet.time_base and packet.dts * packet.time_base > end_s):
+                break
+    stream.codec_context.skip_frame = "DEFAULT"
+
+
+def _shrink(reformatter: VideoReformatter, frame: VideoFrame) -> _Seen:
+    small = reformatter.reformat(frame, THUMBNAIL, THUMBNAIL, format="gray", interpolation="AREA")
+    return _Seen(frame.time or 0.0, np.asarray(small.to_ndarray(), dtype=np.uint8))
+
+
+def _turns(times_s: Sequence[float], luma: Sequence[float]) -> list[int]:
+    """Places of the `TURNS` strongest turns; the frames are in order of time, evenly spaced or not."""
+    if len(times_s) == 0:
+        return []
+    grid_s = np.arange(times_s[0], times_s[-1], 1 / _GRID_HZ)
+    level = np.convolve(_widened(np.interp(grid_s, times_s, luma), _SMOOTHED // 2), np.full(_SMOOTHED, 1 / _SMOOTHED))
+    level = level[_SMOOTHED - 1 : len(level) - _SMOOTHED + 1]
+    reach = round(TURN_S * _GRID_HZ)
+    if len(level) <= reach:
+        return []
+    around = np.lib.stride_tricks.sliding_window_view(_widened(level, reach), 2 * reach + 1)
+    high, low = around.max(axis=1), around.min(axis=1)
+    is_turn = (high > low) & ((level == high) | (level == low))
+    # Where half of the surroundings is cut off, what would be the turn may be missing.
+    is_turn[: reach // 2] = is_turn[-(reach // 2) :] = False
+    turns = np.flatnonzero(is_turn)
+    strongest = turns[np.argsort((low - high)[turns], kind="stable")][:TURNS]
+    return [int(np.abs(np.asarray(times_s) - grid_s[turn]).argmin()) for turn in strongest]
+
+
+def _widened(values: NDArray[np.float64], by: int) -> NDArray[np.float64]:
+    return np.pad(values, by, mode="edge") if len(values) else values
+
+
+def _keyframes(
+    container: InputContainer,
+    stream: VideoStream,
+    reformatter: VideoReformatter,
+    opens_s: float,
+    length_s: float,
+    count: int,
+) -> Iterator[_Seen]:
+    """Decode the keyframes at so many moments spread evenly, each once.
+
+    At a moment: the last one before it; in a file without an index, one about there.
+    """
+    seen = set()
+    for number in range(count):
+        seek(container, opens_s + length_s * number / count)
+        with contextlib.suppress(*_BROKEN):
+            packet = _next_keyframe(container, stream)
+            if packet is None or packet.pts in seen:
+                continue
+            seen.add(packet.pts)
+            # A decoder may hold a frame back until it has seen the next: told that none follows, it gives it.
+            for frame in [*stream.decode(packet), *stream.decode(None)][:1]:
+                yield _shrink(reformatter, frame)
+        stream.codec_context.flush_buffers()
+
+
+def _next_keyframe(container: InputContainer, stream: VideoStream) -> Packet[Stream] | None:
+    some = islice(packets(container, stream), KEYFRAME_REACH)
+    return next((packet for packet in some if packet.is_keyframe and packet.size), None)
