@@ -51,7 +51,8 @@ def phash_hex(image_rgb: npt.NDArray[np.uint8]) -> str | None:
     Too flat: `hash_quality` below `MIN_HASH_QUALITY`.
     """
     luma = cv2.cvtColor(image_rgb, cv2.COLOR_RGB2GRAY)
-    return phash_of_luma(cv2.resize(luma, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA))
+    thumbnail = cv2.resize(luma, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
+    return phash_of_luma(np.asarray(thumbnail, dtype=np.uint8))
 
 
 def phash_of_luma(thumbnail: npt.NDArray[np.uint8]) -> str | None:

@@ -19,7 +19,7 @@ from download_nodes.containers import packets, seek, seek_keyframe
 from download_nodes.fingerprint import THUMBNAIL, phash_of_luma
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from av.container import InputContainer
     from av.packet import Packet
@@ -33,12 +33,16 @@ FRAMES = 16
 TURNS = 12
 """Of them those where brightness turns, at most; the others are spread evenly over the video."""
 TURN_S = 0.3
-SEARCHED_S = 30.0
+LIKE_BITS = 15
+"""A turn that looks like a stronger one (download_nodes.fingerprint) tells nothing new, and has no place among them."""
+SEARCHED_S = 20.0
 """The middle of a video that is searched for turns; less, if it has more than `SEARCHED_PIXELS`."""
-SEARCHED_PIXELS = 750_000_000
-"""Passed while searching, at most, in all frames together: 27 s of 1280 by 720 at 30 a second."""
+SEARCHED_PIXELS = 500_000_000
+"""Passed while searching, at most, in all frames together: 18 s of 1280 by 720 at 30 a second."""
 LEAST_PIXELS = 1 << 18
 """That a frame counts for, however small it is."""
+PIXELS_A_BYTE = 32
+"""And however few, so many for each of its bytes: what is hardly compressed is slow to decode too."""
 KEYFRAME_REACH = 512
 """Packets that are looked through for a keyframe where a file cannot be sought in."""
 _GRID_HZ = 30
@@ -64,14 +68,15 @@ def frame_hashes(container: InputContainer, stream: VideoStream, opens_s: float,
     is_whole = length_s <= searched_s
     begin_s = opens_s if is_whole else opens_s + (length_s - searched_s) / 2
     seen = sorted(_search(container, stream, reformatter, begin_s, begin_s + searched_s), key=lambda each: each.time_s)
-    chosen = [seen[place] for place in _turns([each.time_s for each in seen], [each.luma.mean() for each in seen])]
-    others = FRAMES - len(chosen)
+    hashes = _different(seen[place] for place in _turns(seen))
+    others = FRAMES - len(hashes)
     if is_whole and seen:
-        chosen += [seen[int(len(seen) * (number + 0.5) / others)] for number in range(others)]
+        spread: Iterable[_Seen] = _spread(seen, others)
     else:
-        chosen += _keyframes(container, stream, reformatter, opens_s, length_s, others)
-    luma = {each.time_s: each.luma for each in chosen}
-    return tuple(filter(None, (phash_of_luma(luma[time_s]) for time_s in sorted(luma))))
+        moments_s = [opens_s + length_s * number / others for number in range(others)]
+        spread = _keyframes(container, stream, reformatter, moments_s)
+    hashes |= {each.time_s: phash_of_luma(each.luma) for each in spread}
+    return tuple(digest for _, digest in sorted(hashes.items()) if digest)
 
 
 def _searched_s(stream: VideoStream) -> float:
@@ -93,13 +98,14 @@ def _search(
     with contextlib.suppress(*_BROKEN):
         seek_keyframe(container, stream, begin_s)
         for packet in packets(container, stream):
-            left -= _pixels(stream)
+            left -= max(_pixels(stream), packet.size * PIXELS_A_BYTE)
             with contextlib.suppress(*_BROKEN):
                 for frame in stream.decode(packet):
                     if frame.time is not None and begin_s <= frame.time <= end_s:
                         yield _shrink(reformatter, frame)
             if left < 0 or (packet.dts is not None and packet.time_base and packet.dts * packet.time_base > end_s):
                 break
+    stream.codec_context.flush_buffers()
     stream.codec_context.skip_frame = "DEFAULT"
 
 
@@ -108,45 +114,57 @@ def _shrink(reformatter: VideoReformatter, frame: VideoFrame) -> _Seen:
     return _Seen(frame.time or 0.0, np.asarray(small.to_ndarray(), dtype=np.uint8))
 
 
-def _turns(times_s: Sequence[float], luma: Sequence[float]) -> list[int]:
-    """Places of the `TURNS` strongest turns; the frames are in order of time, evenly spaced or not."""
-    if len(times_s) == 0:
-        return []
-    grid_s = np.arange(times_s[0], times_s[-1], 1 / _GRID_HZ)
-    level = np.convolve(_widened(np.interp(grid_s, times_s, luma), _SMOOTHED // 2), np.full(_SMOOTHED, 1 / _SMOOTHED))
-    level = level[_SMOOTHED - 1 : len(level) - _SMOOTHED + 1]
+def _turns(seen: Sequence[_Seen]) -> list[int]:
+    """Places of all frames where brightness turns, the strongest first; frames may be missing in between."""
+    times_s = np.array([each.time_s for each in seen])
+    grid_s = np.arange(times_s[0], times_s[-1], 1 / _GRID_HZ) if seen else times_s
     reach = round(TURN_S * _GRID_HZ)
-    if len(level) <= reach:
+    if len(grid_s) <= reach:
         return []
-    around = np.lib.stride_tricks.sliding_window_view(_widened(level, reach), 2 * reach + 1)
+    level = np.interp(grid_s, times_s, [each.luma.mean() for each in seen])
+    level = np.convolve(np.pad(level, _SMOOTHED // 2, mode="edge"), np.full(_SMOOTHED, 1 / _SMOOTHED), mode="valid")
+    around = np.lib.stride_tricks.sliding_window_view(np.pad(level, reach, mode="edge"), 2 * reach + 1)
     high, low = around.max(axis=1), around.min(axis=1)
     is_turn = (high > low) & ((level == high) | (level == low))
     # Where half of the surroundings is cut off, what would be the turn may be missing.
     is_turn[: reach // 2] = is_turn[-(reach // 2) :] = False
+    # Before and after a leap all is as bright for a while: it is one turn.
+    is_turn[1:] &= ~is_turn[:-1]
     turns = np.flatnonzero(is_turn)
-    strongest = turns[np.argsort((low - high)[turns], kind="stable")][:TURNS]
-    return [int(np.abs(np.asarray(times_s) - grid_s[turn]).argmin()) for turn in strongest]
+    strongest = turns[np.argsort((low - high)[turns], kind="stable")]
+    return [int(np.abs(times_s - grid_s[turn]).argmin()) for turn in strongest]
 
 
-def _widened(values: NDArray[np.float64], by: int) -> NDArray[np.float64]:
-    return np.pad(values, by, mode="edge") if len(values) else values
+def _different(frames: Iterable[_Seen]) -> dict[float, str | None]:
+    """Hash the first `TURNS` frames that are not flat, nor like an earlier one; by their times."""
+    chosen: dict[float, str | None] = {}
+    bits: list[int] = []
+    for frame in frames:
+        digest = phash_of_luma(frame.luma)
+        number = int(digest or "0", 16)
+        if digest and all((number ^ other).bit_count() > LIKE_BITS for other in bits):
+            chosen[frame.time_s] = digest
+            bits.append(number)
+            if len(bits) == TURNS:
+                break
+    return chosen
+
+
+def _spread(seen: Sequence[_Seen], count: int) -> Iterator[_Seen]:
+    """Yield the frames nearest to so many moments spread evenly."""
+    times_s = np.array([each.time_s for each in seen])
+    length_s = times_s[-1] - times_s[0]
+    for number in range(count):
+        yield seen[int(np.abs(times_s - times_s[0] - length_s * (number + 0.5) / count).argmin())]
 
 
 def _keyframes(
-    container: InputContainer,
-    stream: VideoStream,
-    reformatter: VideoReformatter,
-    opens_s: float,
-    length_s: float,
-    count: int,
+    container: InputContainer, stream: VideoStream, reformatter: VideoReformatter, moments_s: Iterable[float]
 ) -> Iterator[_Seen]:
-    """Decode the keyframes at so many moments spread evenly, each once.
-
-    At a moment: the last one before it; in a file without an index, one about there.
-    """
+    """Decode the last keyframe before each moment, each once; in a file without an index, one about there."""
     seen = set()
-    for number in range(count):
-        seek(container, opens_s + length_s * number / count)
+    for moment_s in moments_s:
+        seek(container, moment_s)
         with contextlib.suppress(*_BROKEN):
             packet = _next_keyframe(container, stream)
             if packet is None or packet.pts in seen:
