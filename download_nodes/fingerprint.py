@@ -50,13 +50,17 @@ def phash_hex(image_rgb: npt.NDArray[np.uint8]) -> str | None:
     comparable with PDQ hashes of other programs. Similar pictures differ in few bits; unrelated ones in about 128.
     Too flat: `hash_quality` below `MIN_HASH_QUALITY`.
     """
+    return phash_of_luma(luma_thumbnail(image_rgb))
+
+
+def luma_thumbnail(image_rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Average the luma (BT.601) of an RGB picture down to `THUMBNAIL` rows and columns."""
     luma = cv2.cvtColor(image_rgb, cv2.COLOR_RGB2GRAY)
-    thumbnail = cv2.resize(luma, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
-    return phash_of_luma(np.asarray(thumbnail, dtype=np.uint8))
+    return np.asarray(cv2.resize(luma, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
 def phash_of_luma(thumbnail: npt.NDArray[np.uint8]) -> str | None:
-    """As `phash_hex`, of a picture whose luma (0 to 255) is averaged down to `THUMBNAIL` rows and columns already."""
+    """As `phash_hex`, of a `luma_thumbnail`, however it was made."""
     lowest = low_frequencies(thumbnail)
     if hash_quality(lowest) < MIN_HASH_QUALITY:
         return None

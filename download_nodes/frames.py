@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 FRAMES = 16
 """Hashed of one video, at most."""
-TURNS = 12
-"""Of them those where brightness turns, at most; the others are spread evenly over the video."""
 TURN_S = 0.3
 LIKE_BITS = 15
 """A turn that looks like a stronger one (download_nodes.fingerprint) tells nothing new, and has no place among them."""
@@ -58,10 +56,11 @@ class _Seen(NamedTuple):
 
 
 def frame_hashes(container: InputContainer, stream: VideoStream, opens_s: float, length_s: float) -> tuple[str, ...]:
-    """Hash up to `FRAMES` frames of a video, in order of time: up to `TURNS` turns, the others spread evenly.
+    """Hash up to `FRAMES` frames of a video, in order of time: where brightness turns, and if there are fewer, others.
 
-    Spread are frames where all was searched, and else the keyframes before their moments, found by seeking. Flat frames
-    (download_nodes.fingerprint) and what does not decode are left out. Raises nothing on hostile bytes.
+    The others are spread evenly: frames where all was searched, else the keyframes before their moments, found by
+    seeking. Flat frames (download_nodes.fingerprint) and what does not decode are left out. Raises nothing on hostile
+    bytes.
     """
     reformatter = VideoReformatter()
     searched_s = _searched_s(stream)
@@ -102,16 +101,16 @@ def _search(
             with contextlib.suppress(*_BROKEN):
                 for frame in stream.decode(packet):
                     if frame.time is not None and begin_s <= frame.time <= end_s:
-                        yield _shrink(reformatter, frame)
+                        yield _shrink(reformatter, frame, frame.time)
             if left < 0 or (packet.dts is not None and packet.time_base and packet.dts * packet.time_base > end_s):
                 break
     stream.codec_context.flush_buffers()
     stream.codec_context.skip_frame = "DEFAULT"
 
 
-def _shrink(reformatter: VideoReformatter, frame: VideoFrame) -> _Seen:
+def _shrink(reformatter: VideoReformatter, frame: VideoFrame, time_s: float) -> _Seen:
     small = reformatter.reformat(frame, THUMBNAIL, THUMBNAIL, format="gray", interpolation="AREA")
-    return _Seen(frame.time or 0.0, np.asarray(small.to_ndarray(), dtype=np.uint8))
+    return _Seen(time_s, np.asarray(small.to_ndarray(), dtype=np.uint8))
 
 
 def _turns(seen: Sequence[_Seen]) -> list[int]:
@@ -136,7 +135,7 @@ def _turns(seen: Sequence[_Seen]) -> list[int]:
 
 
 def _different(frames: Iterable[_Seen]) -> dict[float, str | None]:
-    """Hash the first `TURNS` frames that are not flat, nor like an earlier one; by their times."""
+    """Hash the first `FRAMES` frames that are not flat, nor like an earlier one; by their times."""
     chosen: dict[float, str | None] = {}
     bits: list[int] = []
     for frame in frames:
@@ -145,7 +144,7 @@ def _different(frames: Iterable[_Seen]) -> dict[float, str | None]:
         if digest and all((number ^ other).bit_count() > LIKE_BITS for other in bits):
             chosen[frame.time_s] = digest
             bits.append(number)
-            if len(bits) == TURNS:
+            if len(bits) == FRAMES:
                 break
     return chosen
 
@@ -167,12 +166,12 @@ def _keyframes(
         seek(container, moment_s)
         with contextlib.suppress(*_BROKEN):
             packet = _next_keyframe(container, stream)
-            if packet is None or packet.pts in seen:
+            if packet is None or packet.pts is None or packet.time_base is None or packet.pts in seen:
                 continue
             seen.add(packet.pts)
             # A decoder may hold a frame back until it has seen the next: told that none follows, it gives it.
             for frame in [*stream.decode(packet), *stream.decode(None)][:1]:
-                yield _shrink(reformatter, frame)
+                yield _shrink(reformatter, frame, float(packet.pts * packet.time_base))
         stream.codec_context.flush_buffers()
 
 

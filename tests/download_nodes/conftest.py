@@ -43,6 +43,17 @@ def _make_video(path, *, seconds=2, rate=25, video="libx264", audio="aac", conta
     return path
 
 
+def _keyed(path, picture_of, seconds, container):
+    """Five frames a second; each second has a picture of its own, and begins with a keyframe."""
+    options = {"g": "5", "keyint_min": "5", "sc_threshold": "0"}
+    with av.open(str(path), "w", format=container) as out:
+        stream = out.add_stream("libx264", rate=5, width=96, height=72, pix_fmt="yuv420p", options=options)
+        for number in range(seconds * 5):
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(picture_of(number // 5), format="rgb24")))
+        out.mux(stream.encode())
+    return path
+
+
 def _tone(number, samples):
     wave = np.sin(np.arange(number * samples, (number + 1) * samples) / 20).astype(np.float32)[None]
     frame = av.AudioFrame.from_ndarray(wave, format="fltp", layout="mono")
@@ -63,6 +74,11 @@ def make_cover():
 @pytest.fixture(scope="session")
 def make_video():
     return _make_video
+
+
+@pytest.fixture(scope="session")
+def keyed():
+    return _keyed
 
 
 @pytest.fixture(scope="session")
