@@ -142,7 +142,7 @@ class AssetRecord:
     None where a picture is too flat to have one.
     """
     frame_hashes: tuple[str, ...] = ()
-    """Videos: hashes like `phash` of up to 16 keyframes, in order of time; flat frames are left out."""
+    """Videos: hashes like `phash` of up to 16 frames that stand for it (download_nodes.frames), in order of time."""
     dominant_share: float | None = None
     """Covers: share of the thumbnail's pixels that lie near its commonest colour (0 to 1)."""
     first_decodes: bool | None = None

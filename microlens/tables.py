@@ -77,7 +77,7 @@ MEASUREMENTS = pa.schema(
         _column("stream_count", pa.int32(), "streams of every kind"),
         _column("codecs", pa.string(), "as FFmpeg names them"),
         _column("phash", pa.string(), "256-bit perceptual hash, hexadecimal; null for a flat picture"),
-        _column("frame_hashes", pa.list_(pa.string()), "of up to 16 keyframes, in order of time; flat ones left out"),
+        _column("frame_hashes", pa.list_(pa.string()), "of up to 16 frames, in order of time; flat ones left out"),
         _column("dominant_share", pa.float64(), "share of a cover's pixels near its commonest colour"),
         _column("first_decodes", pa.bool_(), "a video's first frame"),
         _column("middle_decodes", pa.bool_(), "a video's frame at half time"),

@@ -5,7 +5,6 @@ import time
 import zlib
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
