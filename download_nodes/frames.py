@@ -37,6 +37,8 @@ SEARCHED_S = 20.0
 """The middle of a video that is searched for turns; less, if it has more than `SEARCHED_PIXELS`."""
 SEARCHED_PIXELS = 500_000_000
 """Passed while searching, at most, in all frames together: 18 s of 1280 by 720 at 30 a second."""
+SKIPPED_FROM_HZ = 24
+"""Of videos of fewer frames a second every frame is looked at."""
 LEAST_PIXELS = 1 << 18
 """That a frame counts for, however small it is."""
 PIXELS_A_BYTE = 32
@@ -91,8 +93,9 @@ def _search(
     container: InputContainer, stream: VideoStream, reformatter: VideoReformatter, begin_s: float, end_s: float
 ) -> Iterator[_Seen]:
     """Decode what lies in this time, and what must be decoded before it; it ends early where that is too much."""
-    # What no other frame is made from may be left out: about half of all, and no turn lasts for one frame alone.
-    stream.codec_context.skip_frame = "NONREF"
+    # What no other frame is made from may be left out: about half of all, and a turn lasts longer than two of many.
+    if (stream.average_rate or 0) >= SKIPPED_FROM_HZ:
+        stream.codec_context.skip_frame = "NONREF"
     left = SEARCHED_PIXELS
     with contextlib.suppress(*_BROKEN):
         seek_keyframe(container, stream, begin_s)
