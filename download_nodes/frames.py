@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 FRAMES = 16
 """Hashed of one video, at most."""
-TURN_S = 0.3
+TURN_S = 0.25
 LIKE_BITS = 15
 """A turn that looks like a stronger one (download_nodes.fingerprint) tells nothing new, and has no place among them."""
 SEARCHED_S = 20.0
