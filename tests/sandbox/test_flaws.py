@@ -11,7 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from download_nodes.probe import probe_video
+from filtering.likeness import Looks, find_alike
 from sandbox import flaws
+from sandbox.media import MediaFolder
 from sandbox.text import SHORT_TITLES, THREE_CHARACTER_TITLES
 from sandbox.videos import FPS
 from sandbox.world import WorldConfig, generate
@@ -162,3 +165,22 @@ def test_duplicates_are_liked_less_than_their_originals(videos, seed):
         else:
             assert scenes == video
         assert source == (scenes if kind == flaws.DUPLICATE else video)
+
+
+def test_all_near_copies_of_the_demo_can_be_found(demo, tmp_path):
+    """Measured as a node measures them, the copies are told from what they are not copies of: the README's nine."""
+    made, dealt = MediaFolder(demo, tmp_path), demo.videos.flaws
+    near = with_kind(demo, flaws.NEAR)
+    videos = sorted({*near, *(int(dealt.scenes[copy]) for copy in near)})
+    looks = []
+    for video in videos:
+        path = tmp_path / f"{video}.mp4"
+        path.write_bytes(made.read(video, "video"))
+        facts = probe_video(path)
+        looks.append(Looks(demo.videos.ids[video], 0, facts.duration_s, facts.frame_hashes, facts.phash))
+    alike = {tuple(sorted((videos[pair.left], videos[pair.right]))) for pair in find_alike(looks, bits=15)}
+    shown = {video: int(dealt.scenes[video]) for video in videos}
+
+    assert 9 == len(near)
+    assert {tuple(sorted((copy, shown[copy]))) for copy in near} <= alike
+    assert all(shown[left] == shown[right] for left, right in alike)
