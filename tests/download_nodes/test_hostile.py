@@ -1,11 +1,13 @@
 """A corpus of hostile and broken files: each has its class, and whoever measured them goes on."""
 
 import asyncio
+from functools import partial
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from download_nodes import media as media_room
 from download_nodes.measuring import Measurer, NoAudioError
 from download_nodes.sniff import NotMediaError
 from tests.download_nodes import hostile
@@ -95,3 +97,31 @@ def test_a_file_that_needs_more_memory_than_it_may_have_is_told_as_such(tmp_path
 
     assert asyncio.run(work(100 << 20)) == "decoder_memory"
     assert asyncio.run(work(MEMORY_BYTES)) is None
+
+
+def test_a_node_that_fetches_them_all_goes_on(cases, desk, tmp_path, make_cover, monkeypatch):
+    """Through the whole node each has its class in the ledger, and a file that comes after them is stored."""
+    monkeypatch.setattr(media_room, "Measurer", partial(Measurer, time_limit_s=2, memory_limit_bytes=MEMORY_BYTES))
+    desk.make(filters={"min_video_bytes": 10**12}, media={"audio_from_video": False})
+    good = hostile.Hostile(make_cover(tmp_path / "good.jpg"), "cover", hostile.FINE)
+    by_name = {f"v{number}": case for number, case in enumerate([*cases, good])}
+    for name, case in by_name.items():
+        desk.site.files[f"/media/{name}"] = case.path.read_bytes()
+        desk.add_page(name, media={case.kind: f"/media/{name}"})
+    desk.drain(240.0)
+    found = {name.partition("/")[0]: reason for name, reason in desk.reasons().items()}
+    found |= {row["video_id"]: row["error"] for row in desk.run.ledger.assets()}
+    wrong = {
+        case.path.name: found.get(name, "nothing")
+        for name, case in by_name.items()
+        if found.get(name, "nothing") not in {*case.outcomes, *(["not_media"] if _is_refused(case) else [])}
+    }
+
+    assert {} == wrong
+    assert found[f"v{len(cases)}"] is None
+    assert 0 == desk.frontier.open_count(["media"])
+
+
+def _is_refused(case):
+    """Whether its outcome is a media type that is not the wanted one: a node's word for it is `not_media`."""
+    return any(outcome is not None and "/" in outcome for outcome in case.outcomes)
