@@ -86,12 +86,11 @@ def run_recipe(recipe: Recipe, settings: Settings, *, processes: int, reporter: 
 
 def _collect(run: Run, settings: Settings, *, processes: int, reporter: Reporter) -> bool:
     """Crawl in one child process, download in others, at the same time; False if nothing was left to do."""
-    from download_nodes.backlog import outstanding
+    from download_nodes.backlog import is_anything_left
     from download_nodes.supervise import work
     from microlens.platforms import platform_of
 
-    platform = platform_of(run.recipe)
-    if not wants_pages(run) and next(iter(outstanding(run, platform)), None) is None:
+    if not wants_pages(run) and not is_anything_left(run, platform_of(run.recipe)):
         return False
     with redis_server(settings.redis_url, lock=run.folder / "redis.lock") as redis_url:
         # The run goes on where it stopped, perhaps for a cause that has passed.
@@ -237,7 +236,8 @@ def recover(run: Run, settings: Settings) -> dict[str, int]:
     """Forget the run's frontier and push whatever the ledger still wants; gives how much that is."""
     from crawler.refresh import restore_refresh
     from crawler.run import restore_frontier, restore_links
-    from download_nodes.backlog import outstanding
+    from download_nodes.backlog import forget_lost
+    from download_nodes.refill import refill
     from microlens.platforms import platform_of
 
     if settings.redis_url is None:
@@ -252,7 +252,9 @@ def recover(run: Run, settings: Settings) -> dict[str, int]:
             restore_frontier(run, frontier)
         restore_refresh(run, frontier)
         restore_links(run, frontier)
-        frontier.push(outstanding(run, platform_of(run.recipe)))
+        platform = platform_of(run.recipe)
+        refill(run, frontier, platform)
+        forget_lost(run, frontier, platform)
         return {kind: frontier.open_count([kind]) for kind in ("page", "visit", "links", "media", "comments")}
 
 
