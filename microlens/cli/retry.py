@@ -20,9 +20,10 @@ def command(
 ) -> None:
     """Open again what was given up for a cause that may have passed: timeouts, refused connections, server errors.
 
-    Where a Redis of your own is set, or a `run` or `work` is under way on this machine, nodes at work have it at once;
-    else `work` fetches it, and nothing else that was given up. `run` opens by itself whatever may have passed. Any
-    reason that `microlens-build status` shows can be named, also those that are final.
+    Nodes at work have it at once: on a Redis of your own, or beside a `run` or
+    `work` on this machine. Else `work` fetches it, and nothing else that was
+    given up. Any reason that `microlens-build status` shows can be named, also
+    one that is final; `run` opens by itself whatever may have passed.
 
         microlens-build retry --reason timeout
     """
