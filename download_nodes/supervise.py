@@ -12,9 +12,9 @@ import structlog
 from rq import Queue
 from rq.serializers import JSONSerializer
 
-from download_nodes.backlog import forget_lost, outstanding
 from download_nodes.failures import LocalTroubleError
 from download_nodes.jobs import DRAIN_S, NodeJob, drain, queue_name
+from download_nodes.refill import Refill, refill
 from download_nodes.watchdog import Watchdog
 from microlens.children import start_child, stop_child
 from microlens.errors import MicrolensError, RedisUnreachableError
@@ -61,23 +61,22 @@ def work(
     """
     frontier = Frontier.connect(redis_url, run.shared_name, run.recipe.politeness)
     forget_gone(frontier, run.ledger.node_id, now_ms=now_ms())
-    frontier.forget(forget_lost(run))
     platform = platform_of(run.recipe)
-    frontier.push(outstanding(run, platform))
     run.store.sweep(_STALE_TEMPORARY_S)
     doorbell = _Doorbell(redis_url, run.shared_name)
     workers = [_start_worker(run, redis_url) for _ in range(processes)]
+    filling = Refill(run, frontier, platform)
     is_crawl_done = is_crawl_done or (lambda: True)
     deaths, node_id, told_at = _Deaths(), run.ledger.node_id, time.monotonic()
     disk, watchdog = _FullDisk(frontier, node_id, is_waited_for=is_forever), Watchdog(frontier, node_id)
     try:
         while True:
             # Asked before the count: the crawl pushes its last items before it says that it is done.
-            is_done = is_crawl_done() and not is_forever
+            is_done = filling.is_done() and is_crawl_done() and not is_forever
             left = frontier.open_count(_KINDS)
             # A refresh may have changed what is wanted of a video: its title passes now, or its files may be taken.
             # Asked once more after the count: the last file's link may have expired between the two.
-            if is_done and left == 0 and is_crawl_done() and frontier.push(outstanding(run, platform)) == 0:
+            if is_done and left == 0 and is_crawl_done() and refill(run, frontier, platform) == 0:
                 return
             if left:
                 doorbell.ring(processes)
@@ -99,6 +98,7 @@ def work(
             worker.terminate()
         for worker in workers:
             stop_child(worker)
+        filling.close()
 
 
 class _FullDisk:

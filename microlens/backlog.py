@@ -137,7 +137,9 @@ def settled(ledger: Ledger) -> set[tuple[WorkKind, str]]:
 
     A video whose comments a refresh has read is not in want of the first crawl's.
     """
-    known: set[tuple[WorkKind, str]] = {("media", asset_name(row["video_id"], row["kind"])) for row in ledger.assets()}
+    known: set[tuple[WorkKind, str]] = {
+        ("media", asset_name(one.video_id, one.kind)) for some in ledger.stored() for one in some
+    }
     for one in ledger.comment_lists():
         known |= {("comments", refreshed(one.video_id, refresh)) for refresh in (0, one.refresh)}
     return known | {(work, row["name"]) for work in NODE_KINDS for row in ledger.final_failures(work)}

@@ -16,7 +16,7 @@ from microlens.errors import CorruptDataError, MicrolensError, UnreachableError
 from microlens.ledger_tables import SCHEMA_VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from contextlib import AbstractContextManager
 
 BUSY_TIMEOUT_S = 60
@@ -80,6 +80,23 @@ def rows_after(
     if but_by is not None:
         wanted = wanted.where(table.c.committer != but_by)
     return connection.execute(wanted).mappings().all() if last > seq else [], last
+
+
+def id_ranges(database: Database, column: sa.Column[str], at_once: int) -> Iterator[sa.ColumnElement[bool]]:
+    """Conditions of which one holds for each row of a column's table, each of them for some `at_once` rows.
+
+    They follow the column's order, in which an index must have it; the last has no end.
+    """
+    after: sa.ColumnElement[bool] = sa.true()
+    while True:
+        query = sa.select(column).where(after).order_by(column).offset(at_once - 1).limit(1)
+        with database.read() as connection:
+            last = connection.execute(query).scalar()
+        if last is None:
+            yield after
+            return
+        yield sa.and_(after, column <= last)
+        after = column > last
 
 
 def check_version(version: int, place: str, *, instead: str) -> None:

@@ -34,10 +34,10 @@ from microlens.records import FrontierItem, fields_of
 from microlens.sqlite import SqliteDatabase
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping
     from contextlib import AbstractContextManager
 
-    from microlens.ledger_rows import Home, PageRow, Part, Selected
+    from microlens.ledger_rows import Home, PageRow, Part, Selected, Stored
     from microlens.postgres import PostgresDatabase, PostgresSchema
     from microlens.records import AssetRecord, Failure
 
@@ -148,12 +148,16 @@ class Ledger(LedgerReading):
         with self.write() as connection:
             insert_new(connection, asset_table, rows)
 
-    def forget_assets(self, rows: Sequence[dict[str, Any]]) -> None:
-        """Take back what was said of files that the store has lost, so that they are fetched again."""
+    def forget_assets(self, lost: Iterable[Stored]) -> list[Stored]:
+        """Take back what was said of files that the store has lost; gives what nobody else had taken back before."""
+        columns = asset_table.c
+        forgotten = []
         with self.write() as connection:
-            for row in rows:
-                mine = sa.and_(asset_table.c.video_id == row["video_id"], asset_table.c.kind == row["kind"])
-                connection.execute(asset_table.delete().where(mine))
+            for one in lost:
+                mine = (columns.video_id == one.video_id, columns.kind == one.kind, columns.sha256 == one.sha256)
+                if connection.execute(asset_table.delete().where(*mine)).rowcount:
+                    forgotten.append(one)
+        return forgotten
 
     def commit_comments(
         self,

@@ -7,8 +7,18 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from microlens.comment_lists import CommentList, that_stand
-from microlens.database import rows_after
-from microlens.ledger_rows import Home, Mark, PageRow, Part, Selected, asset_from_sql, home_from_sql, page_from_sql
+from microlens.database import id_ranges, rows_after
+from microlens.ledger_rows import (
+    Home,
+    Mark,
+    PageRow,
+    Part,
+    Selected,
+    Stored,
+    asset_from_sql,
+    home_from_sql,
+    page_from_sql,
+)
 from microlens.ledger_tables import (
     asset_table,
     collected_table,
@@ -22,7 +32,7 @@ from microlens.ledger_tables import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from microlens.database import Database
@@ -89,6 +99,13 @@ class LedgerReading:
         query = sa.select(asset_table).where(asset_table.c.url_key.in_(list(url_keys)))
         with self.read() as connection:
             return [asset_from_sql(dict(row)) for row in connection.execute(query).mappings()]
+
+    def stored(self) -> Iterator[list[Stored]]:
+        """Every asset and its file, some thousands at a time."""
+        query = sa.select(asset_table.c.video_id, asset_table.c.kind, asset_table.c.sha256)
+        for condition in id_ranges(self.database, asset_table.c.video_id, _AT_ONCE):
+            with self.read() as connection:
+                yield [Stored(*row) for row in connection.execute(query.where(condition))]
 
     def comment_lists(self, video_ids: Sequence[str] | None = None) -> list[CommentList]:
         """Every complete reading of comments, those that no longer stand included."""

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     import sqlalchemy as sa
 
+    from microlens.records import AssetKind
+
 
 @dataclass(frozen=True, slots=True)
 class Home:
@@ -57,6 +59,15 @@ class Selected:
     found_from: str | None
     depth: int
     """Steps from a seed: 0 for seeds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An asset, and the hash of its file."""
+
+    video_id: str
+    kind: AssetKind
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ class RetryPolicy:
     """When another try makes sense after a failure of one class."""
 
     is_passing: bool = True
-    """The cause may be gone tomorrow: tried again when an unfinished run goes on, or by `retry`."""
+    """The cause may be gone tomorrow: tried again when `run` or an unfinished crawl goes on, or by `retry`."""
     patience: float = 1.0
     """Tries of one item, in multiples of the recipe's `max_attempts`."""
     first_s: float = 0.5
@@ -106,7 +106,7 @@ POLICIES: dict[str, RetryPolicy] = {
 """By class of failure. A refusal that is final in itself is never tried again by the process that met it."""
 
 PASSING = frozenset(reason for reason, policy in POLICIES.items() if policy.is_passing)
-"""Reasons that may be gone tomorrow: such failures are tried again when an unfinished run goes on, or by `retry`."""
+"""Reasons that may be gone tomorrow: tried again when `run` or an unfinished crawl goes on, or by `retry`."""
 
 SILENCE = frozenset({"connection_lost", "connection_refused", "dns", "timeout", "tls"})
 """Reasons for which no answer came at all: where they go on, the host is at fault and not what was asked of it."""

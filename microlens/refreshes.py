@@ -139,9 +139,9 @@ class Refreshes:
         """The newest visit of each video that told something."""
         later = visit_table.alias()
         newer = sa.and_(
-            later.c.video_id == visit_table.c.video_id, later.c.refresh > visit_table.c.refresh, _tells(later)
+            later.c.video_id == visit_table.c.video_id, later.c.refresh > visit_table.c.refresh, tells(later)
         )
-        query = sa.select(visit_table).where(_tells(visit_table), ~sa.exists().where(newer))
+        query = sa.select(visit_table).where(tells(visit_table), ~sa.exists().where(newer))
         with self._ledger.read() as connection:
             if video_ids is None:
                 yield from (dict(row) for row in connection.execute(query).mappings())
@@ -157,7 +157,7 @@ def _newest(connection: sa.Connection) -> Refresh | None:
     return Refresh(**newest) if newest else None
 
 
-def _tells(visits: sa.FromClause) -> sa.ColumnElement[bool]:
+def tells(visits: sa.FromClause) -> sa.ColumnElement[bool]:
     """Whether a visit was read, or refused for good."""
     return sa.or_(visits.c.failure.is_(None), visits.c.failure.not_in(PASSING))
 
@@ -169,7 +169,7 @@ def _due(number: int, since_ms: int) -> sa.Select[Any]:
     """
     is_known = sa.or_(page_table.c.failure.is_(None), page_table.c.failure.in_(PASSING))
     is_new = sa.and_(page_table.c.failure.is_(None), page_table.c.visited_at_ms >= since_ms)
-    is_newer = sa.and_(_tells(visit_table), visit_table.c.visited_at_ms >= since_ms)
+    is_newer = sa.and_(tells(visit_table), visit_table.c.visited_at_ms >= since_ms)
     visited = sa.and_(
         visit_table.c.video_id == page_table.c.video_id, sa.or_(visit_table.c.refresh == number, is_newer)
     )

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def reopen(run: Run, frontier: Frontier, reasons: Collection[str] = PASSING) -> int:
-    """Take back final failures of these reasons, so that whoever starts next tries again; gives how many.
+    """Take back final failures of these reasons, so that whoever pushes them again has them tried; gives how many.
 
     A page that is tried again may bring new seeds, so the crawl counts as unfinished until it has been.
     """

@@ -22,7 +22,7 @@ from microlens.cli.failure_note import note_failures
 from microlens.cli.output import crawl_facts, work_facts
 from microlens.cli.recrawl import named_run, refresh_status
 from microlens.cli.waiting import await_run, when_collected
-from microlens.embedded import redis_server
+from microlens.embedded import redis_server, running_server
 from microlens.errors import NotReadyError, RecipeError, SiteUnreachableError
 from microlens.frontier import Frontier
 from microlens.logs import configure_logs
@@ -86,12 +86,11 @@ def run_recipe(recipe: Recipe, settings: Settings, *, processes: int, reporter: 
 
 def _collect(run: Run, settings: Settings, *, processes: int, reporter: Reporter) -> bool:
     """Crawl in one child process, download in others, at the same time; False if nothing was left to do."""
-    from download_nodes.backlog import outstanding
+    from download_nodes.backlog import is_anything_left
     from download_nodes.supervise import work
     from microlens.platforms import platform_of
 
-    platform = platform_of(run.recipe)
-    if not wants_pages(run) and next(iter(outstanding(run, platform)), None) is None:
+    if not wants_pages(run) and not is_anything_left(run, platform_of(run.recipe)):
         return False
     with redis_server(settings.redis_url, lock=run.folder / "redis.lock") as redis_url:
         # The run goes on where it stopped, perhaps for a cause that has passed.
@@ -221,23 +220,33 @@ def crawl_alone(
         return run.ledger.pages() if is_dry_run else []
 
 
-def retry(run: Run, settings: Settings, reasons: Collection[str]) -> int:
-    """Open final failures again; gives how many. They are tried when the run goes on."""
+@dataclass(frozen=True, slots=True)
+class Retried:
+    opened: int
+    """Failures that are open again."""
+    is_pushed: bool
+    """They stand in the frontier of a Redis that is there; else they do so when the run goes on."""
+
+
+def retry(run: Run, settings: Settings, reasons: Collection[str]) -> Retried:
+    """Open final failures again, and push them to the frontier where there is one: nodes at work have them then."""
     unknown = sorted(set(reasons) - POLICIES.keys())
     if unknown:
         raise RecipeError(
             f"failures of {', '.join(unknown)} cannot be tried again", hint=f"choose of {', '.join(sorted(POLICIES))}"
         )
-    with redis_server(settings.redis_url) as redis_url:
+    url = settings.redis_url or running_server(run.folder / "redis.lock")
+    with redis_server(url) as redis_url:
         frontier = Frontier.connect(redis_url, run.shared_name, run.recipe.politeness)
-        return reopen(run, frontier, reasons or PASSING)
+        opened = reopen(run, frontier, reasons or PASSING)
+        if url is not None:
+            _push_wanted(run, frontier)
+    return Retried(opened, is_pushed=url is not None)
 
 
 def recover(run: Run, settings: Settings) -> dict[str, int]:
     """Forget the run's frontier and push whatever the ledger still wants; gives how much that is."""
-    from crawler.refresh import restore_refresh
-    from crawler.run import restore_frontier, restore_links
-    from download_nodes.backlog import outstanding
+    from download_nodes.backlog import forget_lost
     from microlens.platforms import platform_of
 
     if settings.redis_url is None:
@@ -248,12 +257,23 @@ def recover(run: Run, settings: Settings) -> dict[str, int]:
     with redis_server(settings.redis_url) as redis_url:
         frontier = Frontier.connect(redis_url, run.shared_name, run.recipe.politeness)
         frontier.clear()
-        if not run.ledger.is_stage_finished("crawl"):
-            restore_frontier(run, frontier)
-        restore_refresh(run, frontier)
-        restore_links(run, frontier)
-        frontier.push(outstanding(run, platform_of(run.recipe)))
+        _push_wanted(run, frontier)
+        forget_lost(run, frontier, platform_of(run.recipe))
         return {kind: frontier.open_count([kind]) for kind in ("page", "visit", "links", "media", "comments")}
+
+
+def _push_wanted(run: Run, frontier: Frontier) -> None:
+    """Push whatever the ledger still wants, of collectors and nodes; what stands there already stays as it is."""
+    from crawler.refresh import restore_refresh
+    from crawler.run import restore_frontier, restore_links
+    from download_nodes.refill import refill
+    from microlens.platforms import platform_of
+
+    if not run.ledger.is_stage_finished("crawl"):
+        restore_frontier(run, frontier)
+    restore_refresh(run, frontier)
+    restore_links(run, frontier)
+    refill(run, frontier, platform_of(run.recipe))
 
 
 def newest_release(settings: Settings) -> Path:

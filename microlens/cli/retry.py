@@ -20,7 +20,10 @@ def command(
 ) -> None:
     """Open again what was given up for a cause that may have passed: timeouts, refused connections, server errors.
 
-    An unfinished run does so by itself when it goes on. `microlens-build status` shows the reasons.
+    Nodes at work have it at once: on a Redis of your own, or beside a `run` or
+    `work` on this machine. Else `work` fetches it, and nothing else that was
+    given up. Any reason that `microlens-build status` shows can be named, also
+    one that is final; `run` opens by itself whatever may have passed.
 
         microlens-build retry --reason timeout
     """
@@ -31,5 +34,14 @@ def command(
 
     settings = Settings()
     run = find_run(run_name, settings)
-    opened = retry(run, settings, reasons or [])
-    Reporter().note(f"{opened} failures are open again: run `microlens-build run` (or `crawl` and `work`) to try them")
+    retried = retry(run, settings, reasons or [])
+    reporter = Reporter()
+    told = f"{retried.opened:,} failures are open again"
+    if not retried.is_pushed:
+        reporter.note(f"{told}: run `microlens-build work` to fetch them")
+    else:
+        reporter.note(
+            f"{told}, and queued: nodes that are at work try them now (if there are none, `microlens-build work`)"
+        )
+    if retried.opened and not run.ledger.is_stage_finished("crawl"):
+        reporter.note("pages are to be read again: run `microlens-build crawl RECIPE`, unless a crawl is under way")

@@ -25,7 +25,7 @@ def command(
 ) -> None:
     """Download what was found: covers, audio, videos, and the comments of videos that pass.
 
-    Ends when nothing is left to fetch, unless --forever is given.
+    Ends when nothing is left to fetch, unless --forever is given. What was given up stays so: `retry` opens it again.
 
         microlens-build work -n 4
     """
@@ -36,9 +36,7 @@ def command(
     from microlens.cli.recrawl import named_run
     from microlens.cli.waiting import await_run
     from microlens.embedded import redis_server
-    from microlens.frontier import Frontier
     from microlens.logs import configure_logs
-    from microlens.retries import reopen
     from microlens.runs import mark_used
     from microlens.settings import Settings
 
@@ -47,8 +45,6 @@ def command(
     run = await_run(target, settings, reporter) if is_forever else named_run(target, settings)
     mark_used(run)
     with redis_server(settings.redis_url, lock=run.folder / "redis.lock") as redis_url:
-        if not is_forever:  # a cluster's node that comes back after a crash is no wish to try everything again
-            reopen(run, Frontier.connect(redis_url, run.shared_name, run.recipe.politeness))
         # On an embedded server nobody else can be at work: what waits for fresh links must get them here.
         collector = Collector(run, redis_url, is_for_links=True) if settings.redis_url is None else None
         try:

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from download_nodes.backlog import is_worth_comments, outstanding
+from download_nodes.backlog import forget_lost, is_anything_left, is_worth_comments, outstanding
+from microlens.backlog import asset_name
 from microlens.ledger_rows import PageRow
 from microlens.records import AssetRecord, Failure
 from tests.download_nodes.desk import PLATFORM
@@ -76,14 +77,27 @@ def test_a_lost_redis_loses_nothing(desk):
 
 
 def test_an_asset_whose_bytes_are_gone_is_fetched_again(desk):
-    """The store's files can be deleted: what the ledger lists without bytes is missing."""
-    desk.make()
-    desk.add_page("v")
-    desk.store(replace(COVER, video_id="v"))
-    for path in (desk.run.folder / "store/objects").glob("*/*"):
-        path.unlink()
+    """What the ledger lists without bytes is taken back, once, whoever looks; what the store holds stays."""
+    desk.make(comments={"when": "always"})
+    for name in ("v", "w"):
+        desk.add_page(name)
+        desk.store(replace(COVER, video_id=name), name.encode())
+        desk.store(replace(VIDEO, video_id=name), b"film of " + name.encode())
+    desk.add_page("unselected", is_selected=False)
+    desk.store(replace(COVER, video_id="unselected"), b"u")
+    lost = {row["sha256"] for row in desk.run.ledger.assets(["v", "unselected"]) if row["kind"] == "cover"}
+    for sha256 in lost:
+        desk.run.store.path(sha256).unlink()
+    desk.push()
+    before = desk.frontier.open_count(["media"])
 
-    assert {"v/cover", "v/video"} == {item.name for item in outstanding(desk.run, PLATFORM)}
+    assert is_anything_left(desk.run, PLATFORM)
+    assert [2, 0] == [forget_lost(desk.run, desk.frontier, PLATFORM) for _ in range(2)]
+    assert (0, 1) == (before, desk.frontier.open_count(["media"]))
+    assert {"v/cover"} == {item.name for item in outstanding(desk.run, PLATFORM) if item.kind == "media"}
+    assert {"v/video", "w/cover", "w/video"} == {
+        asset_name(row["video_id"], row["kind"]) for row in desk.run.ledger.assets()
+    }
 
 
 @pytest.mark.parametrize(

@@ -3,15 +3,19 @@
 import os
 import signal
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from download_nodes import supervise
 from download_nodes.backlog import outstanding
-from microlens.errors import MicrolensError, RedisUnreachableError
+from microlens.errors import MicrolensError, RedisUnreachableError, StoreUnreachableError
+from microlens.local_store import LocalStore
+from microlens.records import AssetRecord
 from tests.crawler.site import comment
 from tests.download_nodes.desk import PLATFORM
+from tests.download_nodes.fleet import wait_until
 
 
 def workers():
@@ -86,3 +90,45 @@ def test_a_redis_that_goes_away_is_told_in_plain_words(desk):
     desk.make()
     with pytest.raises(RedisUnreachableError, match="nothing is lost"):
         supervise._Doorbell("redis://127.0.0.1:1/0", desk.run.shared_name).ring(1)
+
+
+def test_the_first_file_waits_for_no_look_at_the_store(desk, make_cover, tmp_path):
+    """What the store has lost is found while the nodes work, and fetched again before the work ends."""
+    desk.make(filters={"min_video_bytes": 10**9})
+    for name in ("lost", "new"):
+        body = make_cover(tmp_path / f"{name}.jpg", comment=name.encode()).read_bytes()
+        desk.site.files[f"/media/{name}.jpg"] = body
+        desk.add_page(name, media={"cover": f"/media/{name}.jpg"})
+    desk.store(AssetRecord("sandbox", "lost", "cover", "", 5, "image/jpeg"))
+    desk.run.store.path(desk.run.ledger.assets()[0]["sha256"]).unlink()
+    asked_before_listed = []
+
+    class Slow(LocalStore):
+        """Lists nothing before the first file was asked for."""
+
+        def objects(self, after=""):
+            wait_until(lambda: desk.site.count()["/media/new.jpg"], 60)
+            asked_before_listed.append(True)
+            return super().objects(after)
+
+    supervise.work(replace(desk.run, store=Slow(desk.run.store.root)), desk.redis_url, processes=1)
+
+    assert [True] == asked_before_listed
+    assert {"/media/lost.jpg": 1, "/media/new.jpg": 1} == {
+        path: count for path, count in desk.site.count().items() if path.startswith("/media")
+    }
+    assert all(desk.run.store.has(row["sha256"]) for row in desk.run.ledger.assets())
+
+
+def test_a_trouble_of_the_refill_ends_the_work(desk):
+    """A store that cannot be listed is told as it is: nobody goes on without knowing what is lost."""
+
+    class Away(LocalStore):
+        def objects(self, after=""):
+            raise StoreUnreachableError("the store is away")
+
+    desk.make()
+    with pytest.raises(StoreUnreachableError, match="the store is away"):
+        supervise.work(replace(desk.run, store=Away(desk.run.store.root)), desk.redis_url, processes=1)
+
+    assert [] == workers()
