@@ -18,7 +18,7 @@ from download_nodes.bandwidth import Flow, came_bytes
 from download_nodes.fetch_errors import FetchError, explained
 from download_nodes.hls import Means, download_pieces
 from download_nodes.resolver import GuardedResolver, guarded_sockets
-from download_nodes.transfer import Fetched, Terms, fill, gathering
+from download_nodes.transfer import Fetched, Source, Terms, fill, gathering
 from microlens.frontier import host_of
 from microlens.ledger import now_ms
 from microlens.outcomes import Refusal, refusal_of, retry_after_s
@@ -153,7 +153,7 @@ class Fetcher:
             with explained(url):
                 async with asyncio.timeout(self._file_limits.deadline_s) as deadline:
                     terms = self._terms(max_bytes, accept, deadline)
-                    fetched = await fill(get, self._await_turn, url, gathered, terms)
+                    fetched = await fill(Source(get, self._await_turn, url), gathered, terms)
             yield fetched
 
     @asynccontextmanager
