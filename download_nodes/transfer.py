@@ -10,6 +10,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from download_nodes.fetch_errors import LOCAL, FetchError
+from download_nodes.headers import readable
 from download_nodes.partial import OVERLAP_BYTES, Partial
 from download_nodes.ranges import body_bytes, has_end, is_compressed, is_rest, is_whole, origin_of, span_of
 from download_nodes.sniff import HEAD_BYTES
@@ -242,7 +243,7 @@ async def pour(response: ClientResponse, partial: Partial, terms: Terms) -> None
 
 def _fetched(response: ClientResponse, partial: Partial, *, resumed_bytes: int = 0) -> Fetched:
     partial.done()
-    etag = response.headers.get("ETag")
+    etag = readable(response.headers.get("ETag", "")) or None
     path, sha256, size_bytes = partial.path, partial.digest.hexdigest(), partial.size_bytes
     return Fetched(path, sha256, size_bytes, partial.take, str(response.url), etag, resumed_bytes)
 
