@@ -16,9 +16,10 @@ from yarl import URL
 
 from download_nodes.bandwidth import Flow, came_bytes
 from download_nodes.fetch_errors import FetchError, explained
+from download_nodes.headers import address, readable
 from download_nodes.hls import Means, download_pieces
 from download_nodes.resolver import GuardedResolver, guarded_sockets
-from download_nodes.transfer import Fetched, Terms, fill, gathering
+from download_nodes.transfer import Fetched, Source, Terms, fill, gathering
 from microlens.frontier import host_of
 from microlens.ledger import now_ms
 from microlens.outcomes import Refusal, refusal_of, retry_after_s
@@ -153,7 +154,7 @@ class Fetcher:
             with explained(url):
                 async with asyncio.timeout(self._file_limits.deadline_s) as deadline:
                     terms = self._terms(max_bytes, accept, deadline)
-                    fetched = await fill(get, self._await_turn, url, gathered, terms)
+                    fetched = await fill(Source(get, self._await_turn, url), gathered, terms)
             yield fetched
 
     @asynccontextmanager
@@ -234,7 +235,7 @@ class Fetcher:
                     if response.status not in _REDIRECTS:
                         yield response
                         return
-                    target = urljoin(asked.url, response.headers.get("Location", ""))
+                    target = urljoin(asked.url, address(response.headers.get("Location", "")))
                     asked = _redirected(asked, target, response.status)
         raise FetchError(Refusal("too_many_redirects", is_final=True))
 
@@ -261,7 +262,8 @@ def _redirected(asked: Question, url: str, status: int) -> Question:
 
 
 def _answer(response: aiohttp.ClientResponse, body: bytes) -> Answer:
-    headers = tuple((name, value) for name, value in response.headers.items() if name.lower() not in _FRAMING)
+    told = ((readable(name), readable(value)) for name, value in response.headers.items())
+    headers = tuple((name, value) for name, value in told if name.lower() not in _FRAMING)
     return Answer(str(response.url), response.status, headers, body)
 
 

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 from download_nodes.fetch_errors import FetchError
 from download_nodes.partial import Origin
 from download_nodes.playlists import Pieces, PlaylistError, parse_playlist
-from download_nodes.transfer import PLAIN, Fetched, gathering, may_go_on, pour, span_of
+from download_nodes.ranges import has_end, is_compressed, is_whole, span_of
+from download_nodes.transfer import PLAIN, Fetched, agree, gathering, may_go_on, pour
 from microlens.outcomes import Refusal
 from microlens.platforms.base import choose_rendition
 from microlens.store import sha256_of, unique_name
@@ -144,6 +145,10 @@ async def _append(means: Means, piece: Piece, partial: Partial, terms: Terms) ->
             async with means.get(piece.url, _headers(piece)) as response:
                 _check_span(response, piece)
                 await pour(response, partial, terms)
+            if not has_end(response):
+                await means.await_turn(piece.url)
+                async with means.get(piece.url, _headers(piece)) as again:
+                    await agree(again, partial, mark, terms)
         except FetchError as error:
             if partial.size_bytes and error.status in _GONE:
                 # Links to pieces run out while a long video comes: read anew its playlist has fresh ones.
@@ -163,9 +168,11 @@ def _headers(piece: Piece) -> tuple[tuple[str, str], ...]:
 
 def _check_span(response: ClientResponse, piece: Piece) -> None:
     if piece.length is None:
+        if not is_whole(response):
+            raise FetchError(Refusal("truncated", is_final=False), status=response.status)
         return
-    is_asked_for = response.status == HTTPStatus.PARTIAL_CONTENT and span_of(response)[0] == piece.start
-    if not is_asked_for or response.content_length != piece.length:
+    span = span_of(response)
+    if span is None or is_compressed(response) or (span.first, span.length) != (piece.start, piece.length):
         detail = f"{piece.url} gave other bytes than {piece.start} to {piece.start + piece.length - 1}"
         raise _refused(PlaylistError("bad_playlist", detail))
 

@@ -26,10 +26,13 @@ if TYPE_CHECKING:
 
 LOOKUP_S = 10.0
 """A name server that says nothing for so long has no answer."""
-FAILED_FOR_S = 30.0
+NO_NAME_S = 10.0
 """A name without an address is not asked for again so soon; what was found aiohttp remembers."""
+FAILED_S = 1.0
+"""A lookup that failed otherwise may succeed in a moment: this serves those that wait for the same name."""
 
 _FAILED_NAMES = 10_000
+_NO_NAME = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
 _LOOKUPS_AT_ONCE = 32
 
 
@@ -55,7 +58,8 @@ class GuardedResolver(AbstractResolver):
         try:
             return await self._permitted(host, port, family)
         except OSError as error:
-            self._failed[host] = time.monotonic() + FAILED_FOR_S, error
+            is_none = isinstance(error, socket.gaierror) and error.errno in _NO_NAME
+            self._failed[host] = time.monotonic() + (NO_NAME_S if is_none else FAILED_S), error
             if len(self._failed) > _FAILED_NAMES:
                 self._failed.popitem(last=False)
             raise

@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections import deque
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
-from datetime import timedelta
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from download_nodes.fetch_errors import LOCAL, FetchError
-from download_nodes.partial import OVERLAP_BYTES, Origin, Partial
+from download_nodes.headers import readable
+from download_nodes.partial import OVERLAP_BYTES, Partial
+from download_nodes.ranges import body_bytes, has_end, is_compressed, is_rest, is_whole, origin_of, span_of
 from download_nodes.sniff import HEAD_BYTES
 from microlens.outcomes import HostRestsError, Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
     from aiohttp import ClientResponse
 
     from download_nodes.bandwidth import Flow
+    from download_nodes.partial import Mark
 
     Headers = tuple[tuple[str, str], ...]
     Get = Callable[[str, Headers], AbstractAsyncContextManager[ClientResponse]]
@@ -39,7 +39,8 @@ MOST_RATIO = 100
 
 _RATIO_FROM_BYTES = 1 << 20
 _MARK_EVERY_S = 1.0
-_CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)")
+_LEAST_PART_BYTES = 256 << 10
+"""A server that gives less of a rest at a time has broken off; one that gives more is asked on at once."""
 PLAIN: Headers = (("Accept-Encoding", "identity"),)
 """Media are compressed already, and a range of a compressed body is a range of something else."""
 
@@ -70,6 +71,15 @@ class Terms:
     accept: Accept | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Source:
+    """An address, and what asks it; a request is paid for by `await_turn`, the first one by whoever asks."""
+
+    get: Get
+    await_turn: Callable[[str], Awaitable[None]]
+    url: str
+
+
 class Pace:
     """Sees that a body comes at the least speed, over each WINDOW_S seconds and not only from its start."""
 
@@ -95,24 +105,25 @@ class _NotTheRestError(Exception):
     """What was to follow the bytes that are there does not; all must be asked for anew."""
 
 
-async def fill(
-    get: Get,
-    await_turn: Callable[[str], Awaitable[None]],
-    url: str,
-    partial: Partial,
-    terms: Terms,
-) -> Fetched:
-    """Fetch a file, or its rest; a second request, where the first brought no rest, is paid for by `await_turn`."""
+async def fill(source: Source, partial: Partial, terms: Terms) -> Fetched:
+    """Fetch a file, or its rest, and see that it is whole; each request but the first is paid for."""
     if partial.size_bytes > terms.max_bytes or partial.origin is None:
         partial.restart()
-    if partial.size_bytes:
+    had, overlap_bytes = partial.size_bytes, OVERLAP_BYTES
+    while partial.size_bytes:
+        behind = await _go_back(partial, overlap_bytes)
         try:
-            return await _fetch_rest(get, url, partial, terms)
+            async with _rest(source, partial) as response:
+                if response.status != HTTPStatus.PARTIAL_CONTENT:  # it ignores ranges, or the file has changed
+                    return await _fill_whole(source, response, partial, terms)
+                if await _append_rest(response, partial, replace(terms, accept=_same(behind))):
+                    return _fetched(response, partial, resumed_bytes=had)
         except _NotTheRestError:
             partial.restart()
-            await await_turn(url)
-    async with get(url, PLAIN) as response:
-        return await _fetch_whole(response, partial, terms)
+        overlap_bytes = 0  # what follows on a rest that was the right one follows in the same process
+        await source.await_turn(source.url)
+    async with source.get(source.url, PLAIN) as response:
+        return await _fill_whole(source, response, partial, terms)
 
 
 def may_go_on(error: BaseException) -> bool:
@@ -137,35 +148,70 @@ def gathering(stable: Path) -> Iterator[Partial]:
     partial.drop()
 
 
-async def _fetch_whole(response: ClientResponse, partial: Partial, terms: Terms) -> Fetched:
-    if response.status == HTTPStatus.PARTIAL_CONTENT and span_of(response) != (0, response.content_length):
-        raise FetchError(Refusal("truncated", is_final=False), status=response.status)
+async def _fill_whole(source: Source, response: ClientResponse, partial: Partial, terms: Terms) -> Fetched:
+    partial.restart()
     partial.open()
-    partial.set_origin(_origin(response))
+    if not is_whole(response):
+        raise _truncated(response)
+    partial.set_origin(origin_of(response) if has_end(response) else None)
+    start = partial.mark()
     await pour(response, partial, terms)
+    if not has_end(response):
+        await source.await_turn(source.url)
+        async with source.get(source.url, PLAIN) as again:
+            await agree(again, partial, start, terms)
     return _fetched(response, partial)
 
 
-async def _fetch_rest(get: Get, url: str, partial: Partial, terms: Terms) -> Fetched:
+async def _go_back(partial: Partial, overlap_bytes: int) -> bytes:
+    """Have a rest begin a little before the end of what is there; gives the bytes that are to come once more."""
+    if not overlap_bytes:
+        return b""
+    return await asyncio.to_thread(partial.go_back, max(0, partial.size_bytes - overlap_bytes))
+
+
+@asynccontextmanager
+async def _rest(source: Source, partial: Partial) -> AsyncIterator[ClientResponse]:
+    """The answer to a request for what is missing: a rest, or a part of it, or the file anew."""
     assert partial.origin is not None, "what comes from nowhere has no rest"
-    had = partial.size_bytes
-    start = max(0, had - OVERLAP_BYTES)
-    behind = await asyncio.to_thread(partial.go_back, start)
-    headers = (*PLAIN, ("Range", f"bytes={start}-"), ("If-Range", partial.origin.validator))
+    start, origin = partial.size_bytes, partial.origin
+    headers = (*PLAIN, ("Range", f"bytes={start}-"), ("If-Range", origin.validator))
     try:
-        async with get(url, headers) as response:
-            if response.status != HTTPStatus.PARTIAL_CONTENT:  # it ignores ranges, or the file has changed
-                partial.restart()
-                return await _fetch_whole(response, partial, terms)
-            if not _is_rest(response, partial.origin, start):
+        async with source.get(source.url, headers) as response:
+            if response.status == HTTPStatus.PARTIAL_CONTENT and not is_rest(response, origin, start):
                 raise _NotTheRestError
-            partial.cut()
-            await pour(response, partial, replace(terms, accept=_same(behind)))
-            return _fetched(response, partial, resumed_bytes=had)
+            yield response
     except FetchError as error:
         if error.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
             raise _NotTheRestError from error
         raise
+
+
+async def _append_rest(response: ClientResponse, partial: Partial, terms: Terms) -> bool:
+    """Write a rest, or the part of it that a server gives at a time; True if the file ends with it."""
+    span, origin, had = span_of(response), partial.origin, partial.size_bytes
+    assert span is not None, "it has been seen to be a rest"
+    assert origin is not None, "what comes from nowhere has no rest"
+    total = span.total if origin.total is None else origin.total
+    partial.cut()
+    partial.set_origin(replace(origin, total=total))
+    await pour(response, partial, terms)
+    is_all = partial.size_bytes == total
+    if not is_all and partial.size_bytes - had < _LEAST_PART_BYTES:
+        raise _truncated(response)
+    return is_all
+
+
+async def agree(again: ClientResponse, partial: Partial, start: Mark, terms: Terms) -> None:
+    """Take once more what has come since `start`, where nothing but the end of its connection told that it was all.
+
+    FetchError `truncated` if other bytes come: one of the two at least was cut short.
+    """
+    came = partial.size_bytes, partial.digest.digest()
+    partial.rewind(start)
+    await pour(again, partial, terms)
+    if came != (partial.size_bytes, partial.digest.digest()):
+        raise _truncated(again)
 
 
 async def pour(response: ClientResponse, partial: Partial, terms: Terms) -> None:
@@ -174,13 +220,13 @@ async def pour(response: ClientResponse, partial: Partial, terms: Terms) -> None
     if (response.content_length or 0) > max_bytes - partial.size_bytes:
         raise _too_large(response)
     head, is_wanted, came = b"", accept is None, 0
-    is_compressed = "Content-Encoding" in response.headers
+    may_grow, expected = is_compressed(response), body_bytes(response)
     pace = Pace(terms.least_bytes_per_s, terms.flow.clock)
     async for chunk in terms.flow.chunks(response):
         came += len(chunk)
         if partial.size_bytes + len(chunk) > max_bytes:
             raise _too_large(response)
-        if is_compressed and came > _RATIO_FROM_BYTES and came > MOST_RATIO * response.content.total_raw_bytes:
+        if may_grow and came > _RATIO_FROM_BYTES and came > MOST_RATIO * response.content.total_raw_bytes:
             raise _too_large(response)
         if accept and not is_wanted:
             head += chunk[: HEAD_BYTES - len(head)]
@@ -191,16 +237,13 @@ async def pour(response: ClientResponse, partial: Partial, terms: Terms) -> None
         pace.check(came)
     if accept and not is_wanted:
         accept(head)
-    if not is_compressed and came != int(response.headers.get("Content-Length", came)):
-        raise FetchError(Refusal("truncated", is_final=False), status=response.status)
+    if expected not in {None, came}:
+        raise _truncated(response)
 
 
 def _fetched(response: ClientResponse, partial: Partial, *, resumed_bytes: int = 0) -> Fetched:
-    total = partial.origin and partial.origin.total
-    if total is not None and partial.size_bytes != total:
-        raise FetchError(Refusal("truncated", is_final=False), status=response.status)
     partial.done()
-    etag = response.headers.get("ETag")
+    etag = readable(response.headers.get("ETag", "")) or None
     path, sha256, size_bytes = partial.path, partial.digest.hexdigest(), partial.size_bytes
     return Fetched(path, sha256, size_bytes, partial.take, str(response.url), etag, resumed_bytes)
 
@@ -209,47 +252,8 @@ def _too_large(response: ClientResponse) -> FetchError:
     return FetchError(Refusal("too_large", is_final=True), status=response.status)
 
 
-# --- what may be taken up again ---
-
-
-def _origin(response: ClientResponse) -> Origin | None:
-    """What a rest of this answer can be asked for by; None: nothing that is sure to mean the same bytes."""
-    validator = _validator(response)
-    if validator is None or "Content-Encoding" in response.headers:
-        return None
-    if response.status == HTTPStatus.PARTIAL_CONTENT:
-        return Origin(validator, span_of(response)[1])
-    return Origin(validator, response.content_length)
-
-
-def _validator(response: ClientResponse) -> str | None:
-    """A strong ETag, else a Last-Modified that is (RFC 9110, section 8.8.2.2: a second or more before Date)."""
-    etag = response.headers.get("ETag", "")
-    if etag.startswith('"') and etag.endswith('"') and len(etag) > 1:
-        return etag
-    changed, sent = response.headers.get("Last-Modified", ""), response.headers.get("Date", "")
-    try:
-        is_strong = parsedate_to_datetime(sent) - parsedate_to_datetime(changed) >= timedelta(seconds=1)
-    except (ValueError, TypeError, OverflowError):
-        return None
-    return changed if is_strong else None
-
-
-def span_of(response: ClientResponse) -> tuple[int | None, int | None]:
-    """First byte and total of a Content-Range; None for what it does not say."""
-    match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
-    if match is None:
-        return None, None
-    return int(match[1]), None if match[3] == "*" else int(match[3])
-
-
-def _is_rest(response: ClientResponse, origin: Origin, start: int) -> bool:
-    first, total = span_of(response)
-    if first != start or "Content-Encoding" in response.headers:
-        return False
-    if origin.total is not None and total is not None and total != origin.total:
-        return False
-    return _validator(response) in {None, origin.validator}
+def _truncated(response: ClientResponse) -> FetchError:
+    return FetchError(Refusal("truncated", is_final=False), status=response.status)
 
 
 def _same(behind: bytes) -> Accept:

@@ -76,7 +76,8 @@ POLICIES: dict[str, RetryPolicy] = {
     # The host: it says itself that it is not the item's fault, and its own clock keeps it.
     "rate_limited": RetryPolicy(patience=4.0, first_s=1.0),
     "server_error": RetryPolicy(),
-    "robots_unreachable": RetryPolicy(),
+    # While that verdict on a host holds (robots.UNREACHABLE_S) no try can bring anything.
+    "robots_unreachable": RetryPolicy(patience=0.5, first_s=400.0, longest_s=1600.0),
     # Ourselves and our adapters: mended by people.
     "crawler_error": RetryPolicy(),
     "extractor_broken": RetryPolicy(),

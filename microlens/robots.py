@@ -22,12 +22,13 @@ if TYPE_CHECKING:
 LIFETIME_S = 24 * 3600.0
 """RFC 9309, section 2.4, lets nobody use a copy for longer."""
 RETRY_S = 2.0
+UNREACHABLE_S = 300.0
+"""So long nothing is asked of a host that gave no robots.txt; its items are tried again after that, and not before."""
 MAX_BODY_BYTES = 512_000
 """RFC 9309, section 2.5, asks for at least 500 KiB."""
 
 _REREAD_S = 60.0
 _MAX_DELAY_S = 600.0
-_UNREACHABLE_S = 600.0
 
 
 class Robots:
@@ -80,8 +81,7 @@ class Robots:
         """A host that gives no robots.txt may not be asked for anything for a while (RFC 9309, section 2.3.1.4)."""
         self._rules.pop(host, None)
         status = HTTPStatus.SERVICE_UNAVAILABLE
-        lifetime_s = _UNREACHABLE_S
-        self._frontier.set_robots(host, status=status, body="", lifetime_s=lifetime_s, delay_s=0.0, is_answer=False)
+        self._frontier.set_robots(host, status=status, body="", lifetime_s=UNREACHABLE_S, delay_s=0.0, is_answer=False)
 
 
 def is_no_rule(status: int) -> bool:

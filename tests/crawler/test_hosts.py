@@ -140,7 +140,7 @@ def test_a_robots_txt_may_be_five_redirects_away(crawl, site, steps):
     for start, end in itertools.pairwise(chain):
         site.script(urlsplit(start).path, Reply(302, headers={"Location": end}))
     site.files[f"/{steps - 1}"] = b"User-agent: *\nDisallow: /v/\n"
-    crawl(site, politeness={"park_after": 1}, network=NETWORK)
+    crawl(site, politeness={"park_after": 1, "max_attempts": 1}, network=NETWORK)
 
     assert {5: "robots", 6: "robots_unreachable"}[steps] == crawl.look().pages["h1-0"]
     assert 0 == site.count(HOSTS[1])["/v/h1-0"]

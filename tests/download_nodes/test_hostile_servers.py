@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import resource
+import socket
 import ssl
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from download_nodes import resolver, transfer
 from download_nodes.fetch import Fetcher, FetchError
 from download_nodes.resolver import GuardedResolver
 from microlens.network import NetworkPolicy
+from microlens.outcomes import POLICIES
 from tests.certificates import self_signed
 from tests.download_nodes.desk import QUICK, recipe_of
 from tests.download_nodes.wire import File, Wire, send
@@ -224,26 +226,35 @@ def test_a_name_without_an_address(get, name):
     assert get(f"http://{name}/a").refusal.reason in {"dns", "bad_address"}
 
 
-def test_a_name_without_an_address_is_asked_for_once():
-    """What failed a moment ago is not asked for again; what failed long ago is."""
+@pytest.mark.parametrize(
+    ("error", "asked_again"),
+    [
+        (socket.gaierror(socket.EAI_NONAME, "no such name"), False),
+        (socket.gaierror(socket.EAI_AGAIN, "try again"), True),
+        (socket.gaierror(socket.EAI_FAIL, "no answer"), True),
+        (OSError("no network"), True),
+    ],
+)
+def test_only_a_name_that_is_none_is_remembered(error, asked_again):
+    """Many who ask at once share one failure; a retry, a moment later, asks anew unless there is no such name."""
     asked = []
 
     def lookup(host, *_arguments, **_more):
         asked.append(host)
-        raise OSError("no such name")
+        raise error
 
     async def go():
         guarded = GuardedResolver(NetworkPolicy([]), lookup)
-        for _ in range(5):
-            with pytest.raises(OSError, match="no such name"):
+
+        async def ask(ago_s):
+            guarded._failed = {name: (until - ago_s, known) for name, (until, known) in guarded._failed.items()}
+            with pytest.raises(OSError, match=error.strerror or str(error)):
                 await guarded.resolve("gone.test", 80)
-        guarded._failed = {name: (0.0, error) for name, (_, error) in guarded._failed.items()}
-        with pytest.raises(OSError, match="no such name"):
-            await guarded.resolve("gone.test", 80)
+            return len(asked)
 
-    asyncio.run(go())
+        return [await ask(ago_s) for ago_s in (0, 0, POLICIES["dns"].first_s / 2, resolver.NO_NAME_S)]
 
-    assert ["gone.test"] * 2 == asked
+    assert ([1, 1, 2, 3] if asked_again else [1, 1, 1, 2]) == asyncio.run(go())
 
 
 # --- TLS ---

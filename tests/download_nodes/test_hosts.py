@@ -2,12 +2,14 @@
 
 import asyncio
 import itertools
+import socket
 import time
 from urllib.parse import urlsplit
 
 import pytest
 
-from download_nodes import courtesy, node
+from download_nodes import courtesy, fetch, node
+from download_nodes.resolver import GuardedResolver
 from tests.crawler.site import HOSTS, Reply
 
 SHARE = node.WIDTH // 2
@@ -93,7 +95,7 @@ def test_one_file_that_stalls_is_given_up_and_its_host_is_not(desk):
 
 def test_a_host_that_never_answers_is_given_up(desk):
     """A media host that gives not even a robots.txt costs its own files, to be opened again by `retry`."""
-    desk.make(politeness={**IMPATIENT, "concurrency": 4, "park_after": 1})
+    desk.make(politeness={**IMPATIENT, "concurrency": 4, "park_after": 1, "max_attempts": 2})
     serve(desk, 0, 1, count=2)
     desk.site.stalls = lambda asked: asked.host.startswith(HOSTS[1])
     drain_until(desk, lambda: False)
@@ -102,6 +104,27 @@ def test_a_host_that_never_answers_is_given_up(desk):
         reason: list(desk.reasons().values()).count(reason) for reason in desk.reasons().values()
     }
     assert {"/robots.txt": 1} == dict(desk.site.count(HOSTS[1]))
+
+
+def test_a_name_server_that_fails_for_a_moment_costs_nothing(desk, monkeypatch):
+    """Two lookups of a host that nobody has asked before fail: it is asked again, and all its files are fetched."""
+    lookups = []
+
+    def lookup(_host, port, **_more):
+        lookups.append(port)
+        if len(lookups) <= 2:
+            raise socket.gaierror(socket.EAI_AGAIN, "try again")
+        return [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", ("127.0.0.1", port))]
+
+    monkeypatch.setattr(fetch, "GuardedResolver", lambda policy: GuardedResolver(policy, lookup))
+    desk.make(politeness={**IMPATIENT, "concurrency": 4})
+    for n in range(3):
+        desk.site.files[f"/media/{n}.jpg"] = b"not a picture"
+        desk.add_page(f"v{n}", media={"cover": f"http://cdn.test:{urlsplit(desk.site.url).port}/media/{n}.jpg"})
+    drain_until(desk, lambda: False)
+
+    assert {f"v{n}/cover": "not_media" for n in range(3)} == desk.reasons()
+    assert 3 <= len(lookups)
 
 
 def test_a_redirect_s_target_is_paid_for_at_its_host(desk):
@@ -164,4 +187,4 @@ def test_a_site_that_names_a_new_dead_host_each_time_wears_nobody_out(desk):
     desk.drain()
 
     assert {"v/cover": "robots_unreachable"} == desk.reasons()
-    assert 2 == desk.site.count()["/media/v.jpg"]
+    assert 1 == desk.site.count()["/media/v.jpg"]  # half of its attempts, for such a reason

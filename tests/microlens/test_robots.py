@@ -3,7 +3,9 @@
 import pytest
 
 from microlens import robots as robots_module
-from microlens.robots import MAX_BODY_BYTES, Robots, is_no_rule, is_unreachable
+from microlens.outcomes import POLICIES
+from microlens.recipe import Politeness
+from microlens.robots import MAX_BODY_BYTES, UNREACHABLE_S, Robots, is_no_rule, is_unreachable
 
 SITE = "http://site.test"
 AGENT = "microlens-build/0.1 (+https://example.org/somebot)"
@@ -54,6 +56,14 @@ def test_a_host_that_was_given_up_is_refused(robots):
     robots.refuse(SITE)
 
     assert not robots.is_allowed(f"{SITE}/v/1")
+
+
+def test_no_try_is_made_while_a_host_is_given_up():
+    """The items of such a host are tried again when the verdict on it has ended, and count no try before."""
+    policy = POLICIES["robots_unreachable"]
+
+    assert all(policy.delay_s(attempt) >= UNREACHABLE_S for attempt in range(8) for _ in range(200))
+    assert 2 <= policy.attempts(Politeness().max_attempts)
 
 
 @pytest.mark.parametrize(
