@@ -90,9 +90,8 @@ class Courtesy:
             if not await asyncio.to_thread(self.hosts.robots.is_known, host):
                 await self._await_turn(url)
                 if await self.ask_robots(host) in {"again", "parked"}:
-                    if not self._stopping and not await asyncio.to_thread(self.hosts.has_answered, host):
-                        return "robots_unreachable"  # a site may name a new host each time: waiting must not be free
-                    raise HostRestsError(host, RETRY_S)
+                    is_known = self._stopping or await asyncio.to_thread(self.hosts.has_answered, host)
+                    raise HostRestsError(host, RETRY_S, is_unknown=not is_known)
         return await asyncio.to_thread(self.hosts.robots.why_not, url)
 
     async def ask_robots(self, host: str) -> RobotsOutcome:

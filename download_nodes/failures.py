@@ -38,6 +38,8 @@ log = structlog.get_logger()
 
 _CHANGED_PAGES = 3
 _CHANGED_SHARE = 0.1
+_REST_COUNTS = 0.1
+"""Of an attempt: what waiting once for a host costs that nobody has ever had an answer from."""
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -81,9 +83,7 @@ class Failures:
         except FetchError as error:
             await self._not_fetched(item, error)
         except HostRestsError as rest:
-            # Its own host's clocks keep an item; another host's rest must be waited for.
-            after_s = 0.0 if rest.host == host_of(item.url) else rest.wait_s
-            await asyncio.to_thread(self._give_back, item, after_s)
+            await self._await_host(item, rest)
         except ConversationOverError:
             await asyncio.to_thread(self._give_back, item)
         except NotMediaError as error:
@@ -108,6 +108,18 @@ class Failures:
         for name in names:
             await asyncio.to_thread(self._give_back, FrontierItem(kind, name, "", {}))
 
+    async def _await_host(self, item: FrontierItem, rest: HostRestsError) -> None:
+        """Give an item back until a host that it needs has rested."""
+        # Its own host's clocks keep an item; another host's rest must be waited for.
+        after_s = 0.0 if rest.host == host_of(item.url) else rest.wait_s
+        if not rest.is_unknown:
+            await asyncio.to_thread(self._give_back, item, after_s)
+        elif item.attempt < self._run.recipe.politeness.max_attempts:
+            # Not for nothing: a site that redirects to another dead host each time had it come back for ever.
+            await asyncio.to_thread(self._give_back, item, after_s, _REST_COUNTS)
+        else:
+            await self._failed(item, Refusal("robots_unreachable", is_final=True), detail=str(rest))
+
     async def _not_fetched(self, item: FrontierItem, error: FetchError) -> None:
         if error.refusal.reason in LOCAL:
             self._check_disk(error.__cause__, item.url)
@@ -126,8 +138,8 @@ class Failures:
             hint="mend the disk or its rights, then run the same command: nothing is lost",
         ) from error
 
-    def _give_back(self, item: FrontierItem, after_s: float = 0.0) -> None:
-        self._frontier.give_back(item, after_s=after_s)
+    def _give_back(self, item: FrontierItem, after_s: float = 0.0, counts: float = 0.0) -> None:
+        self._frontier.give_back(item, after_s=after_s, counts=counts)
         self._flights.land([item.name])
 
     def _check_changed(self, error: PageChangedError) -> None:

@@ -11,7 +11,7 @@
 --   lease:<kind>       zset   name by the time when its lease ends
 --   holder:<kind>      hash   name -> "owner\nhost" of a leased item; "owner\n" once it takes no place of its host
 --   expired:<kind>     hash   name -> as in taken, of a ready item whose lease ended: its late owner may still ack it
---   attempts:<kind>    hash   name -> tries that failed so far
+--   attempts:<kind>    hash   name -> tries that failed so far, and parts of tries
 --   open               hash   kind -> items pushed and not yet acked or failed
 --   host:<host>        hash   theoretical arrival time (GCRA), places taken, backoff, crawl delay, robots' lifetime,
 --                             requests in a row without an answer, parking
@@ -314,10 +314,11 @@ end
 if closed > 0 then redis.call('HINCRBY', P .. 'open', kind, -closed) end
 return closed
 
---- retry  ARGV: kind, owner, name, delay_ms, attempts to count  -> 1 if the lease was held; it comes back after a while
+--- retry  ARGV: kind, owner, name, delay_ms, attempts to count (or a part of one)
+-- -> 1 if the lease was held; it comes back after a while
 local kind, name = ARGV[1], ARGV[3]
 if not hand_back(kind, ARGV[2], name, tonumber(ARGV[4]), now_ms()) then return 0 end
-if ARGV[5] ~= '0' then redis.call('HINCRBY', P .. 'attempts:' .. kind, name, ARGV[5]) end
+if tonumber(ARGV[5]) > 0 then redis.call('HINCRBYFLOAT', P .. 'attempts:' .. kind, name, ARGV[5]) end
 return 1
 
 --- forget  ARGV: digest*  -> how many were known; they may be pushed again

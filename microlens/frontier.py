@@ -177,12 +177,12 @@ class Frontier:
         """Give an item back for another attempt (`microlens.outcomes.RetryPolicy` says when)."""
         self._run("retry", item.kind, self._owner, item.name, int(after_s * 1000), 1)
 
-    def give_back(self, item: FrontierItem, *, after_s: float = 0.0) -> None:
-        """Give a claimed item back, no attempt counted: a host that it needs rests, or is silent.
+    def give_back(self, item: FrontierItem, *, after_s: float = 0.0, counts: float = 0.0) -> None:
+        """Give a claimed item back, no attempt counted, or a part of one: a host that it needs rests, or is silent.
 
         An item whose own host is at fault needs no `after_s`: that host's clocks keep it.
         """
-        self._run("retry", item.kind, self._owner, item.name, int(after_s * 1000), 0)
+        self._run("retry", item.kind, self._owner, item.name, int(after_s * 1000), counts)
 
     def forget(self, items: Iterable[FrontierItem]) -> None:
         """Let finished items be pushed again."""
@@ -333,7 +333,7 @@ def _unpack(kind: WorkKind, packed: bytes, priority: bytes, attempt: bytes | int
     length, _, rest = packed.partition(b":")
     end = int(length)
     url, payload = orjson.loads(rest[end:])
-    return FrontierItem(kind, rest[:end].decode(), url, payload, int(priority), int(attempt))
+    return FrontierItem(kind, rest[:end].decode(), url, payload, int(priority), int(float(attempt)))
 
 
 def _sections() -> dict[str, str]:

@@ -34,10 +34,12 @@ class RefusedError(Exception):
 class HostRestsError(Exception):
     """A host that an item needs cannot be asked for longer than is worth waiting; never leaves a stage."""
 
-    def __init__(self, host: str, wait_s: float) -> None:
+    def __init__(self, host: str, wait_s: float, *, is_unknown: bool = False) -> None:
         super().__init__(f"{host} rests for {wait_s:.0f} s")
         self.host = host
         self.wait_s = wait_s
+        self.is_unknown = is_unknown
+        """Nobody has ever had an answer from it: it may not exist."""
 
 
 @dataclass(frozen=True, slots=True)
