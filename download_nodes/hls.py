@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 from download_nodes.fetch_errors import FetchError
 from download_nodes.partial import Origin
-from download_nodes.playlists import Pieces, PlaylistError, parse_playlist
-from download_nodes.ranges import has_end, is_compressed, is_whole, span_of
+from download_nodes.playlists import Piece, Pieces, PlaylistError, parse_playlist
+from download_nodes.ranges import has_end, is_compressed, is_end, is_whole, span_of
 from download_nodes.transfer import PLAIN, Fetched, agree, gathering, may_go_on, pour
 from microlens.outcomes import Refusal
 from microlens.platforms.base import choose_rendition
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from aiohttp import ClientResponse
 
     from download_nodes.partial import Partial
-    from download_nodes.playlists import Piece, Variant
-    from download_nodes.transfer import Get, Terms
+    from download_nodes.playlists import Variant
+    from download_nodes.transfer import Get, Headers, Terms
     from microlens.recipe import Media
 
 MAX_PLAYLIST_BYTES = 4 << 20
@@ -114,7 +114,7 @@ def _refused(error: PlaylistError) -> FetchError:
 
 async def _fill(means: Means, told: Pieces, partial: Partial, terms: Terms) -> Fetched:
     """Bring a file to its last piece, from the first one that it lacks."""
-    done = await _take_up(told, partial)
+    done = await _take_up(means, told, partial, terms)
     had = partial.size_bytes
     for number, piece in enumerate(told.pieces[done:], start=done + 1):
         await _append(means, piece, partial, terms if number == 1 else replace(terms, accept=None))
@@ -124,17 +124,55 @@ async def _fill(means: Means, told: Pieces, partial: Partial, terms: Terms) -> F
     return Fetched(partial.path, partial.digest.hexdigest(), partial.size_bytes, partial.take, resumed_bytes=had)
 
 
-async def _take_up(told: Pieces, partial: Partial) -> int:
-    """How many pieces are there already, of the same playlist; what came of a further one is cut off."""
+async def _take_up(means: Means, told: Pieces, partial: Partial, terms: Terms) -> int:
+    """How many pieces are there already, of the same video; what came of a further one is cut off."""
     origin = partial.origin
-    if origin is None or origin.validator != told.digest or partial.size_bytes < origin.pieces_bytes:
-        partial.restart()
-        partial.open()
-        partial.set_origin(Origin(told.digest))
-        return 0
-    await asyncio.to_thread(partial.go_back, origin.pieces_bytes)
-    partial.cut()
-    return origin.pieces
+    if origin is not None and origin.validator == told.digest and 0 < origin.pieces_bytes <= partial.size_bytes:
+        await asyncio.to_thread(partial.go_back, origin.pieces_bytes)
+        partial.cut()
+        if await _ends_with(means, told.pieces[origin.pieces - 1], partial.tail(), terms):
+            return origin.pieces
+    partial.restart()
+    partial.open()
+    partial.set_origin(Origin(told.digest))
+    return 0
+
+
+class _End:
+    """Takes a body, and keeps its last bytes."""
+
+    def __init__(self, kept_bytes: int) -> None:
+        self.size_bytes = 0
+        self.bytes = b""
+        self._kept_bytes = kept_bytes
+
+    def write(self, chunk: bytes) -> None:
+        self.size_bytes += len(chunk)
+        self.bytes = (self.bytes + chunk)[-self._kept_bytes :]
+
+
+async def _ends_with(means: Means, piece: Piece, tail: bytes, terms: Terms) -> bool:
+    """Whether a piece still ends as it did: its name, which has no validator, may mean another encoding by now."""
+    end = _End(len(tail))
+    await means.await_turn(piece.url)
+    if piece.length is None:
+        headers: Headers = (*PLAIN, ("Range", f"bytes=-{len(tail)}"))
+    else:
+        length = min(len(tail), piece.length)
+        piece = Piece(piece.url, piece.start + piece.length - length, length)
+        headers = _headers(piece)
+    try:
+        async with means.get(piece.url, headers) as response:
+            if piece.length is not None:
+                _check_span(response, piece)
+            elif response.status == HTTPStatus.PARTIAL_CONTENT and not is_end(response):
+                return False
+            await pour(response, end, replace(terms, accept=None))
+    except FetchError as error:
+        if error.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            return False
+        raise
+    return bool(end.bytes) and tail.endswith(end.bytes)
 
 
 async def _append(means: Means, piece: Piece, partial: Partial, terms: Terms) -> None:
@@ -160,7 +198,7 @@ async def _append(means: Means, piece: Piece, partial: Partial, terms: Terms) ->
             return
 
 
-def _headers(piece: Piece) -> tuple[tuple[str, str], ...]:
+def _headers(piece: Piece) -> Headers:
     if piece.length is None:
         return PLAIN
     return (*PLAIN, ("Range", f"bytes={piece.start}-{piece.start + piece.length - 1}"))

@@ -105,6 +105,12 @@ class Partial:
         self._file.seek(size_bytes)
         return behind
 
+    def tail(self) -> bytes:
+        """The last bytes that are there."""
+        assert self._file is not None, "there is nothing to read"
+        start = max(0, self.size_bytes - OVERLAP_BYTES)
+        return os.pread(self._file.fileno(), self.size_bytes - start, start)
+
     def cut(self) -> None:
         """Cut off what lies behind the present size."""
         assert self._file is not None, "there is nothing to cut"

@@ -7,7 +7,7 @@ from collections import deque
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from download_nodes.fetch_errors import LOCAL, FetchError
 from download_nodes.headers import readable
@@ -214,7 +214,15 @@ async def agree(again: ClientResponse, partial: Partial, start: Mark, terms: Ter
         raise _truncated(again)
 
 
-async def pour(response: ClientResponse, partial: Partial, terms: Terms) -> None:
+class Sink(Protocol):
+    """What takes a body."""
+
+    size_bytes: int
+
+    def write(self, chunk: bytes) -> None: ...
+
+
+async def pour(response: ClientResponse, partial: Sink, terms: Terms) -> None:
     """Append a body to a file that may have `max_bytes` in all."""
     accept, max_bytes = terms.accept, terms.max_bytes
     if (response.content_length or 0) > max_bytes - partial.size_bytes:

@@ -10,6 +10,7 @@ import pytest
 
 from download_nodes import hls
 from download_nodes.fetch import Fetcher, FetchError
+from download_nodes.partial import OVERLAP_BYTES
 from microlens.network import NetworkPolicy
 from tests.download_nodes.desk import QUICK, recipe_of
 from tests.download_nodes.wire import File, Wire
@@ -131,14 +132,15 @@ def test_the_recipe_says_which_rendition(wire, get, media, name):
 
 
 def test_a_transfer_goes_on_at_the_piece_where_it_stopped(wire, get, tmp_path):
-    """What is complete is not asked for again; the piece that broke is, from its start."""
+    """What is complete is asked for its last bytes alone; the piece that broke is asked for from its start."""
     wire.answers["/v/b"] = File(B, cut_after=[400_000] * 3)
     assert "truncated" == get().refusal.reason
     assert ["v.part", "v.part.origin"] == left(tmp_path)
     wire.asked.clear()
 
     assert INIT + A + B + C == get()
-    assert ["/v/index.m3u8", "/v/b", "/v/c"] == asked(wire)
+    assert ["/v/index.m3u8", "/v/a", "/v/b", "/v/c"] == asked(wire)
+    assert [f"bytes=-{OVERLAP_BYTES}", None, None] == [one.headers.get("range") for one in wire.asked[1:]]
     assert [] == left(tmp_path)
 
 
@@ -165,14 +167,47 @@ def test_a_host_that_asks_for_rest_is_not_pressed(wire, get, tmp_path):
 
 def test_links_to_pieces_that_run_out_are_read_anew(wire, get):
     """A piece that is refused after others came is asked for again by what its playlist says then."""
-    wire.answers["/v/index.m3u8"] = playlist("a?until=1", "b?until=1")
-    wire.answers["/v/a?until=1"] = File(A)
+    wire.answers["/v/index.m3u8"] = playlist("a?n=1&expires=1772366401", "b?n=2&expires=1772366401")
+    wire.answers["/v/a?n=1&expires=1772366401"] = File(A)
     assert ("truncated", False) == ((error := get()).refusal.reason, error.refusal.is_final)
-    wire.answers["/v/index.m3u8"] = playlist("a?until=2", "b?until=2")
-    wire.answers["/v/b?until=2"] = File(B)
+    wire.answers["/v/index.m3u8"] = playlist("a?n=1&expires=1772366402", "b?n=2&expires=1772366402")
+    wire.answers |= {"/v/a?n=1&expires=1772366402": File(A), "/v/b?n=2&expires=1772366402": File(B)}
 
     assert A + B == get()
-    assert "/v/a?until=2" not in asked(wire)
+    assert f"bytes=-{OVERLAP_BYTES}" == wire.asked[-2].headers["range"]
+
+
+@pytest.mark.parametrize(
+    "old",
+    [
+        playlist("#EXTINF:6,", "a?made=new&n=1", "#EXTINF:6,", "b"),
+        playlist("#EXTINF:5,", "a", "#EXTINF:6,", "b"),
+        playlist("#EXTINF:6,", "a", "#EXTINF:6,", "b"),
+    ],
+    ids=["another query", "other durations", "the very same playlist"],
+)
+@pytest.mark.parametrize("ranges", [True, False])
+def test_two_encodings_are_never_one_file(wire, get, old, ranges):
+    """If the video was made anew between two tries nothing of the old pieces stays, however alike their names are."""
+    wire.answers["/v/index.m3u8"] = old
+    wire.answers["/v/a?made=new&n=1"] = wire.answers["/v/a"] = File(A)
+    wire.answers["/v/b"] = File(B, cut_after=[10] * 3)
+    get()
+    wire.answers["/v/index.m3u8"] = playlist("#EXTINF:6,", "a", "#EXTINF:6,", "b")
+    wire.answers |= {"/v/a": File(B[::-1], ranges=ranges), "/v/b": File(A[::-1])}
+
+    assert B[::-1] + A[::-1] == get()
+
+
+def test_the_end_of_a_range_is_compared(wire, get):
+    """Pieces that are ranges of one file are asked for the end of the last range that is there."""
+    wire.answers["/v/r.m3u8"] = playlist("#EXT-X-BYTERANGE:5000@100", "a", "#EXT-X-BYTERANGE:500@0", "c")
+    wire.answers["/v/c"] = File(C, cut_after=[10] * 3)
+    get("/v/r.m3u8")
+    wire.asked.clear()
+
+    assert A[100:5100] + C[:500] == get("/v/r.m3u8")
+    assert [f"bytes={5100 - OVERLAP_BYTES}-5099", "bytes=0-499"] == [one.headers["range"] for one in wire.asked[1:]]
 
 
 def test_another_playlist_is_another_video(wire, get):
