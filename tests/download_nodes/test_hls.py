@@ -8,7 +8,7 @@ import random
 import av
 import pytest
 
-from download_nodes import hls
+from download_nodes import hls, transfer
 from download_nodes.fetch import Fetcher, FetchError
 from download_nodes.partial import OVERLAP_BYTES
 from microlens.network import NetworkPolicy
@@ -44,7 +44,9 @@ def paid():
 def get(wire, tmp_path, paid):
     """Try once to fetch a playlist of the site: the bytes, or the error; `media` are keys of the recipe."""
 
-    def run(path="/v/index.m3u8", *, max_bytes=10_000_000, forbidden="", accept=None, allow="127.0.0.1/32", **media):
+    def run(path="/v/index.m3u8", *, max_bytes=10_000_000, forbidden="", accept=None, allow="127.0.0.1/32", **more):
+        polite, media = {key: more.pop(key) for key in ["min_bytes_per_s"] if key in more}, more
+
         async def why_not(asked):
             return "robots" if forbidden and forbidden in asked else None
 
@@ -52,7 +54,7 @@ def get(wire, tmp_path, paid):
             paid.append(asked.removeprefix(wire.url))
 
         async def go():
-            recipe = recipe_of(wire.url, politeness=QUICK, media=media)
+            recipe = recipe_of(wire.url, politeness=QUICK | polite, media=media)
             fetcher = Fetcher(recipe, NetworkPolicy([allow]), why_not, await_turn)
             address = path if "://" in path else wire.url + path
             try:
@@ -149,6 +151,26 @@ def test_a_piece_is_tried_again_at_once(wire, get):
     wire.answers["/v/b"] = File(B, cut_after=[400_000] * (hls.PIECE_TRIES - 1))
 
     assert INIT + A + B + C == get()
+
+
+def test_pieces_that_trickle_are_too_slow(wire, get, monkeypatch):
+    """The least speed is that of the video: a server whose pieces each end before it is measured gains nothing."""
+    monkeypatch.setattr(transfer, "WINDOW_S", 1.0)
+    monkeypatch.setattr(transfer, "_MARK_EVERY_S", 0.1)
+
+    async def trickle(_asked, writer):
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n")
+        for _ in range(5):
+            writer.write(b"x" * 20)
+            await writer.drain()
+            await asyncio.sleep(0.05)
+
+    wire.answers["/v/index.m3u8"] = playlist(*[f"{number}" for number in range(40)])
+    wire.answers |= {f"/v/{number}": trickle for number in range(40)}
+    error = get(min_bytes_per_s=8000)
+
+    assert ("too_slow", False) == (error.refusal.reason, error.refusal.is_final)
+    assert len(wire.asked) < 20
 
 
 def test_a_host_that_asks_for_rest_is_not_pressed(wire, get, tmp_path):
