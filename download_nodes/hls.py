@@ -66,9 +66,10 @@ async def download_pieces(means: Means, url: str, stable: Path, media: Media, te
             yield replace(whole, url=url)
             return
         with gathering(stable.with_name(f"{stable.name}.sound")) as other:
-            heard = await _fill(means, sound, other, replace(terms, accept=None))
+            left_bytes = terms.max_bytes - whole.size_bytes
+            heard = await _fill(means, sound, other, replace(terms, max_bytes=left_bytes, accept=None))
             with _temporary(partial) as joined:
-                await _join(whole.path, heard.path, joined)
+                await _join(whole.path, heard.path, joined, max_bytes=terms.max_bytes)
                 size = joined.stat().st_size
                 sha256 = await asyncio.to_thread(sha256_of, joined)
                 resumed = whole.resumed_bytes + heard.resumed_bytes
@@ -215,9 +216,10 @@ def _check_span(response: ClientResponse, piece: Piece) -> None:
         raise _refused(PlaylistError("bad_playlist", detail))
 
 
-async def _join(picture: Path, sound: Path, target: Path) -> None:
+async def _join(picture: Path, sound: Path, target: Path, *, max_bytes: int) -> None:
     """Have a process of its own put two files together: what strangers wrote may crash the library that reads it."""
-    command = (sys.executable, "-m", "download_nodes.mux", str(os.getpid()), str(picture), str(sound), str(target))
+    words = (os.getpid(), max_bytes, picture, sound, target)
+    command = (sys.executable, "-m", "download_nodes.mux", *map(str, words))
     process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.DEVNULL)
     try:
         async with asyncio.timeout(_JOINED_IN_S):
@@ -228,6 +230,8 @@ async def _join(picture: Path, sound: Path, target: Path) -> None:
             await process.wait()
     if code == errno.ENOSPC:
         raise OSError(code, os.strerror(code), str(target))
+    if code == errno.EFBIG:
+        raise FetchError(Refusal("too_large", is_final=True), status=HTTPStatus.OK)
     if code:
         raise _refused(PlaylistError("not_media", f"picture and sound could not be joined (exit code {code})"))
 

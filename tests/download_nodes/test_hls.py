@@ -387,6 +387,32 @@ def test_a_sound_that_lies_apart_is_joined(wire, get, clip, tmp_path, kinds):
     assert ["picture", "sound"] == left(tmp_path)
 
 
+def test_the_limit_holds_for_picture_and_sound_together(wire, get, clip, tmp_path):
+    """What lies apart may have max_bytes in all."""
+    size = 0
+    for name, stream in (("picture", 0), ("sound", 1)):
+        files = _pieces(clip, tmp_path / name, "fmp4", stream)
+        wire.answers |= {f"/x/{name}/{file}": made for file, made in files.items()}
+        size += sum(len(made.body) for file, made in files.items() if not file.endswith(".m3u8"))
+    wire.answers["/x/m.m3u8"] = playlist(
+        '#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="s",URI="sound/p.m3u8"',
+        '#EXT-X-STREAM-INF:BANDWIDTH=1,AUDIO="s"',
+        "picture/p.m3u8",
+    )
+
+    assert len(get("/x/m.m3u8", max_bytes=size)) <= size
+    assert "too_large" == get("/x/m.m3u8", max_bytes=size - 1).refusal.reason
+    assert ["picture", "sound"] == left(tmp_path)
+
+
+def test_a_joined_file_has_its_limit_too(clip, tmp_path):
+    """Where putting together makes more of it than max_bytes, it ends there."""
+    with pytest.raises(FetchError, match="too_large"):
+        asyncio.run(hls._join(clip, clip, tmp_path / "joined", max_bytes=5000))
+
+    assert (tmp_path / "joined").stat().st_size <= 5000
+
+
 def test_junk_cannot_be_joined(wire, get, tmp_path):
     """Bytes that are no media, or a playlist in their place, cost this one item."""
     wire.answers["/v/m.m3u8"] = playlist(
