@@ -129,7 +129,7 @@ async def _take_up(means: Means, told: Pieces, partial: Partial, terms: Terms) -
     """How many pieces are there already, of the same video; what came of a further one is cut off."""
     origin = partial.origin
     if origin is not None and origin.validator == told.digest and 0 < origin.pieces_bytes <= partial.size_bytes:
-        await asyncio.to_thread(partial.go_back, origin.pieces_bytes)
+        await partial.go_back(origin.pieces_bytes)
         partial.cut()
         if await _ends_with(means, told.pieces[origin.pieces - 1], partial.tail(), terms):
             return origin.pieces

@@ -177,7 +177,7 @@ async def _go_back(partial: Partial, overlap_bytes: int) -> bytes:
     """Have a rest begin a little before the end of what is there; gives the bytes that are to come once more."""
     if not overlap_bytes:
         return b""
-    return await asyncio.to_thread(partial.go_back, max(0, partial.size_bytes - overlap_bytes))
+    return await partial.go_back(max(0, partial.size_bytes - overlap_bytes))
 
 
 @asynccontextmanager
