@@ -15,11 +15,11 @@ from aiohttp.helpers import is_ip_address
 from yarl import URL
 
 from download_nodes.bandwidth import Flow, came_bytes
-from download_nodes.fetch_errors import FetchError, explained
+from download_nodes.fetch_errors import FetchError, explained, parsing
 from download_nodes.headers import address, readable
 from download_nodes.hls import Means, download_pieces
 from download_nodes.resolver import GuardedResolver, guarded_sockets
-from download_nodes.transfer import Fetched, Source, Terms, fill, gathering
+from download_nodes.transfer import Fetched, Pace, Source, Terms, fill, gathering
 from microlens.frontier import host_of
 from microlens.ledger import now_ms
 from microlens.outcomes import Refusal, refusal_of, retry_after_s
@@ -172,7 +172,8 @@ class Fetcher:
             yield fetched
 
     def _terms(self, max_bytes: int, accept: Accept | None, deadline: asyncio.Timeout) -> Terms:
-        return Terms(max_bytes, self._least_bytes_per_s, Flow(self._bandwidth, deadline), accept)
+        flow = Flow(self._bandwidth, deadline)
+        return Terms(max_bytes, Pace(self._least_bytes_per_s, flow.clock), flow, accept)
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         """A small body; where there is a limit it is paid for afterwards: no time of the answer's passes meanwhile."""
@@ -235,13 +236,15 @@ class Fetcher:
                     if response.status not in _REDIRECTS:
                         yield response
                         return
-                    target = urljoin(asked.url, address(response.headers.get("Location", "")))
-                    asked = _redirected(asked, target, response.status)
+                    with parsing():
+                        target = urljoin(asked.url, address(response.headers.get("Location", "")))
+                        asked = _redirected(asked, target, response.status)
         raise FetchError(Refusal("too_many_redirects", is_final=True))
 
     async def _check_address(self, url: str) -> None:
         # Read as aiohttp reads it: a host may be an address in an odd spelling (full-width digits, percent signs).
-        parts = URL(url)
+        with parsing():
+            parts, _ = URL(url), host_of(url)
         if parts.scheme not in {"http", "https"} or not parts.host:
             raise FetchError(Refusal("forbidden_address", is_final=True))
         # Earlier than its socket would be refused, and before robots.txt is asked for.

@@ -28,7 +28,6 @@ _REASONS: tuple[tuple[type[Exception], str], ...] = (
     (aiohttp.ClientConnectorError, "connection_refused"),
     (aiohttp.InvalidURL, "bad_address"),
     (aiohttp.ClientError, "connection_lost"),
-    (ValueError, "bad_address"),
 )
 
 
@@ -44,6 +43,15 @@ class FetchError(RefusedError):
         self.refusal = refusal
         self.status = status
         self.retry_after_s = retry_after_s
+
+
+@contextmanager
+def parsing() -> Iterator[None]:
+    """FetchError `bad_address` for a ValueError, where an address is taken apart; anywhere else one is a bug."""
+    try:
+        yield
+    except ValueError as error:
+        raise FetchError(Refusal("bad_address", is_final=True)) from error
 
 
 @contextmanager

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 from download_nodes.fetch_errors import FetchError
 from download_nodes.partial import Origin
-from download_nodes.playlists import Pieces, PlaylistError, parse_playlist
-from download_nodes.ranges import has_end, is_compressed, is_whole, span_of
+from download_nodes.playlists import Piece, Pieces, PlaylistError, parse_playlist
+from download_nodes.ranges import has_end, is_compressed, is_end, is_whole, span_of
 from download_nodes.transfer import PLAIN, Fetched, agree, gathering, may_go_on, pour
 from microlens.outcomes import Refusal
 from microlens.platforms.base import choose_rendition
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from aiohttp import ClientResponse
 
     from download_nodes.partial import Partial
-    from download_nodes.playlists import Piece, Variant
-    from download_nodes.transfer import Get, Terms
+    from download_nodes.playlists import Variant
+    from download_nodes.transfer import Get, Headers, Terms
     from microlens.recipe import Media
 
 MAX_PLAYLIST_BYTES = 4 << 20
@@ -66,9 +66,10 @@ async def download_pieces(means: Means, url: str, stable: Path, media: Media, te
             yield replace(whole, url=url)
             return
         with gathering(stable.with_name(f"{stable.name}.sound")) as other:
-            heard = await _fill(means, sound, other, replace(terms, accept=None))
+            left_bytes = terms.max_bytes - whole.size_bytes
+            heard = await _fill(means, sound, other, replace(terms, max_bytes=left_bytes, accept=None))
             with _temporary(partial) as joined:
-                await _join(whole.path, heard.path, joined)
+                await _join(whole.path, heard.path, joined, max_bytes=terms.max_bytes)
                 size = joined.stat().st_size
                 sha256 = await asyncio.to_thread(sha256_of, joined)
                 resumed = whole.resumed_bytes + heard.resumed_bytes
@@ -114,7 +115,7 @@ def _refused(error: PlaylistError) -> FetchError:
 
 async def _fill(means: Means, told: Pieces, partial: Partial, terms: Terms) -> Fetched:
     """Bring a file to its last piece, from the first one that it lacks."""
-    done = await _take_up(told, partial)
+    done = await _take_up(means, told, partial, terms)
     had = partial.size_bytes
     for number, piece in enumerate(told.pieces[done:], start=done + 1):
         await _append(means, piece, partial, terms if number == 1 else replace(terms, accept=None))
@@ -124,17 +125,55 @@ async def _fill(means: Means, told: Pieces, partial: Partial, terms: Terms) -> F
     return Fetched(partial.path, partial.digest.hexdigest(), partial.size_bytes, partial.take, resumed_bytes=had)
 
 
-async def _take_up(told: Pieces, partial: Partial) -> int:
-    """How many pieces are there already, of the same playlist; what came of a further one is cut off."""
+async def _take_up(means: Means, told: Pieces, partial: Partial, terms: Terms) -> int:
+    """How many pieces are there already, of the same video; what came of a further one is cut off."""
     origin = partial.origin
-    if origin is None or origin.validator != told.digest or partial.size_bytes < origin.pieces_bytes:
-        partial.restart()
-        partial.open()
-        partial.set_origin(Origin(told.digest))
-        return 0
-    await asyncio.to_thread(partial.go_back, origin.pieces_bytes)
-    partial.cut()
-    return origin.pieces
+    if origin is not None and origin.validator == told.digest and 0 < origin.pieces_bytes <= partial.size_bytes:
+        await partial.go_back(origin.pieces_bytes)
+        partial.cut()
+        if await _ends_with(means, told.pieces[origin.pieces - 1], partial.tail(), terms):
+            return origin.pieces
+    partial.restart()
+    partial.open()
+    partial.set_origin(Origin(told.digest))
+    return 0
+
+
+class _End:
+    """Takes a body, and keeps its last bytes."""
+
+    def __init__(self, kept_bytes: int) -> None:
+        self.size_bytes = 0
+        self.bytes = b""
+        self._kept_bytes = kept_bytes
+
+    def write(self, chunk: bytes) -> None:
+        self.size_bytes += len(chunk)
+        self.bytes = (self.bytes + chunk)[-self._kept_bytes :]
+
+
+async def _ends_with(means: Means, piece: Piece, tail: bytes, terms: Terms) -> bool:
+    """Whether a piece still ends as it did: its name, which has no validator, may mean another encoding by now."""
+    end = _End(len(tail))
+    await means.await_turn(piece.url)
+    if piece.length is None:
+        headers: Headers = (*PLAIN, ("Range", f"bytes=-{len(tail)}"))
+    else:
+        length = min(len(tail), piece.length)
+        piece = Piece(piece.url, piece.start + piece.length - length, length)
+        headers = _headers(piece)
+    try:
+        async with means.get(piece.url, headers) as response:
+            if piece.length is not None:
+                _check_span(response, piece)
+            elif response.status == HTTPStatus.PARTIAL_CONTENT and not is_end(response):
+                return False
+            await pour(response, end, replace(terms, accept=None))
+    except FetchError as error:
+        if error.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            return False
+        raise
+    return bool(end.bytes) and tail.endswith(end.bytes)
 
 
 async def _append(means: Means, piece: Piece, partial: Partial, terms: Terms) -> None:
@@ -160,7 +199,7 @@ async def _append(means: Means, piece: Piece, partial: Partial, terms: Terms) ->
             return
 
 
-def _headers(piece: Piece) -> tuple[tuple[str, str], ...]:
+def _headers(piece: Piece) -> Headers:
     if piece.length is None:
         return PLAIN
     return (*PLAIN, ("Range", f"bytes={piece.start}-{piece.start + piece.length - 1}"))
@@ -177,9 +216,10 @@ def _check_span(response: ClientResponse, piece: Piece) -> None:
         raise _refused(PlaylistError("bad_playlist", detail))
 
 
-async def _join(picture: Path, sound: Path, target: Path) -> None:
+async def _join(picture: Path, sound: Path, target: Path, *, max_bytes: int) -> None:
     """Have a process of its own put two files together: what strangers wrote may crash the library that reads it."""
-    command = (sys.executable, "-m", "download_nodes.mux", str(os.getpid()), str(picture), str(sound), str(target))
+    words = (os.getpid(), max_bytes, picture, sound, target)
+    command = (sys.executable, "-m", "download_nodes.mux", *map(str, words))
     process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.DEVNULL)
     try:
         async with asyncio.timeout(_JOINED_IN_S):
@@ -190,6 +230,8 @@ async def _join(picture: Path, sound: Path, target: Path) -> None:
             await process.wait()
     if code == errno.ENOSPC:
         raise OSError(code, os.strerror(code), str(target))
+    if code == errno.EFBIG:
+        raise FetchError(Refusal("too_large", is_final=True), status=HTTPStatus.OK)
     if code:
         raise _refused(PlaylistError("not_media", f"picture and sound could not be joined (exit code {code})"))
 

@@ -1,7 +1,10 @@
-"""Puts a picture and a sound that lie apart into one MP4: `python -m download_nodes.mux PARENT PICTURE SOUND TARGET`.
+"""Puts a picture and a sound that lie apart into one MP4.
 
-Nothing is encoded anew. A program of its own, with little memory and time, for its input is a stranger's, and one that
-dies with the node (PARENT); its exit code is 0, or the number of the system's error (28: the disk is full), or 1.
+    python -m download_nodes.mux PARENT MAX_BYTES PICTURE SOUND TARGET
+
+Nothing is encoded anew. A program of its own, confined like the decoders, for its input is a stranger's, and one that
+dies with the node (PARENT). Its exit code is 0, or the number of the system's error (27: the file would be longer than
+MAX_BYTES, 28: the disk is full), or 1.
 """
 
 from __future__ import annotations
@@ -28,7 +31,6 @@ if TYPE_CHECKING:
     Timed = tuple[Fraction, tuple[int, int], Packet[Any]]
 
 _MEMORY_BYTES = 1 << 30
-_FILE_BYTES = 1 << 40
 _CPU_S = 120
 # What HLS may be made of; left to guess freely FFmpeg takes a playlist for a video, and a playlist names other files.
 _READING = {"format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,mpegts,aac,mp3", "protocol_whitelist": "file"}
@@ -68,9 +70,9 @@ def _packets(source: InputContainer, found: Stream | None, out: OutputContainer)
 
 
 def main(arguments: list[str]) -> int:
-    parent, *files = arguments
+    parent, max_bytes, *files = arguments
     confine.die_with(int(parent))
-    confine.limit(memory_bytes=_MEMORY_BYTES, file_bytes=_FILE_BYTES)
+    confine.limit(memory_bytes=_MEMORY_BYTES, file_bytes=int(max_bytes))
     resource.setrlimit(resource.RLIMIT_CPU, (_CPU_S, _CPU_S))
     try:
         join(*files)

@@ -6,6 +6,7 @@ written, and beside it stands a note of what its bytes are (`Origin`). Small fil
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import fcntl
 import hashlib
@@ -59,7 +60,7 @@ class Partial:
         """Take up what stands under the stable name, if its origin is known and nobody writes to it."""
         self._stable = stable
         self._file: FileIO | None = None
-        self._is_kept = False
+        self._is_kept = self._is_left = False
         self.origin: Origin | None = None
         self.path = stable.with_name(unique_name())
         self.restart()
@@ -89,21 +90,39 @@ class Partial:
         if self.size_bytes >= _KEPT_FROM_BYTES and not self._is_kept and self.origin is not None:
             self.keep()
 
-    def go_back(self, size_bytes: int) -> bytes:
-        """Go back to an earlier size and hash what is left anew, which for a large file is work for a thread.
+    async def go_back(self, size_bytes: int) -> bytes:
+        """Go back to an earlier size, and hash what is left anew in a thread, which for a large file takes long.
 
-        Gives the bytes behind it, which are still on the disk until they are written over, or cut off by `cut`.
+        Gives the bytes behind it, which are still on the disk until they are written over, or cut off by `cut`. Whoever
+        is cancelled here can only `leave` or `drop` the file.
         """
+        going = asyncio.ensure_future(asyncio.to_thread(self._go_back, size_bytes))
+        try:
+            return await asyncio.shield(going)
+        except asyncio.CancelledError:
+            self._is_left = True
+            while not going.done():  # a moment: the thread must not read a file that is closed meanwhile
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.wait([going])
+            raise
+
+    def _go_back(self, size_bytes: int) -> bytes:
         assert self._file is not None, "there is nothing to go back in"
         self.size_bytes, self.digest = size_bytes, hashlib.sha256()
         self._file.seek(0)
         left = size_bytes
-        while left and (chunk := self._file.read(min(left, _CHUNK_BYTES))):
+        while left and not self._is_left and (chunk := self._file.read(min(left, _CHUNK_BYTES))):
             self.digest.update(chunk)
             left -= len(chunk)
         behind = self._file.read(OVERLAP_BYTES)
         self._file.seek(size_bytes)
         return behind
+
+    def tail(self) -> bytes:
+        """The last bytes that are there."""
+        assert self._file is not None, "there is nothing to read"
+        start = max(0, self.size_bytes - OVERLAP_BYTES)
+        return os.pread(self._file.fileno(), self.size_bytes - start, start)
 
     def cut(self) -> None:
         """Cut off what lies behind the present size."""

@@ -10,7 +10,9 @@ import hashlib
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
+
+from microlens.platforms.link_expiry import unsigned
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +23,7 @@ JOINED_BYTES = 8 << 20
 """Neighbours in one file are asked for together, up to so much: each request is paid for."""
 
 _ATTRIBUTE = re.compile(r'([A-Z0-9-]{1,64})=("[^"\r\n]*"|[^",\s][^,]*)?')
+_DURATION = re.compile(r"^#EXTINF:\s*([0-9.]{1,32})", re.MULTILINE)
 _RANGE = re.compile(r"(\d{1,18})(?:@(\d{1,18}))?")
 _RESOLUTION = re.compile(r"\d{1,9}x(\d{1,9})")
 
@@ -61,12 +64,14 @@ class Pieces:
     """A media playlist: written one after the other its pieces are one file."""
 
     pieces: tuple[Piece, ...]
+    durations: tuple[str, ...] = ()
+    """Of each segment, in seconds as it is written."""
 
     @property
     def digest(self) -> str:
         """The same for the same pieces, whatever is appended to their addresses for a while (signatures, hosts)."""
-        told = "\n".join(f"{urlsplit(piece.url).path} {piece.start} {piece.length}" for piece in self.pieces)
-        return hashlib.sha256(told.encode()).hexdigest()
+        told = [f"{unsigned(piece.url)} {piece.start} {piece.length}" for piece in self.pieces]
+        return hashlib.sha256("\n".join([*told, *self.durations]).encode()).hexdigest()
 
 
 def parse_playlist(text: str, url: str) -> tuple[Variant, ...] | Pieces:
@@ -81,7 +86,8 @@ def parse_playlist(text: str, url: str) -> tuple[Variant, ...] | Pieces:
     try:
         if any(line.startswith(("#EXT-X-STREAM-INF:", "#EXT-X-MEDIA:")) for line in lines):
             return tuple(_variants(lines, url))
-        return Pieces(tuple(_joined(_pieces(lines, url))))
+        pieces = tuple(_joined(_pieces(lines, url)))
+        return Pieces(pieces, tuple(_DURATION.findall("\n".join(lines))))
     except ValueError as error:  # of `urljoin`: an address that is none
         raise PlaylistError("bad_playlist", f"{url}: {error}") from error
 

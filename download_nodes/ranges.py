@@ -52,7 +52,13 @@ def is_whole(response: ClientResponse) -> bool:
     if response.status != HTTPStatus.PARTIAL_CONTENT:
         return True
     span = span_of(response)
-    return span is not None and span.first == 0 and span.is_to_end and not is_compressed(response)
+    return span is not None and span.first == 0 and is_end(response)
+
+
+def is_end(response: ClientResponse) -> bool:
+    """Whether an answer says that it is the end of a file, however much of it."""
+    span = span_of(response)
+    return span is not None and span.is_to_end and not is_compressed(response)
 
 
 def is_rest(response: ClientResponse, origin: Origin, start: int) -> bool:

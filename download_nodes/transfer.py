@@ -7,7 +7,7 @@ from collections import deque
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from download_nodes.fetch_errors import LOCAL, FetchError
 from download_nodes.headers import readable
@@ -66,7 +66,7 @@ class Terms:
     """What a file must keep to."""
 
     max_bytes: int
-    least_bytes_per_s: float
+    pace: Pace
     flow: Flow
     accept: Accept | None = None
 
@@ -81,23 +81,33 @@ class Source:
 
 
 class Pace:
-    """Sees that a body comes at the least speed, over each WINDOW_S seconds and not only from its start."""
+    """Sees that a file comes at the least speed, over each WINDOW_S seconds and not only from its start.
+
+    One for all bodies that a file is made of, one after the other; the time between them does not count.
+    """
 
     def __init__(self, least_bytes_per_s: float, clock: Callable[[], float]) -> None:
         self._least = least_bytes_per_s
         self._clock = clock
-        self._marks = deque([(clock(), 0)])
+        self._began = clock()
+        self._spent_s, self._came_bytes = 0.0, 0
+        self._marks = deque([(0.0, 0)])
 
-    def check(self, came_bytes: int) -> None:
-        """FetchError `too_slow`, which is not final, if too little came of late."""
-        now = self._clock()
+    def begin(self) -> None:
+        """Another body begins."""
+        self._began = self._clock() - self._spent_s
+
+    def check(self, more_bytes: int) -> None:
+        """So much more came; FetchError `too_slow`, which is not final, if that is too little of late."""
+        now = self._spent_s = self._clock() - self._began
+        self._came_bytes += more_bytes
         if now - self._marks[-1][0] < _MARK_EVERY_S:
             return
-        self._marks.append((now, came_bytes))
+        self._marks.append((now, self._came_bytes))
         while self._marks[1][0] <= now - WINDOW_S:
             self._marks.popleft()
         began, had = self._marks[0]
-        if now - began >= WINDOW_S and came_bytes - had < self._least * (now - began):
+        if now - began >= WINDOW_S and self._came_bytes - had < self._least * (now - began):
             raise FetchError(Refusal("too_slow", is_final=False))
 
 
@@ -167,7 +177,7 @@ async def _go_back(partial: Partial, overlap_bytes: int) -> bytes:
     """Have a rest begin a little before the end of what is there; gives the bytes that are to come once more."""
     if not overlap_bytes:
         return b""
-    return await asyncio.to_thread(partial.go_back, max(0, partial.size_bytes - overlap_bytes))
+    return await partial.go_back(max(0, partial.size_bytes - overlap_bytes))
 
 
 @asynccontextmanager
@@ -214,14 +224,22 @@ async def agree(again: ClientResponse, partial: Partial, start: Mark, terms: Ter
         raise _truncated(again)
 
 
-async def pour(response: ClientResponse, partial: Partial, terms: Terms) -> None:
+class Sink(Protocol):
+    """What takes a body."""
+
+    size_bytes: int
+
+    def write(self, chunk: bytes) -> None: ...
+
+
+async def pour(response: ClientResponse, partial: Sink, terms: Terms) -> None:
     """Append a body to a file that may have `max_bytes` in all."""
     accept, max_bytes = terms.accept, terms.max_bytes
     if (response.content_length or 0) > max_bytes - partial.size_bytes:
         raise _too_large(response)
     head, is_wanted, came = b"", accept is None, 0
     may_grow, expected = is_compressed(response), body_bytes(response)
-    pace = Pace(terms.least_bytes_per_s, terms.flow.clock)
+    terms.pace.begin()
     async for chunk in terms.flow.chunks(response):
         came += len(chunk)
         if partial.size_bytes + len(chunk) > max_bytes:
@@ -234,7 +252,8 @@ async def pour(response: ClientResponse, partial: Partial, terms: Terms) -> None
             if is_wanted:
                 accept(head)
         partial.write(chunk)
-        pace.check(came)
+        terms.pace.check(len(chunk))
+    terms.pace.check(0)  # its end may have kept us waiting
     if accept and not is_wanted:
         accept(head)
     if expected not in {None, came}:

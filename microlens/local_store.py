@@ -13,6 +13,7 @@ import re
 import shutil
 import sys
 import time
+from collections import defaultdict
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -89,10 +90,15 @@ class LocalStore:
             os.close(root)
 
     def sweep(self, older_than_s: float) -> None:
+        """What begins alike up to the first dot (a picture, its sound, notes of both) lives as long as any of it."""
+        written: defaultdict[str, dict[Path, float]] = defaultdict(dict)
         for path in self._tmp.iterdir():
             with contextlib.suppress(FileNotFoundError):  # whose it was has finished with it
-                if time.time() - path.stat().st_mtime > older_than_s:
-                    path.unlink()
+                written[path.name.partition(".")[0]][path] = path.stat().st_mtime
+        for together in written.values():
+            if time.time() - max(together.values()) > older_than_s:
+                for path in together:
+                    path.unlink(missing_ok=True)
 
     def verify(self, sha256: str) -> None:
         path = self.path(sha256)

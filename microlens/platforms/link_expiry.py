@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from microlens.platforms import fields
 
@@ -31,6 +31,7 @@ _SIGNATURES = frozenset(
 )  # fmt: skip
 _WITHIN = re.compile(r"(?:~exp=|[/=]exp=(?=\d+~))(\d{10,13})")
 """Akamai's tokens hold their own fields, in a parameter or in the path."""
+_TOKEN = re.compile(r"exp=\d{10,13}~|~hmac=")
 _HMAC = re.compile(r"[~/]hmac=[0-9a-f]{8}", re.IGNORECASE)
 _EARLIEST_MS, _LATEST_MS = 1_262_304_000_000, 4_102_444_800_000
 """2010 and 2100."""
@@ -44,6 +45,30 @@ def expiry_of(url: str) -> int | None:
 def is_signed(url: str) -> bool:
     """Whether an address carries a signature: then it may end without saying when."""
     return any(name in _SIGNATURES for name in _query(url)) or _HMAC.search(unquote(url)) is not None
+
+
+def unsigned(url: str) -> str:
+    """Path and query without what is signed for a while: the same for what lies there, however long it holds."""
+    try:
+        parts = urlsplit(url)
+        pairs = parse_qsl(parts.query, keep_blank_values=True)
+    except ValueError:  # a broken IPv6 address, or too many fields
+        return url
+    *folders, name = parts.path.split("/")
+    kept = urlencode([pair for pair in pairs if not _passes(*pair)])
+    return "/".join([*(folder for folder in folders if not _TOKEN.search(unquote(folder))), name]) + f"?{kept}"
+
+
+def _passes(name: str, value: str) -> bool:
+    """Whether a parameter is a signature, or the moment until which one holds."""
+    name = name.lower()
+    return (
+        name in _SIGNATURES
+        or name.startswith(("x-amz-", "x-goog-"))
+        or (name in _MOMENTS and any(_absolute(value)))
+        or (name in _HEXADECIMAL and re.fullmatch(r"[0-9a-fA-F]{8}", value) is not None)
+        or _TOKEN.search(value) is not None
+    )
 
 
 def _moments(url: str) -> Iterator[int]:

@@ -8,8 +8,9 @@ import random
 import av
 import pytest
 
-from download_nodes import hls
+from download_nodes import hls, transfer
 from download_nodes.fetch import Fetcher, FetchError
+from download_nodes.partial import OVERLAP_BYTES
 from microlens.network import NetworkPolicy
 from tests.download_nodes.desk import QUICK, recipe_of
 from tests.download_nodes.wire import File, Wire
@@ -43,7 +44,9 @@ def paid():
 def get(wire, tmp_path, paid):
     """Try once to fetch a playlist of the site: the bytes, or the error; `media` are keys of the recipe."""
 
-    def run(path="/v/index.m3u8", *, max_bytes=10_000_000, forbidden="", accept=None, allow="127.0.0.1/32", **media):
+    def run(path="/v/index.m3u8", *, max_bytes=10_000_000, forbidden="", accept=None, allow="127.0.0.1/32", **more):
+        polite, media = {key: more.pop(key) for key in ["min_bytes_per_s"] if key in more}, more
+
         async def why_not(asked):
             return "robots" if forbidden and forbidden in asked else None
 
@@ -51,7 +54,7 @@ def get(wire, tmp_path, paid):
             paid.append(asked.removeprefix(wire.url))
 
         async def go():
-            recipe = recipe_of(wire.url, politeness=QUICK, media=media)
+            recipe = recipe_of(wire.url, politeness=QUICK | polite, media=media)
             fetcher = Fetcher(recipe, NetworkPolicy([allow]), why_not, await_turn)
             address = path if "://" in path else wire.url + path
             try:
@@ -131,14 +134,15 @@ def test_the_recipe_says_which_rendition(wire, get, media, name):
 
 
 def test_a_transfer_goes_on_at_the_piece_where_it_stopped(wire, get, tmp_path):
-    """What is complete is not asked for again; the piece that broke is, from its start."""
+    """What is complete is asked for its last bytes alone; the piece that broke is asked for from its start."""
     wire.answers["/v/b"] = File(B, cut_after=[400_000] * 3)
     assert "truncated" == get().refusal.reason
     assert ["v.part", "v.part.origin"] == left(tmp_path)
     wire.asked.clear()
 
     assert INIT + A + B + C == get()
-    assert ["/v/index.m3u8", "/v/b", "/v/c"] == asked(wire)
+    assert ["/v/index.m3u8", "/v/a", "/v/b", "/v/c"] == asked(wire)
+    assert [f"bytes=-{OVERLAP_BYTES}", None, None] == [one.headers.get("range") for one in wire.asked[1:]]
     assert [] == left(tmp_path)
 
 
@@ -147,6 +151,26 @@ def test_a_piece_is_tried_again_at_once(wire, get):
     wire.answers["/v/b"] = File(B, cut_after=[400_000] * (hls.PIECE_TRIES - 1))
 
     assert INIT + A + B + C == get()
+
+
+def test_pieces_that_trickle_are_too_slow(wire, get, monkeypatch):
+    """The least speed is that of the video: a server whose pieces each end before it is measured gains nothing."""
+    monkeypatch.setattr(transfer, "WINDOW_S", 1.0)
+    monkeypatch.setattr(transfer, "_MARK_EVERY_S", 0.1)
+
+    async def trickle(_asked, writer):
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n")
+        for _ in range(5):
+            writer.write(b"x" * 20)
+            await writer.drain()
+            await asyncio.sleep(0.05)
+
+    wire.answers["/v/index.m3u8"] = playlist(*[f"{number}" for number in range(40)])
+    wire.answers |= {f"/v/{number}": trickle for number in range(40)}
+    error = get(min_bytes_per_s=8000)
+
+    assert ("too_slow", False) == (error.refusal.reason, error.refusal.is_final)
+    assert len(wire.asked) < 20
 
 
 def test_a_host_that_asks_for_rest_is_not_pressed(wire, get, tmp_path):
@@ -165,14 +189,47 @@ def test_a_host_that_asks_for_rest_is_not_pressed(wire, get, tmp_path):
 
 def test_links_to_pieces_that_run_out_are_read_anew(wire, get):
     """A piece that is refused after others came is asked for again by what its playlist says then."""
-    wire.answers["/v/index.m3u8"] = playlist("a?until=1", "b?until=1")
-    wire.answers["/v/a?until=1"] = File(A)
+    wire.answers["/v/index.m3u8"] = playlist("a?n=1&expires=1772366401", "b?n=2&expires=1772366401")
+    wire.answers["/v/a?n=1&expires=1772366401"] = File(A)
     assert ("truncated", False) == ((error := get()).refusal.reason, error.refusal.is_final)
-    wire.answers["/v/index.m3u8"] = playlist("a?until=2", "b?until=2")
-    wire.answers["/v/b?until=2"] = File(B)
+    wire.answers["/v/index.m3u8"] = playlist("a?n=1&expires=1772366402", "b?n=2&expires=1772366402")
+    wire.answers |= {"/v/a?n=1&expires=1772366402": File(A), "/v/b?n=2&expires=1772366402": File(B)}
 
     assert A + B == get()
-    assert "/v/a?until=2" not in asked(wire)
+    assert f"bytes=-{OVERLAP_BYTES}" == wire.asked[-2].headers["range"]
+
+
+@pytest.mark.parametrize(
+    "old",
+    [
+        playlist("#EXTINF:6,", "a?made=new&n=1", "#EXTINF:6,", "b"),
+        playlist("#EXTINF:5,", "a", "#EXTINF:6,", "b"),
+        playlist("#EXTINF:6,", "a", "#EXTINF:6,", "b"),
+    ],
+    ids=["another query", "other durations", "the very same playlist"],
+)
+@pytest.mark.parametrize("ranges", [True, False])
+def test_two_encodings_are_never_one_file(wire, get, old, ranges):
+    """If the video was made anew between two tries nothing of the old pieces stays, however alike their names are."""
+    wire.answers["/v/index.m3u8"] = old
+    wire.answers["/v/a?made=new&n=1"] = wire.answers["/v/a"] = File(A)
+    wire.answers["/v/b"] = File(B, cut_after=[10] * 3)
+    get()
+    wire.answers["/v/index.m3u8"] = playlist("#EXTINF:6,", "a", "#EXTINF:6,", "b")
+    wire.answers |= {"/v/a": File(B[::-1], ranges=ranges), "/v/b": File(A[::-1])}
+
+    assert B[::-1] + A[::-1] == get()
+
+
+def test_the_end_of_a_range_is_compared(wire, get):
+    """Pieces that are ranges of one file are asked for the end of the last range that is there."""
+    wire.answers["/v/r.m3u8"] = playlist("#EXT-X-BYTERANGE:5000@100", "a", "#EXT-X-BYTERANGE:500@0", "c")
+    wire.answers["/v/c"] = File(C, cut_after=[10] * 3)
+    get("/v/r.m3u8")
+    wire.asked.clear()
+
+    assert A[100:5100] + C[:500] == get("/v/r.m3u8")
+    assert [f"bytes={5100 - OVERLAP_BYTES}-5099", "bytes=0-499"] == [one.headers["range"] for one in wire.asked[1:]]
 
 
 def test_another_playlist_is_another_video(wire, get):
@@ -328,6 +385,32 @@ def test_a_sound_that_lies_apart_is_joined(wire, get, clip, tmp_path, kinds):
     assert _facts(clip.read_bytes(), "mp4") == _facts(body, "mp4")
     assert body == get("/x/m.m3u8")
     assert ["picture", "sound"] == left(tmp_path)
+
+
+def test_the_limit_holds_for_picture_and_sound_together(wire, get, clip, tmp_path):
+    """What lies apart may have max_bytes in all."""
+    size = 0
+    for name, stream in (("picture", 0), ("sound", 1)):
+        files = _pieces(clip, tmp_path / name, "fmp4", stream)
+        wire.answers |= {f"/x/{name}/{file}": made for file, made in files.items()}
+        size += sum(len(made.body) for file, made in files.items() if not file.endswith(".m3u8"))
+    wire.answers["/x/m.m3u8"] = playlist(
+        '#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="s",URI="sound/p.m3u8"',
+        '#EXT-X-STREAM-INF:BANDWIDTH=1,AUDIO="s"',
+        "picture/p.m3u8",
+    )
+
+    assert len(get("/x/m.m3u8", max_bytes=size)) <= size
+    assert "too_large" == get("/x/m.m3u8", max_bytes=size - 1).refusal.reason
+    assert ["picture", "sound"] == left(tmp_path)
+
+
+def test_a_joined_file_has_its_limit_too(clip, tmp_path):
+    """Where putting together makes more of it than max_bytes, it ends there."""
+    with pytest.raises(FetchError, match="too_large"):
+        asyncio.run(hls._join(clip, clip, tmp_path / "joined", max_bytes=5000))
+
+    assert (tmp_path / "joined").stat().st_size <= 5000
 
 
 def test_junk_cannot_be_joined(wire, get, tmp_path):

@@ -1,7 +1,9 @@
 """A file that broke off: what is taken up again, what is begun anew, and that no wrong byte is ever kept."""
 
 import asyncio
+import contextlib
 import hashlib
+import io
 import json
 import random
 import signal
@@ -14,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from download_nodes.fetch import Fetcher, FetchError
-from download_nodes.partial import OVERLAP_BYTES
+from download_nodes.partial import OVERLAP_BYTES, Origin, Partial
 from microlens.network import NetworkPolicy
 from tests.download_nodes.desk import QUICK, recipe_of
 from tests.download_nodes.wire import LONG_AGO, File, Wire, send
@@ -245,6 +247,47 @@ def test_a_file_that_came_whole_costs_its_end_again(wire, get, tmp_path):
     assert f"bytes={len(BODY) - OVERLAP_BYTES}-" == ranges(wire)[1]
 
 
+class SlowFile(io.FileIO):
+    """A file on a slow disk; `late` counts what was asked of it after its end."""
+
+    late = 0
+
+    def read(self, size=-1):
+        time.sleep(0.05)
+        self.late += self.closed
+        return super().read(size)
+
+
+def test_a_file_is_not_closed_while_it_is_hashed(tmp_path):
+    """Who is cancelled at that waits for the thread, which ends at once; the file goes on in the next try."""
+    stable, origin = tmp_path / "a.part", Origin('"one"')
+    first = Partial(stable)
+    first.open()
+    first.set_origin(origin)
+    first.write(bytes(20_000_000))
+    first.leave()
+    partial = Partial(stable)
+    partial._file.close()
+    slow = partial._file = SlowFile(stable, "r+b")
+
+    async def cancel():
+        going = asyncio.ensure_future(partial.go_back(19_000_000))
+        await asyncio.sleep(0.1)
+        going.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await going
+        partial.leave()
+        await asyncio.sleep(0.2)
+
+    asyncio.run(cancel())
+    again = Partial(stable)
+    found = again.size_bytes, again.origin
+    again.drop()
+
+    assert 0 == slow.late
+    assert (20_000_000, origin) == found
+
+
 def test_one_writer_at_a_time(wire, tmp_path):
     """A second transfer of the same file has a file of its own, and both are whole."""
     wire.answers["/a"] = File(BODY)
@@ -335,7 +378,8 @@ def _slowly(body, sent):
     """A file that comes at five megabytes a second, and knows ranges."""
 
     async def answer(asked, writer):
-        start = int(asked.headers.get("range", "bytes=0-").removeprefix("bytes=")[:-1])
+        first, _, last = asked.headers.get("range", "bytes=0-").removeprefix("bytes=").partition("-")
+        start = int(first) if first else len(body) - int(last)
         status = f"206 P\r\nContent-Range: bytes {start}-{len(body) - 1}/{len(body)}" if start else "200 OK"
         head = f'HTTP/1.1 {status}\r\nContent-Length: {len(body) - start}\r\nETag: "one"\r\n\r\n'
         writer.write(head.encode())
@@ -371,7 +415,9 @@ def test_a_killed_process_goes_on_at_the_piece_where_it_was(wire, tmp_path):
 
     assert BODY == (tmp_path / "done").read_bytes()
     assert 2 <= kills <= 5
-    assert len([asked for asked in wire.asked if asked.path != "/p.m3u8"]) <= len(pieces) + kills
+    asked = [asked.headers.get("range") for asked in wire.asked if asked.path != "/p.m3u8"]
+    assert asked.count(None) <= len(pieces) + kills
+    assert asked.count(f"bytes=-{OVERLAP_BYTES}") <= kills
 
 
 def test_memory_does_not_grow_with_the_file(wire, tmp_path):

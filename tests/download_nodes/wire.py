@@ -43,7 +43,10 @@ class File:
         end = len(self.body)
         if wanted and self.ranges and asked.headers.get("if-range", validator) == validator:
             asked_start, _, asked_end = wanted.removeprefix("bytes=").partition("-")
-            start, end = int(asked_start), int(asked_end) + 1 if asked_end else end
+            if asked_start:
+                start, end = int(asked_start), int(asked_end) + 1 if asked_end else end
+            else:
+                start = max(0, end - int(asked_end))
             status = "206 Partial Content"
             first = f"Content-Range: bytes {start + self.told_shift}-{end - 1}/{len(self.body)}\r\n"
         headers = f"HTTP/1.1 {status}\r\nContent-Length: {end - start}\r\n{first}"

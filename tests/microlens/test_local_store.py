@@ -212,6 +212,20 @@ def test_only_old_temporary_files_are_swept(store):
     assert [fresh] == list((store.root / "tmp").iterdir())
 
 
+def test_what_belongs_together_is_swept_together(store):
+    """A note, and a picture that waits for its sound, live as long as one byte of them is new."""
+    tmp = store.root / "tmp"
+    living = [tmp / name for name in ("a.part", "a.part.origin", "a.part.sound", "a.part.sound.origin")]
+    dead = [tmp / name for name in ("b.part", "b.part.origin")]
+    for path in [*living, *dead]:
+        path.write_bytes(b"x")
+        os.utime(path, (1, 1))
+    os.utime(living[2])
+    store.sweep(3600.0)
+
+    assert sorted(living) == sorted(tmp.iterdir())
+
+
 # --- a hostile world ---
 
 _PUTTING = """
