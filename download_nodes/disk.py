@@ -45,15 +45,18 @@ class Disk:
             self._tell(is_low=now < self._rest_until or not has_more or self.free_bytes < self._least_bytes)
         return self._was_low
 
-    def was_full(self) -> None:
+    def was_full(self, *, is_here: bool = True) -> None:
         """A write has failed for want of space: more must become free than there is now.
+
+        Unless that was elsewhere (`is_here`): of a server's disk nothing is seen but what comes of the next write.
 
         Of what becomes free some was this node's own, given up with that write. Lest it fill the disk with the same
         again and again, it rests in any case, twice as long each time until something could be stored.
         """
         now = time.monotonic()
         self._measure()
-        self._free_when_full = list(self._free)
+        if is_here:
+            self._free_when_full = list(self._free)
         if now >= self._rest_until:
             self._rest_s = min(max(2 * self._rest_s, _LOOK_EVERY_S), _LONGEST_REST_S)
             self._rest_until = now + self._rest_s

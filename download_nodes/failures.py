@@ -70,8 +70,8 @@ class Failures:
         """Do one item's work; whatever goes wrong costs this one item, and is written down."""
         try:
             await self._guarded(work, item)
-        except LedgerFullError:  # it cannot be written down: as if it had not been tried
-            self._disk.was_full()
+        except LedgerFullError as error:  # it cannot be written down: as if it had not been tried
+            self._disk.was_full(is_here=not error.is_elsewhere)
             await asyncio.to_thread(self._give_back, item)
 
     async def _guarded(self, work: Callable[[FrontierItem], Awaitable[None]], item: FrontierItem) -> None:
@@ -130,7 +130,10 @@ class Failures:
 
     def _check_disk(self, error: BaseException | None, what: str) -> None:
         """A disk that is full is waited for; LocalTroubleError for any other trouble of the machine."""
-        if isinstance(error, LedgerFullError) or (isinstance(error, OSError) and error.errno in _NO_SPACE):
+        if isinstance(error, LedgerFullError):
+            self._disk.was_full(is_here=not error.is_elsewhere)
+            return
+        if isinstance(error, OSError) and error.errno in _NO_SPACE:
             self._disk.was_full()
             return
         raise LocalTroubleError(

@@ -237,8 +237,8 @@ class Node:
     async def _ask_robots(self, host: str) -> None:
         try:
             await self._courtesy.ask_robots(host)
-        except LedgerFullError:  # what it said could not be written down
-            self._disk.was_full()
+        except LedgerFullError as error:  # what it said could not be written down
+            self._disk.was_full(is_here=not error.is_elsewhere)
             await asyncio.to_thread(self._frontier.give_back_robots, host)
 
     # --- the work ---

@@ -24,19 +24,32 @@ BUSY_TIMEOUT_S = 60
 
 
 class LedgerBusyError(MicrolensError):
-    """The ledger cannot be written: the disk is full, or another process holds it for too long."""
+    """The ledger cannot be used: the disk is full, or another process holds it for too long."""
 
 
 class LedgerFullError(LedgerBusyError):
     """The disk that holds the ledger has no space for a write."""
+
+    is_elsewhere = False
+    """It is a server's disk: nobody here sees when there is space again."""
+
+
+class ServerFullError(LedgerFullError):
+    """The disk of the database server has no space for a write."""
+
+    is_elsewhere = True
 
 
 class LedgerVersionError(CorruptDataError):
     """The ledger was made by another version of this program, whose tables are not ours."""
 
 
+class LedgerBrokenError(CorruptDataError):
+    """What the ledger's tables lie in is damaged, or is no database at all."""
+
+
 class LedgerUnreachableError(UnreachableError):
-    """The database server does not answer, or has ended a connection."""
+    """The database server does not answer or has ended a connection; or the disk with the file fails."""
 
 
 class Database(Protocol):
@@ -47,7 +60,10 @@ class Database(Protocol):
         """Where it is, in words that hold no password."""
 
     def read(self) -> AbstractContextManager[sa.Connection]:
-        """A connection for statements that write nothing; each sees what is committed when it begins."""
+        """A connection for statements that write nothing; each sees what is committed when it begins.
+
+        Here as in `write`: LedgerFullError, LedgerBusyError, LedgerBrokenError or LedgerUnreachableError.
+        """
 
     def write(self) -> AbstractContextManager[sa.Connection]:
         """One transaction, committed whole or not at all, beside which no other of this run writes."""

@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 import structlog
 
-from microlens.database import BUSY_TIMEOUT_S, LedgerBusyError, LedgerUnreachableError, check_version
+from microlens.database import (
+    BUSY_TIMEOUT_S,
+    LedgerBrokenError,
+    LedgerBusyError,
+    LedgerUnreachableError,
+    ServerFullError,
+    check_version,
+)
 from microlens.errors import MicrolensError, RecipeError
 from microlens.ledger_tables import SCHEMA_VERSION, metadata
 
@@ -42,6 +49,9 @@ _NO_USE_WAITING = ("password", "does not exist", "pg_hba.conf")
 """In a server's words, why it will not take us in a minute either."""
 _CONNECTION_LOST = ("08", "25P03", "57P")
 """Beginnings of SQLSTATE codes: the connection broke, or the server ended it."""
+_DISK_FULL = "53100"
+_BROKEN = ("XX001", "XX002", "58P01")
+"""Damaged rows, a damaged index, a file of the server's that is not there."""
 
 _VERSION = sa.Table("ledger_version", sa.MetaData(), sa.Column("version", sa.Integer, nullable=False))
 
@@ -187,14 +197,24 @@ class PostgresDatabase:
                     f"the ledger's database at {self.place} does not answer: {said}",
                     hint="start it, or correct MICROLENS_DATABASE_URL; then run the same command: nothing is lost",
                 ) from error
-            if isinstance(error, sa.exc.OperationalError):  # a full disk, a lock that does not come free
+            if _state_of(error) == _DISK_FULL:
+                raise ServerFullError(
+                    f"the ledger at {self.place} cannot be written: {said}",
+                    hint="free the server's disk, then run the same command: nothing is lost",
+                ) from error
+            if _state_of(error).startswith(_BROKEN):
+                raise LedgerBrokenError(
+                    f"the ledger at {self.place} is damaged: {said}",
+                    hint="restore the database from a backup, together with the run's folder",
+                ) from error
+            if isinstance(error, sa.exc.OperationalError):  # a lock that does not come free, too many connections
                 raise self._busy(said) from error
             raise
 
     def _busy(self, said: str) -> LedgerBusyError:
         return LedgerBusyError(
             f"the ledger at {self.place} cannot be used: {said}",
-            hint="free the server's disk, or wait for what holds it; then run the same command: nothing is lost",
+            hint="wait for what holds it, then run the same command: nothing is lost",
         )
 
     def _configure(self, connection: Any, _record: Any) -> None:
@@ -255,7 +275,12 @@ def _bytewise(tables: sa.MetaData) -> sa.MetaData:
 
 def _is_lost(error: sa.exc.DBAPIError) -> bool:
     """Whether there is no connection (any longer)."""
-    state = getattr(error.orig, "sqlstate", None)
-    if state is None:
+    state = _state_of(error)
+    if not state:
         return error.connection_invalidated or isinstance(error, sa.exc.OperationalError)
     return error.connection_invalidated or state.startswith(_CONNECTION_LOST)
+
+
+def _state_of(error: sa.exc.DBAPIError) -> str:
+    """The server's SQLSTATE; empty where no server has said anything."""
+    return getattr(error.orig, "sqlstate", None) or ""

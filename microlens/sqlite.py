@@ -7,14 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from microlens.database import BUSY_TIMEOUT_S, LedgerBusyError, LedgerFullError, check_version
-from microlens.errors import CorruptDataError
+from microlens.database import (
+    BUSY_TIMEOUT_S,
+    LedgerBrokenError,
+    LedgerBusyError,
+    LedgerFullError,
+    LedgerUnreachableError,
+    check_version,
+)
 from microlens.ledger_tables import SCHEMA_VERSION, metadata
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from contextlib import AbstractContextManager
     from pathlib import Path
+
+    from microlens.errors import MicrolensError
 
 
 class SqliteDatabase:
@@ -27,47 +34,60 @@ class SqliteDatabase:
     def place(self) -> str:
         return str(self._path)
 
-    def read(self) -> AbstractContextManager[sa.Connection]:
-        return self._engine.connect()
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        with self._told(), self._engine.connect() as connection:
+            yield connection
 
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
-        with self._engine.connect() as connection:
+        with self._told(), self._engine.connect() as connection:
             # Taking SQLite's write lock at the start lets writers queue; upgrading a read lock would fail instead.
-            try:
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
-                yield connection
-                connection.commit()
-            except sa.exc.OperationalError as error:
-                kind = LedgerFullError if _is_full(error) else LedgerBusyError
-                raise kind(
-                    f"the ledger cannot be written: {error.orig}",
-                    hint="free the disk, or wait for what holds it; then run the same command: nothing is lost",
-                ) from error
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            yield connection
+            connection.commit()
 
     def create_tables(self) -> None:
-        """CorruptDataError also if the file is no database."""
-        try:
-            with self.write() as connection:  # several processes may open a new ledger at once
-                version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
-                if version or sa.inspect(connection).get_table_names():
-                    check_version(version, self.place, instead=f"delete {self._path.parent}")
-                    return
-                metadata.create_all(connection)
-                connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        except sa.exc.DatabaseError as error:
-            raise CorruptDataError(
-                f"the ledger {self.place} cannot be opened: {error.orig}",
-                hint="restore it from a backup, or free the disk",
-            ) from error
+        """LedgerBrokenError also if the file is no database."""
+        with self.write() as connection:  # several processes may open a new ledger at once
+            version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+            if version or sa.inspect(connection).get_table_names():
+                check_version(version, self.place, instead=f"delete {self._path.parent}")
+                return
+            metadata.create_all(connection)
+            connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
     def close(self) -> None:
         self._engine.dispose()
 
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Have SQLite's troubles told as what they mean for the ledger; a wrong statement is a bug, and stays one."""
+        try:
+            yield
+        except sa.exc.DatabaseError as error:
+            name = getattr(error.orig, "sqlite_errorname", "")
+            found = next((kind for beginnings, kind in _MEANT if name.startswith(beginnings)), None)
+            if found is None:
+                raise
+            said = f"the ledger {self.place} cannot be used: {error.orig}"
+            raise found(said, hint=_HINTS[found]) from error
 
-def _is_full(error: sa.exc.OperationalError) -> bool:
-    """Whether the disk is full; where a file beside the database cannot grow, SQLite calls it an I/O error."""
-    return getattr(error.orig, "sqlite_errorname", "") in {"SQLITE_FULL", "SQLITE_IOERR_SHMSIZE"}
+
+_HINTS: dict[type[MicrolensError], str] = {
+    LedgerFullError: "free the disk, then run the same command: nothing is lost",
+    LedgerBusyError: "wait for what holds it, then run the same command: nothing is lost",
+    LedgerBrokenError: "restore it from a backup",
+    LedgerUnreachableError: "look after its disk and its rights, then run the same command",
+}
+_MEANT: tuple[tuple[tuple[str, ...], type[MicrolensError]], ...] = (
+    # Where a file beside the database cannot grow, SQLite calls it an I/O error.
+    (("SQLITE_FULL", "SQLITE_IOERR_SHMSIZE"), LedgerFullError),
+    (("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_PROTOCOL"), LedgerBusyError),
+    (("SQLITE_CORRUPT", "SQLITE_NOTADB"), LedgerBrokenError),
+    (("SQLITE_CANTOPEN", "SQLITE_IOERR", "SQLITE_PERM", "SQLITE_READONLY"), LedgerUnreachableError),
+)
+"""Beginnings of SQLite's names of errors, the first that fits."""
 
 
 def _configure(connection: Any, _record: Any) -> None:

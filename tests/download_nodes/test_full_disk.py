@@ -2,8 +2,12 @@
 
 import asyncio
 import errno
+import shutil
+import tempfile
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
@@ -244,3 +248,42 @@ def test_a_ledger_tells_a_full_disk_from_a_busy_one(disk, desk_at):
     desk.run.ledger.record_failure(failure)
 
     assert {"gone": 1} == desk.run.ledger.failure_counts()
+
+
+@pytest.fixture
+def full_database(postgres, monkeypatch):
+    """A database whose tables lie on a small disk of the server's."""
+    psycopg = pytest.importorskip("psycopg")
+    # The server is another user, who cannot look into the test's own folder.
+    with (
+        tempfile.TemporaryDirectory(prefix="microlens-tables-") as name,
+        small_disk(Path(name) / "disk", size_bytes=48 * MIB) as disk,
+    ):
+        Path(name).chmod(0o755)
+        tables = disk.folder / "tables"
+        tables.mkdir()
+        shutil.chown(tables, "nobody")
+        word = uuid.uuid4().hex
+        with psycopg.connect(postgres.url, autocommit=True) as connection:
+            connection.execute(f"CREATE TABLESPACE t{word} LOCATION '{tables}'")
+            connection.execute(f"CREATE DATABASE d{word} TABLESPACE t{word}")
+            monkeypatch.setenv("MICROLENS_DATABASE_URL", postgres.url.replace("/postgres?", f"/d{word}?"))
+            try:
+                yield disk
+            finally:
+                connection.execute(f"DROP DATABASE d{word} WITH (FORCE)")
+                connection.execute(f"DROP TABLESPACE t{word}")
+
+
+def test_a_server_without_space_is_waited_for(full_database, disk, desk_at, clip):
+    """A node goes on by itself once there is space, though its own disk is as it was; no item counts an attempt."""
+    desk = desk_at(disk.folder, filters=NO_COMMENTS)
+    add_films(desk, clip, 3)
+    full_database.fill()
+    with working(desk) as logs:
+        wait_until(lambda: is_told_low(desk), 20, lambda: logs)
+        assert [] == desk.run.ledger.assets()
+        full_database.free()
+
+    assert {"disk_low", "disk_free_again"} == set(events(logs))
+    check_all_is_there(desk, 3)
