@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from benchmarks import comments, covers, frontier, growth, latency, merge, near, pages, start, videos
+from benchmarks import backlog, comments, covers, frontier, growth, latency, merge, near, pages, start, videos
 
 SUITE = {
     "frontier": (frontier.run, 200_000),
@@ -16,6 +16,7 @@ SUITE = {
     "videos": (videos.run, 60),
     "latency": (latency.run, 50_000),
     "start": (start.run, 5),
+    "backlog": (backlog.run, 40_000),
     "merge": (merge.run, 5_000_000),
     "near": (near.run, 5_000_000),
 }

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,15 +17,17 @@ import redis
 from rq import Queue
 from rq.serializers import JSONSerializer
 
-from benchmarks.node_process import make_run
+from benchmarks.node_process import finish_videos, make_run
 from download_nodes.jobs import DRAIN_S, NodeJob, drain, queue_name
 from microlens.embedded import redis_server
+from microlens.store import sha256_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _GOAL_S = 1.0
 _TOP = 10
+_FINISHED = 40_000
 _WORKER = "download_nodes.worker"
 
 
@@ -33,9 +35,14 @@ def run(items: int) -> Iterator[str]:
     """Start each program so many times."""
     with tempfile.TemporaryDirectory() as name:
         yield f"from the start of a program to the first request at a server (goal under {_GOAL_S:g} s for a node)"
-        for told, command in (("download_nodes.worker", _worker), ("microlens-build work", _work)):
-            seconds = sorted(_first_byte_s(Path(name) / f"{told}-{turn}", command) for turn in range(items))
-            yield f"  {told:22} best {seconds[0]:5.2f} s, median {seconds[items // 2]:5.2f} s of {items}"
+        for told, command, finished in (
+            ("download_nodes.worker", _worker, 0),
+            ("microlens-build work", _work, 0),
+            (f"the same, {_FINISHED:,} videos finished", _work, _FINISHED),
+        ):
+            folders = [Path(name) / f"{told}-{turn}" for turn in range(items)]
+            seconds = sorted(_first_byte_s(folder, command, finished) for folder in folders)
+            yield f"  {told:32} best {seconds[0]:5.2f} s, median {seconds[items // 2]:5.2f} s of {items}"
     yield f"  imports of {_WORKER}, a package at a time (without those that it imports itself):"
     for package, milliseconds in _import_ms().items():
         yield f"    {package:22} {milliseconds:6.0f} ms"
@@ -49,9 +56,15 @@ def _work(folder: Path, _redis_url: str) -> list[str]:
     return [sys.executable, "-m", "microlens.cli", "work", str(folder), "-n", "1"]
 
 
-def _first_byte_s(folder: Path, command: Callable[[Path, str], list[str]]) -> float:
+def _first_byte_s(folder: Path, command: Callable[[Path, str], list[str]], finished: int) -> float:
     with socket.create_server(("127.0.0.1", 0)) as server, redis_server(None) as redis_url:
         run = make_run(folder, redis_url, [f"http://127.0.0.1:{server.getsockname()[1]}/cover.jpg"])
+        if finished:
+            made = run.store.temporary()
+            made.write_bytes(b"the bytes of all files")
+            sha256 = sha256_of(made)
+            run.store.put(made, sha256)
+            deque(finish_videos(run.ledger, finished, sha256=sha256), maxlen=0)
         _ring(redis_url, run.shared_name)
         began = time.perf_counter()
         environment = {**os.environ, "MICROLENS_REDIS_URL": redis_url}

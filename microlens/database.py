@@ -7,6 +7,7 @@ SQLite has a lock for that; PostgreSQL is given one.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -98,21 +99,35 @@ def rows_after(
     return connection.execute(wanted).mappings().all() if last > seq else [], last
 
 
-def id_ranges(database: Database, column: sa.Column[str], at_once: int) -> Iterator[sa.ColumnElement[bool]]:
-    """Conditions of which one holds for each row of a column's table, each of them for some `at_once` rows.
+@dataclass(frozen=True, slots=True)
+class IdRange:
+    """Ids that follow one id, up to another; None is no bound."""
 
-    They follow the column's order, in which an index must have it; the last has no end.
+    after: str | None = None
+    last: str | None = None
+
+    def has(self, column: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
+        """The condition that a column's value is of this range."""
+        above = sa.true() if self.after is None else column > self.after
+        return above if self.last is None else sa.and_(above, column <= self.last)
+
+
+def id_ranges(database: Database, column: sa.Column[str], at_once: int) -> Iterator[IdRange]:
+    """Ranges that hold some `at_once` rows each of a column's table; an index must have the column in its order.
+
+    The first has no beginning and the last no end: together they are all that there is, and that comes meanwhile.
     """
-    after: sa.ColumnElement[bool] = sa.true()
+    after = None
     while True:
-        query = sa.select(column).where(after).order_by(column).offset(at_once - 1).limit(1)
+        beyond = IdRange(after)
+        query = sa.select(column).where(beyond.has(column)).order_by(column).offset(at_once - 1).limit(1)
         with database.read() as connection:
             last = connection.execute(query).scalar()
         if last is None:
-            yield after
+            yield beyond
             return
-        yield sa.and_(after, column <= last)
-        after = column > last
+        yield IdRange(after, last)
+        after = last
 
 
 def check_version(version: int, place: str, *, instead: str) -> None:

@@ -103,9 +103,9 @@ class LedgerReading:
     def stored(self) -> Iterator[list[Stored]]:
         """Every asset and its file, some thousands at a time."""
         query = sa.select(asset_table.c.video_id, asset_table.c.kind, asset_table.c.sha256)
-        for condition in id_ranges(self.database, asset_table.c.video_id, _AT_ONCE):
+        for ids in id_ranges(self.database, asset_table.c.video_id, _AT_ONCE):
             with self.read() as connection:
-                yield [Stored(*row) for row in connection.execute(query.where(condition))]
+                yield [Stored(*row) for row in connection.execute(query.where(ids.has(asset_table.c.video_id)))]
 
     def comment_lists(self, video_ids: Sequence[str] | None = None) -> list[CommentList]:
         """Every complete reading of comments, those that no longer stand included."""

@@ -23,6 +23,7 @@ from microlens.refreshes import tells
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
+    from microlens.database import IdRange
     from microlens.ledger import Ledger
     from microlens.records import AssetKind, WorkKind
 
@@ -36,17 +37,24 @@ def unfinished(ledger: Ledger, kinds: Collection[AssetKind]) -> Iterator[list[st
     One list, perhaps an empty one, for every few thousand selected videos. Some of those named may want nothing all
     the same: whether a title and a cover are worth the comments is not asked in SQL.
     """
-    query = _unfinished(kinds)
-    for condition in id_ranges(ledger.database, _ID, _RANGE):
+    for ids in id_ranges(ledger.database, _ID, _RANGE):
         with ledger.read() as connection:
-            yield list(connection.execute(query.where(condition).order_by(_ID)).scalars())
+            yield list(connection.execute(_unfinished(ids, kinds).order_by(_ID)).scalars())
 
 
-def _unfinished(kinds: Collection[AssetKind]) -> sa.Select[Any]:
+def _unfinished(ids: IdRange, kinds: Collection[AssetKind]) -> sa.Select[Any]:
     """Videos by what holds of each: its newest visit that told something, else its first (`Refreshes.standings`)."""
     newest, later = visit_table.alias(), visit_table.alias()
-    is_newer = (later.c.video_id == newest.c.video_id, later.c.refresh > newest.c.refresh, tells(later))
-    standing = sa.and_(newest.c.video_id == _ID, tells(newest), ~sa.exists().where(*is_newer))
+    is_newer = (
+        later.c.video_id == newest.c.video_id,
+        ids.has(later.c.video_id),
+        later.c.refresh > newest.c.refresh,
+        tells(later),
+    )
+    # The range is told of each table, lest a database look through all visits for some videos.
+    standing = sa.and_(
+        newest.c.video_id == _ID, ids.has(newest.c.video_id), tells(newest), ~sa.exists().where(*is_newer)
+    )
 
     def told(name: str) -> sa.ColumnElement[Any]:
         return sa.case((newest.c.refresh.is_(None), page_table.c[name]), else_=newest.c[name])
@@ -55,6 +63,7 @@ def _unfinished(kinds: Collection[AssetKind]) -> sa.Select[Any]:
     return (
         sa.select(_ID)
         .select_from(selection_table.join(page_table, page_table.c.video_id == _ID).outerjoin(newest, standing))
+        .where(ids.has(_ID), ids.has(page_table.c.video_id))
         .where(told("failure").is_(None), told("refusal").is_(None))
         .where(sa.or_(*lacks, _lacks_comments(sa.func.coalesce(newest.c.refresh, 0))))
     )
