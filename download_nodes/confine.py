@@ -1,5 +1,9 @@
 """What a process that decodes the files of strangers may not do: eat the machine, write, talk, start programs.
 
+    python -m download_nodes.confine PARENT MEMORY_BYTES FILE_BYTES CPU_S PROGRAM ARGUMENT...
+
+does so to a program that is not ours, but for the last: it could start others, which may do no more than itself.
+
 Plain Linux, no root: resource limits, and a system call filter (seccomp, as ctypes and one table of numbers). On other
 systems, and on processors that the table does not know, the limits alone.
 """
@@ -23,6 +27,8 @@ _LOAD, _EQUALS, _IS_AT_LEAST, _HAS_BITS, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _NUMBER_AT, _MACHINE_AT, _ARGUMENTS_AT = 0, 4, 16
 _OTHER_FORMS = 0x40000000
 """From this number on: x86's second set of the same calls."""
+_STARTS = {"x86_64": 59, "aarch64": 221}
+"""execve"""
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 
 # By machine: its audit number, then open and openat, then what is refused whatever its arguments. Files: creat, rename,
@@ -53,8 +59,11 @@ def die_with(parent: int) -> None:
         os._exit(1)
 
 
-def limit(*, memory_bytes: int, file_bytes: int) -> None:
-    """Bound this process's memory (of its own: code that it shares does not count), files and core dumps."""
+def limit(*, memory_bytes: int, file_bytes: int, cpu_s: int = 0) -> None:
+    """Bound this process's memory (of its own: code that it shares does not count), files and core dumps.
+
+    And its time on the processor, if given, at the end of which SIGXCPU ends it.
+    """
     wanted = {
         resource.RLIMIT_DATA: memory_bytes,
         resource.RLIMIT_FSIZE: file_bytes,
@@ -62,21 +71,31 @@ def limit(*, memory_bytes: int, file_bytes: int) -> None:
         resource.RLIMIT_CORE: 0,
     }
     for what, most in wanted.items():
-        hard = resource.getrlimit(what)[1]
-        bound = most if hard == resource.RLIM_INFINITY else min(most, hard)
-        with contextlib.suppress(OSError, ValueError):  # a system that does not have this limit
-            resource.setrlimit(what, (bound, bound))
+        _limit(what, most, most)
+    if cpu_s:
+        _limit(resource.RLIMIT_CPU, cpu_s, cpu_s + 1)  # at the second one Linux kills without a word
 
 
-def forbid() -> bool:
-    """Refuse this process, from now on, what `_MACHINES` lists; gives whether that could be had.
+def _limit(what: int, soft: int, most: int) -> None:
+    hard = resource.getrlimit(what)[1]
+    bound = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    with contextlib.suppress(OSError, ValueError):  # a system that does not have this limit
+        resource.setrlimit(what, (min(soft, bound), bound))
 
-    Files can be opened for reading only; what was open before, or is handed over, stays as it is.
+
+def forbid(*, but_to_start: bool = False) -> bool:
+    """Refuse this process, and all that it starts, what `_MACHINES` lists; gives whether that could be had.
+
+    Files can be opened for reading only; what was open before, or is handed over, stays as it is. `but_to_start` leaves
+    execve, without which nobody can become another program.
     """
     machine = _MACHINES.get(platform.machine())
     if sys.platform != "linux" or machine is None:
         return False
-    code = b"".join(_program(*machine))
+    number, opens, refused = machine
+    if but_to_start:
+        refused = tuple(call for call in refused if call != _STARTS[platform.machine()])
+    code = b"".join(_program(number, opens, refused))
     program = ctypes.create_string_buffer(code, len(code))
     head = struct.pack("@HP", len(code) // 8, ctypes.addressof(program))
     prctl = ctypes.CDLL(None).prctl
@@ -111,3 +130,16 @@ def _program(machine: int, opens: dict[int, int], refused: tuple[int, ...]) -> l
 
 def _step(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:
     return struct.pack("=HBBI", code, if_true, if_false, value)
+
+
+def main(arguments: list[str]) -> None:
+    parent, memory_bytes, file_bytes, cpu_s = map(int, arguments[:4])
+    program = arguments[4:]
+    die_with(parent)
+    limit(memory_bytes=memory_bytes, file_bytes=file_bytes, cpu_s=cpu_s)
+    forbid(but_to_start=True)
+    os.execvp(program[0], program)  # noqa: S606 - a shell would be one program more
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

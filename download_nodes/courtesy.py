@@ -92,7 +92,8 @@ class Courtesy:
                 if await self.ask_robots(host) in {"again", "parked"}:
                     is_known = self._stopping or await asyncio.to_thread(self.hosts.has_answered, host)
                     raise HostRestsError(host, RETRY_S, is_unknown=not is_known)
-        return await asyncio.to_thread(self.hosts.robots.why_not, url)
+            # In here as well: a long one is parsed once, for all who wait.
+            return await asyncio.to_thread(self.hosts.robots.why_not, url)
 
     async def ask_robots(self, host: str) -> RobotsOutcome:
         """Fetch a host's robots.txt, for all machines."""

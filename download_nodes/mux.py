@@ -10,9 +10,9 @@ MAX_BYTES, 28: the disk is full), or 1.
 from __future__ import annotations
 
 import heapq
-import resource
+import io
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import av
 from av.audio.stream import AudioStream
@@ -38,12 +38,30 @@ _READING = {"format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,mpegts,aac,mp3", "proto
 _WRITING = {"fflags": "+bitexact", "avoid_negative_ts": "make_zero", "movflags": "faststart"}
 
 
-def join(picture: str, sound: str, target: str) -> None:
+class _Target(io.FileIO):
+    """Nothing is held back: for its index FFmpeg reads the file by its name while it writes."""
+
+    failure = 0
+    """The system's first error; of what comes after it PyAV tells another one."""
+
+    def write(self, data: Any, /) -> int:
+        """All of it, or OSError: a disk that fills up takes a part before it says so."""
+        rest = memoryview(data)
+        try:
+            while rest:
+                rest = rest[super().write(rest) :]
+        except OSError as error:
+            self.failure = self.failure or error.errno or 0
+            raise
+        return memoryview(data).nbytes
+
+
+def join(picture: str, sound: str, target: BinaryIO) -> None:
     """Copy the packets of the best picture and the best sound, in the order of their times."""
     with (
         av.open(f"file:{picture}", options=_READING) as pictures,
         av.open(f"file:{sound}", options=_READING) as sounds,
-        av.open(f"file:{target}", "w", format="mp4", options=_WRITING) as out,
+        av.open(target, "w", format="mp4", options=_WRITING) as out,
     ):
         streams = [
             _packets(pictures, pictures.streams.best("video"), out),
@@ -70,14 +88,20 @@ def _packets(source: InputContainer, found: Stream | None, out: OutputContainer)
 
 
 def main(arguments: list[str]) -> int:
-    parent, max_bytes, *files = arguments
+    parent, max_bytes, picture, sound, target = arguments
     confine.die_with(int(parent))
-    confine.limit(memory_bytes=_MEMORY_BYTES, file_bytes=int(max_bytes))
-    resource.setrlimit(resource.RLIMIT_CPU, (_CPU_S, _CPU_S))
+    confine.limit(memory_bytes=_MEMORY_BYTES, file_bytes=int(max_bytes), cpu_s=_CPU_S)
+    failure = 0
     try:
-        join(*files)
-    except OSError as error:
-        return error.errno if error.errno and error.errno in range(1, 128) else 1
+        with _Target(target, "w+b") as file:
+            confine.forbid()  # what is open stays so
+            try:
+                join(picture, sound, file)
+            finally:
+                failure = file.failure
+    except Exception as error:  # noqa: BLE001 - whatever it is, all that is told of it is a number
+        code = failure or getattr(error, "errno", None) or 1
+        return code if code in range(1, 128) else 1
     return 0
 
 

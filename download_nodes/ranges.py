@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", re.ASCII)
 
+_DECODED = {"gzip", "deflate", "br", "zstd"}
+"""What aiohttp decompresses."""
+
 
 class Span(NamedTuple):
     """A Content-Range (RFC 9110, section 14.4) that can be true."""
@@ -44,7 +47,8 @@ def span_of(response: ClientResponse) -> Span | None:
 
 
 def is_compressed(response: ClientResponse) -> bool:
-    return "Content-Encoding" in response.headers
+    """Whether what is read is other than what was sent; `identity`, `utf-8` and the like change nothing."""
+    return any(told.lower() in _DECODED for told in response.headers.getall("Content-Encoding", ()))
 
 
 def is_whole(response: ClientResponse) -> bool:

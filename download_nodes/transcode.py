@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
+import math
 import os
-import resource
+import signal
+import sys
 from typing import TYPE_CHECKING
 
 from download_nodes.containers import demuxer_of
+from download_nodes.decoder_wire import MAX_FILE_BYTES
 from download_nodes.measuring import NoAudioError
 from download_nodes.sniff import mime_of
 from microlens.errors import MicrolensError
@@ -27,7 +29,7 @@ _BITEXACT = {"fflags": "+bitexact", "flags:a": "+bitexact", "map_metadata": -1, 
 """The same input gives the same bytes."""
 _MEMORY_BYTES = 1 << 30
 _DISK_IS_FULL = 256 - errno.ENOSPC
-"""Exit code of FFmpeg's program, from version 6.1 on."""
+"""Exit code of FFmpeg's program, from version 6.1 on; it writes to a file that it is handed (`fd:`) from 6.0 on."""
 
 
 class NoTranscoderError(MicrolensError):
@@ -54,15 +56,16 @@ def check_transcoder(codec: str) -> None:
 async def transcode(sound: Path, into: Path, codec: str, *, video_id: str, time_limit_s: float = 120.0) -> None:
     """Write a sound in another codec: `aac`, `mp3`, `opus` or `flac`. The same input gives the same bytes.
 
-    The program reads the one file in the format that its bytes have, within limits of time and memory. NoAudioError
-    (`audio_broken`, `decoder_timeout`) where that fails; NoTranscoderError if there is no such program; OSError if the
-    disk is full.
+    The program reads the one file in the format that its bytes have, confined like the decoders, and dies with this
+    process. NoAudioError (`audio_broken`, `decoder_timeout`) where that fails; NoTranscoderError if there is no such
+    program; OSError if the disk is full.
     """
-    process = await asyncio.create_subprocess_exec(
-        *_command(sound, into, codec), stdin=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
-    )
-    with contextlib.suppress(ProcessLookupError):
-        resource.prlimit(process.pid, resource.RLIMIT_DATA, (_MEMORY_BYTES, _MEMORY_BYTES))
+    limits = (os.getpid(), _MEMORY_BYTES, MAX_FILE_BYTES, math.ceil(time_limit_s))
+    command = [sys.executable, "-m", "download_nodes.confine", *map(str, limits), *_command(sound, codec)]
+    with into.open("wb") as file:  # it may open none itself
+        process = await asyncio.create_subprocess_exec(
+            *command, stdin=asyncio.subprocess.DEVNULL, stdout=file, stderr=asyncio.subprocess.DEVNULL
+        )
     try:
         code = await asyncio.wait_for(process.wait(), time_limit_s)
     except TimeoutError as error:
@@ -71,13 +74,15 @@ async def transcode(sound: Path, into: Path, codec: str, *, video_id: str, time_
         if process.returncode is None:
             process.kill()
             await process.wait()
+    if code == -signal.SIGXCPU:
+        raise NoAudioError(video_id, "decoder_timeout")
     if code == _DISK_IS_FULL:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(into))
     if code != 0:
         raise NoAudioError(video_id, "audio_broken")
 
 
-def _command(sound: Path, into: Path, codec: str) -> list[str]:
+def _command(sound: Path, codec: str) -> list[str]:
     check_transcoder(codec)
     import ffmpeg  # noqa: PLC0415 - an extra
     import imageio_ffmpeg  # noqa: PLC0415
@@ -85,6 +90,6 @@ def _command(sound: Path, into: Path, codec: str) -> list[str]:
     source = ffmpeg.input(
         f"file:{sound.absolute()}", format=demuxer_of(mime_of(sound)), protocol_whitelist="file", threads=1
     )
-    target = ffmpeg.output(source.audio, f"file:{into.absolute()}", **_TARGETS[codec], **_BITEXACT)
+    target = ffmpeg.output(source.audio, "fd:", fd=1, **_TARGETS[codec], **_BITEXACT)
     quiet = target.global_args("-nostdin", "-loglevel", "error")
     return [str(word) for word in ffmpeg.compile(quiet, cmd=imageio_ffmpeg.get_ffmpeg_exe())]

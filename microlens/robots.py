@@ -6,9 +6,10 @@ is written in the ledger.
 
 from __future__ import annotations
 
+import hashlib
 import time
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from protego import Protego
 
@@ -31,6 +32,16 @@ _REREAD_S = 60.0
 _MAX_DELAY_S = 600.0
 
 
+class _Rules(NamedTuple):
+    """A host's rules, as they were read from Redis."""
+
+    read_at: float
+    status: int
+    digest: bytes
+    """Of the text: what is the same is not parsed anew, which takes half a second for half a megabyte."""
+    parsed: Protego
+
+
 class Robots:
     """Decides what a host's robots.txt lets this user agent fetch."""
 
@@ -39,7 +50,7 @@ class Robots:
         self._ledger = ledger
         # Groups are chosen by the product token alone (RFC 9309, section 2.2.1): the contact could name another's.
         self._product = user_agent.partition("/")[0]
-        self._rules: dict[str, tuple[float, int, Protego]] = {}
+        self._rules: dict[str, _Rules] = {}
 
     def is_allowed(self, url: str) -> bool:
         return self.why_not(url) is None
@@ -49,39 +60,53 @@ class Robots:
         return host in self._rules or self._frontier.robots(host) is not None
 
     def is_at_hand(self, host: str) -> bool:
-        """Whether `why_not` answers for this host without asking Redis."""
-        return host in self._rules and time.monotonic() - self._rules[host][0] <= _REREAD_S
+        """Whether `why_not` answers for this host at once; else it may ask Redis, and parse, and is for a thread."""
+        known = self._rules.get(host)
+        return known is not None and _is_fresh(known)
 
     def why_not(self, url: str) -> str | None:
         """None if a URL may be fetched; `robots` where rules forbid it, `robots_unreachable` where there are none."""
         host = host_of(url)
+        rules = self._rules.get(host)
         # Another process may have fetched it anew since: what it got holds for all.
-        if not self.is_at_hand(host):
+        if rules is None or not _is_fresh(rules):
             known = self._frontier.robots(host)
             if known is None:
                 self._rules.pop(host, None)
                 return "robots_unreachable"
-            self._rules[host] = time.monotonic(), known[0], Protego.parse(known[1])
-        _, status, rules = self._rules[host]
-        if is_unreachable(status):
+            rules = self._rules[host] = _read(*known, before=rules)
+        if is_unreachable(rules.status):
             return "robots_unreachable"
-        return None if is_no_rule(status) or rules.can_fetch(url, self._product) else "robots"
+        return None if is_no_rule(rules.status) or rules.parsed.can_fetch(url, self._product) else "robots"
 
     def remember(self, host: str, status: int, body: bytes) -> bool:
         """Keep a fetched robots.txt (a status below 500) and obey its crawl delay; True if the host had been parked."""
         body = body[:MAX_BODY_BYTES]
         text = body.decode("utf-8-sig", errors="replace")  # a BOM would hide the first line
-        delay_s = 0.0 if is_no_rule(status) else float(Protego.parse(text).crawl_delay(self._product) or 0.0)
-        delay_s = min(max(delay_s, 0.0), _MAX_DELAY_S)
+        rules = _read(status, text)
+        delay_s = min(max(float(rules.parsed.crawl_delay(self._product) or 0.0), 0.0), _MAX_DELAY_S)
         self._ledger.record_robots(RobotsFetch(host, status, body, LIFETIME_S, delay_s))
-        self._rules.pop(host, None)
-        return self._frontier.set_robots(host, status=status, body=text, lifetime_s=LIFETIME_S, delay_s=delay_s)
+        was_parked = self._frontier.set_robots(host, status=status, body=text, lifetime_s=LIFETIME_S, delay_s=delay_s)
+        self._rules[host] = rules
+        return was_parked
 
     def refuse(self, host: str) -> None:
         """A host that gives no robots.txt may not be asked for anything for a while (RFC 9309, section 2.3.1.4)."""
         self._rules.pop(host, None)
         status = HTTPStatus.SERVICE_UNAVAILABLE
         self._frontier.set_robots(host, status=status, body="", lifetime_s=UNREACHABLE_S, delay_s=0.0, is_answer=False)
+
+
+def _read(status: int, text: str, before: _Rules | None = None) -> _Rules:
+    """Rules that are read now; what was parsed `before` is kept if it is the same."""
+    text = "" if is_no_rule(status) else text
+    digest = hashlib.blake2b(text.encode(), digest_size=16).digest()
+    parsed = before.parsed if before is not None and before.digest == digest else Protego.parse(text)
+    return _Rules(time.monotonic(), status, digest, parsed)
+
+
+def _is_fresh(rules: _Rules) -> bool:
+    return time.monotonic() - rules.read_at <= _REREAD_S
 
 
 def is_no_rule(status: int) -> bool:

@@ -3,13 +3,16 @@
 import asyncio
 import itertools
 import socket
+import threading
 import time
 from urllib.parse import urlsplit
 
 import pytest
+from protego import Protego
 
 from download_nodes import courtesy, fetch, node
 from download_nodes.resolver import GuardedResolver
+from microlens import robots
 from tests.crawler.site import HOSTS, Reply
 
 SHARE = node.WIDTH // 2
@@ -125,6 +128,25 @@ def test_a_name_server_that_fails_for_a_moment_costs_nothing(desk, monkeypatch):
 
     assert {f"v{n}/cover": "not_media" for n in range(3)} == desk.reasons()
     assert 3 <= len(lookups)
+
+
+def test_no_robots_txt_is_parsed_on_the_event_loop(desk, monkeypatch):
+    """Half a megabyte of rules takes half a second, in which no transfer may stand still; it is parsed once."""
+    parsed, parse = [], Protego.parse
+    monkeypatch.setattr(
+        robots.Protego, "parse", lambda text: parsed.append((len(text), threading.current_thread())) or parse(text)
+    )
+    desk.make(politeness={"requests_per_second": 2000, "concurrency": 8})
+    desk.site.robots = "User-agent: *\n" + "".join(f"Disallow: /v/{number:06}\n" for number in range(2000))
+    for n in range(8):
+        desk.add_page(f"v{n}", media={"cover": f"{desk.site.address(0)}/from/{n}"})
+        desk.site.script(f"/from/{n}", Reply(302, headers={"Location": f"{desk.site.address(1)}/to/{n}"}))
+        desk.site.files[f"/to/{n}"] = b"not a picture"
+    desk.drain()
+
+    assert {"not_media"} == set(desk.reasons().values())
+    assert [len(desk.site.robots)] * 2 == [size for size, _ in parsed]
+    assert threading.main_thread() not in {thread for _, thread in parsed}
 
 
 def test_a_redirect_s_target_is_paid_for_at_its_host(desk):

@@ -208,6 +208,19 @@ def test_a_compressed_stream_that_was_cut_before_it_was_sent(wire, get):
     assert BODY[:100_000] == get()
 
 
+@pytest.mark.parametrize("encoding", ["identity", "utf-8", "aws-chunked", ""])
+def test_an_encoding_that_changes_nothing_costs_nothing(wire, get, encoding):
+    """Some stores send along what they were told when a file was stored: its bytes are fetched once."""
+
+    async def answer(_asked, writer):
+        await send(writer, _head(f"Content-Encoding: {encoding}", f"Content-Length: {len(BODY)}") + BODY)
+
+    wire.answers["/a"] = answer
+
+    assert BODY == get()
+    assert 1 == len(wire.asked)
+
+
 @pytest.mark.parametrize("method", ["download", "playlist"])
 def test_chunks_without_an_end_are_a_break(wire, get, method):
     """The last chunk, which is empty, says that it was all."""

@@ -1,6 +1,7 @@
 """robots.txt as RFC 9309 has it, shared by all machines through the frontier."""
 
 import pytest
+from protego import Protego
 
 from microlens import robots as robots_module
 from microlens.outcomes import POLICIES
@@ -157,6 +158,22 @@ def test_rules_fetched_anew_by_another_machine_are_taken_over(make_frontier, led
     monkeypatch.setattr(robots_module, "_REREAD_S", 0.0)
 
     assert (False, False, True) == (before, at_once, one.is_allowed(f"{SITE}/v/1"))
+
+
+def test_what_has_not_changed_is_not_parsed_anew(make_frontier, ledger, monkeypatch):
+    """A long robots.txt takes half a second to parse: once, however often it is read again, until it is another."""
+    parsed, parse = [], Protego.parse
+    monkeypatch.setattr(robots_module.Protego, "parse", lambda text: parsed.append(len(text)) or parse(text))
+    monkeypatch.setattr(robots_module, "_REREAD_S", -1.0)
+    one, two = (Robots(make_frontier(knows=()), AGENT, ledger.hosts) for _ in range(2))
+    one.remember(SITE, 200, b"User-agent: *\nDisallow: /v/\n")
+    before = [one.is_allowed(f"{SITE}/v/1") for _ in range(3)], len(parsed)
+    two.remember(SITE, 200, b"User-agent: *\nDisallow: /w/\n")
+    parsed.clear()
+
+    assert ([False] * 3, 1) == before
+    assert [True] * 3 == [one.is_allowed(f"{SITE}/v/1") for _ in range(3)]
+    assert 1 == len(parsed)
 
 
 def test_rules_are_kept_by_origin(robots):
