@@ -9,7 +9,7 @@ from filtering.cover import check_cover
 from filtering.title import check_title
 
 if TYPE_CHECKING:
-    from microlens.recipe import Filters
+    from microlens.recipe import Filters, Hashtags
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,12 +17,14 @@ class Thresholds:
     """The paper's; a value equal to its threshold is kept."""
 
     min_title_characters: int = 3
-    """Letters and digits, counted as `filtering.title.meaningful_length` says."""
+    """Graphemes, counted as `filtering.title.meaningful_length` says."""
     max_cover_share: float = 0.75
     """Share of the cover that has its commonest colour, 0 to 1."""
     min_video_bytes: int = 100_000
     near_duplicate_bits: int = 15
     """Differing bits of 256 up to which two pictures are alike; 0: only equal bytes make a duplicate."""
+    hashtags: Hashtags = "counted"
+    """Whether the words of a title's hashtags are counted with it, or meaningless."""
 
     @classmethod
     def of(cls, filters: Filters) -> Thresholds:
@@ -32,6 +34,7 @@ class Thresholds:
             filters.max_cover_share,
             filters.min_video_bytes,
             filters.near_duplicate_bits,
+            filters.hashtags,
         )
 
 
@@ -46,7 +49,7 @@ def passes_early(
     return (
         video_bytes is not None
         and video_bytes >= thresholds.min_video_bytes
-        and check_title(title, min_characters=thresholds.min_title_characters) is None
+        and check_title(title, min_characters=thresholds.min_title_characters, hashtags=thresholds.hashtags) is None
         and check_cover(
             is_offered=True,
             failure=None,

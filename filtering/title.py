@@ -2,46 +2,70 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
+from typing import TYPE_CHECKING
+
+# Not `re`, which knows neither Unicode's properties nor graphemes; and its Unicode is the same under every Python.
+import regex
 
 from filtering.drop import Drop
 
-_URL = re.compile(r"(?:(?:https?|ftp)://|(?<![a-z0-9])www\.)[\w.:@%\[\]-]+(?:[/?#][!-~]*)?", re.IGNORECASE)
+if TYPE_CHECKING:
+    from microlens.recipe import Hashtags
+
 # Lengths are bounded and starts anchored: a hostile title of a megabyte must not take quadratic time.
-_EMAIL = re.compile(r"(?<![A-Za-z0-9])[A-Za-z0-9][A-Za-z0-9._%+-]{0,63}@[\w-]{1,63}(?:\.[\w-]{1,63})+")
-_MENTION = re.compile(r"[@\uFF20]\w+(?:\.\w+)*(?:@[\w.-]+)?")
-# Keycaps (1 + U+20E3), whatever U+FE0F turns into a picture, and U+2139, the only emoji that Unicode calls a letter.
-_EMOJI = re.compile(r"[0-9#*]\uFE0F?\u20E3|.\uFE0F|\u2139", re.DOTALL)
-_BLANK_LETTERS = frozenset("\u115f\u1160\u3164\uffa0")
-"""Hangul fillers: letters by category, and nothing on the screen."""
+_URL = regex.compile(
+    r"(?:(?:https?|ftp)://|(?<![a-z0-9])www\.)(?:[!-~\p{Latin}]+|[\w.:@%\[\]-]+(?:[/?#][!-~]*)?)", regex.IGNORECASE
+)
+_EMAIL = regex.compile(r"(?<![A-Za-z0-9])[A-Za-z0-9][A-Za-z0-9._%+-]{0,63}@[\w-]{1,63}(?:\.[\w-]{1,63})+")
+_NAME = r"[\p{L}\p{N}_][\p{L}\p{N}\p{M}_]*"
+_MENTION = regex.compile(rf"[@\uFE6B\uFF20]{_NAME}(?:\.{_NAME})*(?:@[\w.-]+)?")
+_HASHTAG = regex.compile(rf"[#\uFE5F\uFF03]{_NAME}")
+# Digits under a keycap, or shown as a picture: all emoji else hold no letter and no number, but U+2139 (see below).
+# Flags must go before graphemes are told apart: in a row of n of them that takes the square of n.
+_EMOJI = regex.compile(r"[0-9#*](?:\uFE0F\u20E3?|\u20E3)|\p{Regional_Indicator}+")
+_GRAPHEME = regex.compile(r"\X")
+_MEANINGFUL = regex.compile(r"(?V1)[[\p{L}\p{N}]--[\p{Default_Ignorable_Code_Point}\p{Extended_Pictographic}]]")
+"""Letters and numbers, without fillers that show nothing (Hangul's), and the emoji among them: U+2139 is a letter."""
 
 
-def meaningful_length(title: str) -> int:
-    """Count the letters and digits of a title that carry meaning, in any script.
+def meaningful_graphemes(title: str, *, hashtags: Hashtags = "counted") -> list[str]:
+    """Give what a reader sees as the letters, digits and ideographs of a title, in their order, in any script.
 
     In this order:
 
-    1. The title is brought to Unicode's composed form (NFC), so that both spellings of `é` are one letter.
-    2. Removed whole: URLs (`http`, `https`, `ftp` or a leading `www.`; the path ends where ASCII ends, so Chinese
-       words behind a short link stay; without scheme or `www.` a domain counts as words), e-mail addresses,
-       @mentions (`@name`, `@name@host`, to the next character that is no letter, digit, `_` or inner dot),
-       and emoji that contain a digit or a letter (keycaps).
-    3. Of the rest every character of the Unicode categories L (letters) and N (numbers) counts one: an ideograph, a
-       syllable of Hangul, a Latin letter, a digit. All else counts nothing: punctuation, symbols, emoji with their
-       flags, skin tones and joiners, white space, control, format, private and unassigned characters, Hangul fillers,
-       and marks, which belong to the letter that they stand on.
+    1. The title is brought to Unicode's composed form (NFC), so that both spellings of `é` are one.
+    2. What is meaningless as a whole is removed:
+       - URLs (`http`, `https`, `ftp` or a leading `www.`), to the next character that is neither visible ASCII nor
+         Latin, so Chinese words behind a short link stay; where the host begins in another script, to the end of the
+         host and of its ASCII path. Without scheme or `www.` a domain counts as words.
+       - E-mail addresses, and @mentions (`@name`, `@name@host`, a full-width `@` too), to the next character that is
+         no letter, digit, mark, `_` or inner dot.
+       - Hashtags, if they are `meaningless`: `#word`, to the next character that is no letter, digit, mark or `_`;
+         `#a#b` is two of them. If `counted`, their words count, and their `#` does not.
+       - Keycaps, digits shown as pictures, and flags.
+    3. The rest is cut into extended grapheme clusters (Unicode Standard Annex 29). One stays if it has a character of
+       the categories L (letters) or N (numbers): an ideograph, a syllable of Hangul or Devanagari, a Latin letter with
+       its accents, a digit. What never stays: white space, punctuation, symbols, emoji with skin tones, joiners and
+       tags, control, format, private and unassigned characters, marks that stand alone, and letters that show nothing
+       (Default_Ignorable_Code_Point).
 
-    A hashtag's word counts; its `#` does not. Categories are those of the running Python's `unicodedata`.
+    Lone surrogates count nothing; no text raises. The time is linear in the title's length.
     """
     text = unicodedata.normalize("NFC", title)
-    for meaningless in (_URL, _EMAIL, _MENTION, _EMOJI):
+    for meaningless in (_URL, _EMAIL, _MENTION, *([_HASHTAG] if hashtags == "meaningless" else []), _EMOJI):
         text = meaningless.sub(" ", text)
-    return sum(unicodedata.category(letter)[0] in "LN" for letter in text if letter not in _BLANK_LETTERS)
+    return [grapheme for grapheme in _GRAPHEME.findall(text) if _MEANINGFUL.search(grapheme)]
 
 
-def check_title(title: str | None, *, min_characters: int) -> Drop | None:
+def meaningful_length(title: str, *, hashtags: Hashtags = "counted") -> int:
+    """Count the `meaningful_graphemes` of a title."""
+    return len(meaningful_graphemes(title, hashtags=hashtags))
+
+
+def check_title(title: str | None, *, min_characters: int, hashtags: Hashtags = "counted") -> Drop | None:
+    """Drop a title of FEWER than `min_characters` meaningful graphemes, and a video that has none."""
     if title is None:
         return Drop("title_missing", "title", None, min_characters)
-    length = meaningful_length(title)
+    length = meaningful_length(title, hashtags=hashtags)
     return Drop("title_too_short", "title", length, min_characters) if length < min_characters else None

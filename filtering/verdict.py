@@ -91,7 +91,7 @@ def _first_drop(row: Measured, thresholds: Thresholds, seeds: Seeds) -> Drop | N
         # One that could have been a seed was met after there were enough of them.
         return check_seed(row, seeds) or Drop("unpopular", "popularity", row.like_count, seeds.min_likes)
     return (
-        check_title(row.title, min_characters=thresholds.min_title_characters)
+        check_title(row.title, min_characters=thresholds.min_title_characters, hashtags=thresholds.hashtags)
         or _check_cover(row, thresholds)
         or _check_video(row, thresholds)
     )

@@ -24,6 +24,8 @@ NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 """Of runs and releases: they are names of folders as well."""
 
 Word = Annotated[str, Field(min_length=1)]
+Hashtags = Literal["counted", "meaningless"]
+Twins = Literal["drop", "merge"]
 
 _DESCRIBED_PLATFORM = "selectors"
 _LISTED_PLATFORM = "ytdlp"
@@ -101,7 +103,12 @@ class Media(_Section):
 class Filters(_Section):
     """The paper's three filters, where a value equal to its threshold is kept, and duplicates."""
 
-    min_title_characters: int = Field(default=3, ge=0, description="Meaningful characters in a title.")
+    min_title_characters: int = Field(
+        default=3, ge=0, description="Meaningful characters in a title, as docs/filters.md says what they are."
+    )
+    hashtags: Hashtags = Field(
+        default="counted", description="counted: the words of hashtags are part of a title; meaningless: they are not."
+    )
     max_cover_share: float = Field(default=0.75, ge=0, le=1, description="Share of a cover that has one colour.")
     min_video_bytes: int = Field(default=100_000, ge=0, description="Size of the video file, bytes.")
     near_duplicate_bits: int = Field(
@@ -110,6 +117,10 @@ class Filters(_Section):
         le=15,
         description="Pictures that differ in so many of their 256 bits are alike, and of videos that show the same "
         "pictures the most-liked stays; 0 drops equal files alone.",
+    )
+    twins: Twins = Field(
+        default="drop",
+        description="What becomes of comments on a duplicate: drop, or merge with those on the video that stays.",
     )
 
 
