@@ -10,7 +10,12 @@ class Drop(NamedTuple):
     """snake_case word: a column of the verdicts, a row of the report."""
     filter: str
     measured: float | None = None
+    """None where there was nothing to measure: a file that was never fetched, or a word, which stands in `detail`."""
     threshold: float | None = None
+    detail: str | None = None
+    """What a number cannot say: the category or language, a word for why a file does not decode."""
+    twin_of: str | None = None
+    """video_id of the copy that stays in this one's place."""
 
 
 def missing_reason(kind: str, *, is_offered: bool, failure: str | None) -> str:

@@ -22,16 +22,17 @@ def check_duplicates(copies: Iterable[Copy]) -> dict[str, Drop]:
     """Drop all but one of the videos with equal bytes; the answer is keyed by video_id.
 
     The most-liked one stays (unknown likes rank lowest), of equally liked ones that with the smaller video_id.
-    Each drop carries how many videos share the bytes; the threshold is one.
+    Each drop carries how many videos share the bytes; the threshold is one. It names the one that stays.
     """
     groups = defaultdict(list)
     for copy in copies:
         groups[copy.sha256].append(copy)
-    return {
-        copy.video_id: Drop("duplicate_video", "duplicates", len(group), 1)
-        for group in groups.values()
-        for copy in sorted(group, key=_rank)[1:]
-    }
+    drops: dict[str, Drop] = {}
+    for group in groups.values():
+        first, *others = sorted(group, key=_rank)
+        drop = Drop("duplicate_video", "duplicates", len(group), 1, twin_of=first.video_id)
+        drops |= dict.fromkeys((copy.video_id for copy in others), drop)
+    return drops
 
 
 def check_near_duplicates(videos: Iterable[Looks], bits: int) -> dict[str, Drop]:
@@ -51,11 +52,15 @@ def check_near_duplicates(videos: Iterable[Looks], bits: int) -> dict[str, Drop]
     groups = defaultdict(list)
     for place in nearest:
         groups[clusters.find(place)].append(place)
-    return {
-        known[place].video_id: Drop("near_duplicate_video", "duplicates", nearest[place], bits)
-        for group in groups.values()
-        for place in sorted(group, key=lambda place: _rank(known[place]))[1:]
-    }
+    drops = {}
+    for group in groups.values():
+        first, *others = sorted(group, key=lambda place: _rank(known[place]))
+        stays = known[first].video_id
+        for place in others:
+            drops[known[place].video_id] = Drop(
+                "near_duplicate_video", "duplicates", nearest[place], bits, twin_of=stays
+            )
+    return drops
 
 
 class _Clusters:

@@ -33,9 +33,9 @@ def check_seed(video: SeedFacts, seeds: Seeds) -> Drop | None:
     if (comments or 0) <= seeds.min_interactions:
         return Drop("too_few_interactions", "popularity", comments, seeds.min_interactions)
     if seeds.categories and not _is_one_of(video.category, seeds.categories):
-        return Drop("other_category", "category")
+        return Drop("other_category", "category", detail=video.category)
     if seeds.languages and not _is_in_range(video.language, seeds.languages):
-        return Drop("other_language", "language")
+        return Drop("other_language", "language", detail=video.language)
     return None
 
 

@@ -15,7 +15,7 @@ from filtering.video import check_video
 from microlens.records import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from filtering.early import Thresholds
     from microlens.recipe import Seeds
@@ -43,6 +43,8 @@ class Measured:
     cover_failure: str | None = None
     """Why its fetch failed for good; of no account once the cover is measured."""
     cover_is_decodable: bool | None = None
+    cover_error: str | None = None
+    """A word for why it does not decode."""
     cover_share: float | None = None
     cover_phash: str | None = None
     """This and the hashes below: 64 hexadecimal digits each."""
@@ -51,6 +53,7 @@ class Measured:
     video_failure: str | None = None
     video_bytes: int | None = None
     video_is_decodable: bool | None = None
+    video_error: str | None = None
     video_sha256: str | None = None
     video_duration_s: float | None = None
     video_phash: str | None = None
@@ -79,7 +82,7 @@ def decide(rows: Iterable[Measured], thresholds: Thresholds, seeds: Seeds) -> li
     drops |= check_near_duplicates(
         (_looks(row) for row in known if drops[row.video_id] is None), thresholds.near_duplicate_bits
     )
-    return [_verdict(row.video_id, drops[row.video_id]) for row in known]
+    return [_verdict(row.video_id, _of_the_last_twin(drops[row.video_id], drops)) for row in known]
 
 
 def _first_drop(row: Measured, thresholds: Thresholds, seeds: Seeds) -> Drop | None:
@@ -104,6 +107,7 @@ def _check_cover(row: Measured, thresholds: Thresholds) -> Drop | None:
         is_decodable=row.cover_is_decodable,
         share=row.cover_share,
         max_share=thresholds.max_cover_share,
+        error=row.cover_error,
     )
 
 
@@ -114,6 +118,7 @@ def _check_video(row: Measured, thresholds: Thresholds) -> Drop | None:
         size_bytes=row.video_bytes,
         is_decodable=row.video_is_decodable,
         min_bytes=thresholds.min_video_bytes,
+        error=row.video_error,
     )
 
 
@@ -129,7 +134,14 @@ def _looks(row: Measured) -> Looks:
     )
 
 
+def _of_the_last_twin(drop: Drop | None, drops: Mapping[str, Drop | None]) -> Drop | None:
+    """Equal bytes may be a copy of a video that is dropped for one that is like it: this is the one that stays."""
+    while drop is not None and drop.twin_of is not None and (twin := drops[drop.twin_of]) is not None:
+        drop = drop._replace(twin_of=twin.twin_of)
+    return drop
+
+
 def _verdict(video_id: str, drop: Drop | None) -> Verdict:
     if drop is None:
         return Verdict(video_id, is_kept=True)
-    return Verdict(video_id, False, drop.reason, drop.filter, drop.measured, drop.threshold)
+    return Verdict(video_id, False, *drop)

@@ -185,3 +185,7 @@ class Verdict:
     filter: str | None = None
     measured: float | None = None
     threshold: float | None = None
+    detail: str | None = None
+    """What `measured` cannot say: the category or language, a word for why a file does not decode."""
+    twin_of: str | None = None
+    """Of a duplicate: the video_id of the copy that is kept."""

@@ -95,6 +95,8 @@ VERDICTS = pa.schema(
         _column("filter", pa.string(), "which filter dropped it"),
         _column("measured", pa.float64(), "what the filter looked at"),
         _column("threshold", pa.float64(), "what it was held against"),
+        _column("detail", pa.string(), "what `measured` cannot say: category, language, why a file does not decode"),
+        _column("twin_of", pa.string(), "of a duplicate: video_id of the copy that is kept"),
     ]
 )
 

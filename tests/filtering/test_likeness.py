@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from filtering import likeness
+from filtering.drop import Drop
 from filtering.duplicates import check_near_duplicates
 from filtering.likeness import Looks, find_alike
 
@@ -45,7 +46,7 @@ def test_a_copy_by_another_encoder_is_dropped():
     """The drop tells in how many bits the pictures differ on average, and how many may."""
     (drop,) = dropped(ORIGINAL, copy(SCENES[:10], bits=4)).items()
 
-    assert ("b", ("near_duplicate_video", "duplicates", 4, 15)) == drop
+    assert ("b", Drop("near_duplicate_video", "duplicates", 4, 15, twin_of="a")) == drop
 
 
 @pytest.mark.parametrize(("bits", "is_dropped"), [(15, True), (16, False), (40, False)])

@@ -12,14 +12,14 @@ from filtering.duplicates import Copy, check_duplicates
 from filtering.video import check_video
 
 
-def cover(share, *, is_decodable=True, is_offered=True, failure=None):
-    return check_cover(is_offered=is_offered, failure=failure, is_decodable=is_decodable, share=share, max_share=0.75)
+def cover(share, **facts):
+    usual = {"is_offered": True, "failure": None, "is_decodable": True, "max_share": 0.75}
+    return check_cover(share=share, **usual | facts)
 
 
-def video(size_bytes, *, is_decodable=True, is_offered=True, failure=None):
-    return check_video(
-        is_offered=is_offered, failure=failure, size_bytes=size_bytes, is_decodable=is_decodable, min_bytes=100_000
-    )
+def video(size_bytes, **facts):
+    usual = {"is_offered": True, "failure": None, "is_decodable": True, "min_bytes": 100_000}
+    return check_video(size_bytes=size_bytes, **usual | facts)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.75])
@@ -41,17 +41,23 @@ def test_a_cover_of_one_colour_is_dropped(share):
 @pytest.mark.parametrize(
     ("facts", "reason"),
     [
-        ({"is_decodable": None}, "cover_missing"),
-        ({"is_decodable": None, "is_offered": False}, "cover_missing"),
-        ({"is_decodable": None, "failure": "gone"}, "cover_gone"),
-        ({"is_decodable": None, "is_offered": False, "failure": "gone"}, "cover_missing"),
-        ({"is_decodable": False}, "cover_not_decodable"),
-        ({"is_decodable": True}, "cover_not_decodable"),
+        ({}, "cover_missing"),
+        ({"is_offered": False}, "cover_missing"),
+        ({"failure": "gone"}, "cover_gone"),
+        ({"is_offered": False, "failure": "gone"}, "cover_missing"),
     ],
 )
 def test_a_cover_without_a_measurement_says_why(facts, reason):
-    """None offered, not fetched, not decoded: three different things."""
-    assert cover(None, **facts) == Drop(reason, "cover", None, 0.75)
+    """None offered and not fetched: two different things."""
+    assert Drop(reason, "cover", None, 0.75) == cover(None, is_decodable=None, **facts)
+
+
+@pytest.mark.parametrize("is_decodable", [True, False])
+def test_a_cover_that_does_not_decode_has_the_decoders_word(is_decodable):
+    """None of one file decodes, and why is told beside it."""
+    drop = cover(None, is_decodable=is_decodable, error="broken")
+
+    assert Drop("cover_not_decodable", "cover", 0, 1, "broken") == drop
 
 
 def test_a_measured_cover_forgets_an_earlier_failure():
@@ -66,8 +72,8 @@ def test_a_measured_cover_forgets_an_earlier_failure():
         (100_000, {"failure": "timeout"}, None),
         (99_999, {}, Drop("video_too_small", "video", 99_999, 100_000)),
         (0, {"is_decodable": False}, Drop("video_too_small", "video", 0, 100_000)),
-        (100_000, {"is_decodable": False}, Drop("video_not_decodable", "video")),
-        (100_000, {"is_decodable": None}, Drop("video_not_decodable", "video")),
+        (100_000, {"is_decodable": False, "error": "cut_off"}, Drop("video_not_decodable", "video", 0, 1, "cut_off")),
+        (100_000, {"is_decodable": None}, Drop("video_not_decodable", "video", 0, 1)),
         (None, {}, Drop("video_missing", "video", None, 100_000)),
         (None, {"failure": "too_long"}, Drop("video_too_long", "video", None, 100_000)),
         (None, {"is_offered": False}, Drop("video_missing", "video", None, 100_000)),
@@ -85,9 +91,9 @@ def test_the_most_liked_copy_survives():
     drops = check_duplicates([*copies, Copy("f", "z", None)])
 
     assert drops == {
-        "c": Drop("duplicate_video", "duplicates", 3, 1),
-        "a": Drop("duplicate_video", "duplicates", 3, 1),
-        "f": Drop("duplicate_video", "duplicates", 2, 1),
+        "c": Drop("duplicate_video", "duplicates", 3, 1, twin_of="b"),
+        "a": Drop("duplicate_video", "duplicates", 3, 1, twin_of="b"),
+        "f": Drop("duplicate_video", "duplicates", 2, 1, twin_of="e"),
     }
 
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from filtering.drop import Drop
 from filtering.seeds import check_seed
 from microlens.recipe import Seeds
 
@@ -19,8 +20,8 @@ def video(likes=10_001, comments=101, category=None, language=None):
 def test_the_papers_seeds_have_more_than_the_floors():
     """10,001 likes and 101 comments are enough; the floors themselves are not, nor are unknown counts."""
     assert check_seed(video(), PAPER) is None
-    assert ("unpopular", "popularity", 10_000, 10_000) == check_seed(video(likes=10_000), PAPER)
-    assert ("too_few_interactions", "popularity", 100, 100) == check_seed(video(comments=100), PAPER)
+    assert Drop("unpopular", "popularity", 10_000, 10_000) == check_seed(video(likes=10_000), PAPER)
+    assert Drop("too_few_interactions", "popularity", 100, 100) == check_seed(video(comments=100), PAPER)
     assert "unpopular" == check_seed(video(likes=None), PAPER).reason
     assert "too_few_interactions" == check_seed(video(comments=None), PAPER).reason
 

@@ -1,5 +1,6 @@
 """All filters together: one verdict a row, the first objection wins."""
 
+import random
 from dataclasses import replace
 
 import pytest
@@ -76,10 +77,10 @@ def test_a_good_video_is_kept():
             {"cover_share": None, "cover_is_decodable": None, "cover_failure": "timeout"},
             ("cover_timeout", "cover", None, 0.75),
         ),
-        ({"cover_is_decodable": False, "cover_share": None}, ("cover_not_decodable", "cover", None, 0.75)),
+        ({"cover_is_decodable": False, "cover_share": None}, ("cover_not_decodable", "cover", 0, 1)),
         ({"video_bytes": 5}, ("video_too_small", "video", 5, 100_000)),
         ({"video_bytes": None, "video_failure": "gone"}, ("video_gone", "video", None, 100_000)),
-        ({"video_is_decodable": False}, ("video_not_decodable", "video", None, None)),
+        ({"video_is_decodable": False}, ("video_not_decodable", "video", 0, 1)),
     ],
 )
 def test_a_dropped_video_says_by_which_filter_and_number(changes, expected):
@@ -88,6 +89,44 @@ def test_a_dropped_video_says_by_which_filter_and_number(changes, expected):
 
     assert not found.is_kept
     assert expected == (found.reason, found.filter, found.measured, found.threshold)
+
+
+@pytest.mark.parametrize(
+    ("changes", "detail"),
+    [
+        ({"cover_is_decodable": False, "cover_share": None, "cover_error": "broken"}, "broken"),
+        ({"video_is_decodable": False, "video_error": "decoder_timeout"}, "decoder_timeout"),
+        ({"is_selected": False, "category": "music"}, "music"),
+        ({"is_selected": False, "category": "film", "language": "de"}, "de"),
+        ({"title": "!"}, None),
+    ],
+)
+def test_what_no_number_can_say_is_told_in_a_word(changes, detail):
+    """Why a file does not decode, which category, which language."""
+    rules = Seeds(min_likes=10, categories=("film",), languages=("en",))
+    (found,) = decide([replace(GOOD, **changes)], PAPER, rules)
+
+    assert (False, detail) == (found.is_kept, found.detail)
+
+
+def test_a_copy_names_the_one_that_is_kept():
+    """Equal bytes of a video that is itself dropped for one like it are twins of that one."""
+    frames = tuple(f"{random.Random(seed).getrandbits(256):064x}" for seed in (3, 5, 6))
+    first = replace(GOOD, video_frames=frames, video_duration_s=9.0)
+    rows = [
+        replace(first, video_id="bytes", like_count=1),
+        replace(first, video_id="alike", like_count=2),
+        replace(first, video_id="stays", like_count=3, video_sha256="bb"),
+        replace(GOOD, video_id="other", video_sha256="cc"),
+    ]
+    found = {verdict.video_id: (verdict.reason, verdict.twin_of) for verdict in decide(rows, PAPER, Seeds())}
+
+    assert {
+        "bytes": ("duplicate_video", "stays"),
+        "alike": ("near_duplicate_video", "stays"),
+        "stays": (None, None),
+        "other": (None, None),
+    } == found
 
 
 def test_the_first_objection_gives_the_reason():
@@ -137,6 +176,8 @@ def test_every_row_is_kept_or_dropped_once_whatever_the_order(rows, random):
 
     assert [row.video_id for row in rows] == [found.video_id for found in verdicts]
     assert all(found.is_kept == (found.reason is None) == (found.filter is None) for found in verdicts)
+    kept = {found.video_id for found in verdicts if found.is_kept}
+    assert all((found.twin_of in kept) is (found.filter == "duplicates") for found in verdicts)
     assert {found.video_id: found for found in verdicts} == {
         found.video_id: found for found in decide(shuffled, PAPER, Seeds(min_likes=1))
     }
