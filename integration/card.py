@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    import pyarrow as pa
+
     from integration.release import ReleasePlan
     from microlens.recipe import Recipe
 
@@ -35,7 +37,7 @@ _TIMES = {
 
 def statistics(data: Path) -> dict[str, Any]:
     """The columns of the paper's Table 1, and the mean length of its Figure 3."""
-    columns = ["item_id", "tags", "duration_s", "video_path", "audio_path", "cover_path", *_FLAGS]
+    columns = ["item_id", "tags", "duration_s", "video_path", "audio_path", "audio_problem", "cover_path", *_FLAGS]
     items = pq.read_table(data / "items.parquet", columns=columns)
     users = pq.read_metadata(data / "users.parquet").num_rows
     interactions = pq.read_metadata(data / "interactions.parquet").num_rows
@@ -54,7 +56,14 @@ def statistics(data: Path) -> dict[str, Any]:
         "audios": items.num_rows - items["audio_path"].null_count,
         "videos": items.num_rows - items["video_path"].null_count,
         "flags": {name: pc.sum(items[name]).as_py() or 0 for name in _FLAGS},
+        "audio_problems": _counts(items["audio_problem"]),
     }
+
+
+def _counts(words: pa.ChunkedArray) -> dict[str, int]:
+    """How often each word stands in a column, the commonest first; null is none."""
+    found = pc.value_counts(words.drop_null()).to_pylist()
+    return {row["values"]: row["counts"] for row in sorted(found, key=lambda row: (-row["counts"], row["values"]))}
 
 
 def card(plan: ReleasePlan, recipe: Recipe, funnel: dict[str, Any], counts: dict[str, Any]) -> str:
@@ -102,11 +111,26 @@ def _funnel(plan: ReleasePlan, recipe: Recipe, funnel: dict[str, Any], counts: d
         f"videos seen on the home page and not reached from another that are no seeds: {_seed_rules(recipe)}; "
         "deleted ones (`gone`), and those whose owner does not want them taken.",
         "",
+        *_twins_line(funnel),
         f"All kept videos together have {funnel['interactions']:,} interactions of {funnel['users']:,} users "
         f"(one a user and video, the earliest). This release has {counts['users']:,} users, each with at least "
         f"{plan.min_user} interactions.",
         "",
     )
+
+
+def _twins_line(funnel: dict[str, Any]) -> Iterator[str]:
+    """What became of comments on duplicates: the counts of an item stay those of its own page."""
+    merged = funnel.get("merged")
+    if merged:
+        yield (
+            f"Comments on a duplicate count as comments on the copy that was kept: {merged['interactions']:,} of the "
+            f"interactions of all kept videos were made on {merged['videos']:,} such videos. Likes, views and comment "
+            "counts are those of the kept copy's own page."
+        )
+    else:
+        yield "Comments on duplicates are left out."
+    yield ""
 
 
 def _near_rule(bits: int) -> str:
@@ -146,8 +170,14 @@ def _statistics(plan: ReleasePlan, counts: dict[str, Any]) -> Iterator[str]:
         "Data-quality flags, of items that are kept all the same:",
         "",
         *(f"- `{name}`: {counts['flags'][name]:,} with {what}" for name, what in _FLAGS.items()),
+        f"- `audio_problem`: {_audio_line(counts['audio_problems'])}",
         "",
     )
+
+
+def _audio_line(problems: dict[str, int]) -> str:
+    words = ", ".join(f"`{word}` {count:,}" for word, count in problems.items())
+    return f"{sum(problems.values()):,} without sound to be used" + (f" ({words})" if words else "")
 
 
 def _files(counts: dict[str, Any]) -> Iterator[str]:

@@ -62,16 +62,16 @@ def standing_comments(run: Run, standings: Iterable[Standing]) -> StandingCommen
     )
 
 
-def add_comments(engine: DuckEngine, comments: StandingComments) -> None:
-    """Make the standing rows readable as the table `crawled_comments`."""
+def add_comments(engine: DuckEngine, comments: StandingComments, name: str = "crawled_comments") -> None:
+    """Make the standing rows readable as a table of this name."""
     if not comments.mixed:
-        engine.add_files("crawled_comments", comments.whole, CRAWLED_COMMENTS)
+        engine.add_files(name, comments.whole, CRAWLED_COMMENTS)
         return
     engine.add_files("comments_of_whole_parts", comments.whole, CRAWLED_COMMENTS)
     engine.add_files("comments_of_mixed_parts", comments.mixed, CRAWLED_COMMENTS, with_filename=True)
     engine.add_table("standing", comments.of_mixed)
     engine.add_view(
-        "crawled_comments",
+        name,
         "SELECT * FROM comments_of_whole_parts UNION ALL "
         "SELECT c.* EXCLUDE (filename) FROM comments_of_mixed_parts AS c SEMI JOIN standing USING (video_id, filename)",
     )

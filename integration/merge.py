@@ -17,6 +17,7 @@ from filtering.early import Thresholds
 from filtering.verdict import Measured, decide
 from integration.comments import StandingComments, add_comments, standing_comments
 from integration.engines.duckdb import DuckEngine
+from integration.twins import add_comments_by_item, count_merged
 from microlens import __version__
 from microlens.backlog import asset_name, media_items
 from microlens.comment_lists import newest_readings
@@ -48,6 +49,10 @@ _PAGE = pa.schema(
 )
 _SELECTION = pa.schema([("video_id", pa.string()), ("stage", pa.string()), ("depth", pa.int32())])
 _FAILURE = pa.schema([("name", pa.string()), ("reason", pa.string())])
+_SILENT = """
+SELECT audio_problem, count(*) AS items FROM items WHERE audio_problem IS NOT NULL
+GROUP BY audio_problem ORDER BY items DESC, audio_problem
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +102,15 @@ def integrate(
         if not is_partial:
             _check_comments(run, verdicts)
         engine.add_files("verdicts", [folder / "verdicts.parquet"], VERDICTS)
+        is_merging = run.recipe.filters.twins == "merge"
+        (add_comments_by_item if is_merging else add_comments)(engine, inputs.comments)
         rows["verdicts"] = verdicts.num_rows
         parameters = {"max_per_video": run.recipe.comments.max_per_video, "seed": run.recipe.seed}
         for step in ("items", "snapshots", "interactions", "users"):
             on_step(step)
             rows[step] = engine.run(step, folder / f"{step}.parquet", parameters)
+        merged = count_merged(engine) if is_merging else None
+        silent = engine.query(_SILENT).to_pylist()
     manifest = Manifest(
         stage="integrate",
         run_id=run.run_id,
@@ -109,7 +118,8 @@ def integrate(
         recipe_sha256=_recipe_hash(run.recipe),
         inputs=inputs.hashes,
         outputs=tuple(describe_output(folder, folder / f"{name}.parquet", rows=count) for name, count in rows.items()),
-        counters=_funnel(inputs, verdicts, rows),
+        counters=_funnel(inputs, verdicts, rows)
+        | {"merged": merged, "audio_problems": {row["audio_problem"]: row["items"] for row in silent}},
         started_at=started,
         finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
@@ -174,17 +184,20 @@ def _waiting_for_media(run: Run) -> int:
 
 
 def _check_comments(run: Run, verdicts: pa.Table) -> None:
-    """NotReadyError if a kept video's comments were neither collected nor given up since its page was last read."""
+    """NotReadyError if comments that count were neither collected nor given up since their page was last read."""
     read = newest_readings(run.ledger.comment_lists())
     given_up = {row["name"] for row in run.ledger.final_failures("comments")}
-    kept = {row["video_id"] for row in verdicts.to_pylist() if row["is_kept"]}
+    is_merging = run.recipe.filters.twins == "merge"
+    counted = {
+        row["video_id"] for row in verdicts.to_pylist() if row["is_kept"] or (is_merging and row["twin_of"] is not None)
+    }
     waiting = sum(
         read.get(one.page.video_id, -1) < one.refresh and refreshed(one.page.video_id, one.refresh) not in given_up
-        for one in run.refreshes.standings(list(kept))
+        for one in run.refreshes.standings(list(counted))
     )
     if waiting:
         raise NotReadyError(
-            f"the comments of {waiting} kept videos of {run.run_id!r} are not collected yet",
+            f"the comments of {waiting} videos of {run.run_id!r} are not collected yet",
             hint="run `microlens-build work` first, or take what there is with `integrate --partial`",
         )
 
@@ -260,7 +273,6 @@ def _digest(lines: list[str]) -> str:
 
 def _add_inputs(engine: DuckEngine, inputs: Inputs) -> None:
     engine.add_files("crawled_videos", inputs.video_parts, CRAWLED_VIDEOS)
-    add_comments(engine, inputs.comments)
     engine.add_table("page", inputs.pages)
     engine.add_table("selection", inputs.selections)
     engine.add_table("asset", inputs.assets)

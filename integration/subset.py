@@ -16,6 +16,7 @@ from integration.comments import add_comments, standing_comments
 from integration.engines.duckdb import DuckEngine
 from integration.merge import comments_hashes, read_integrated
 from integration.release import ReleasePlan, build_release
+from integration.twins import add_comments_by_item
 from microlens.errors import NotReadyError, RecipeError, TooFewUsersError
 from microlens.recipe import NAME_PATTERN
 from microlens.tables import CRAWLED_COMMENTS
@@ -69,7 +70,7 @@ def subset(run: Run, settings: Settings, draw: Draw, on_step: Callable[[str], No
     with run.lock_tables(), DuckEngine(settings, run.folder / "tmp") as engine:
         for name in ("videos", "verdicts", "items", "interactions", "users"):
             engine.add_files(name, [run.integrated / f"{name}.parquet"], CRAWLED_COMMENTS)
-        add_comments(engine, comments)
+        (add_comments_by_item if integrated.counters.get("merged") else add_comments)(engine, comments)
         eligible = _count_eligible(engine, draw)
         taken = min(draw.users or eligible, eligible)
         _check(draw, eligible, run)

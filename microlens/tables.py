@@ -119,6 +119,12 @@ ITEMS = pa.schema(
         _column("cover_sha256", pa.string(), "of media/covers/<item_id>"),
         _column("video_sha256", pa.string(), "of media/videos/<item_id>"),
         _column("audio_sha256", pa.string(), "of media/audios/<item_id>"),
+        _column(
+            "audio_problem",
+            pa.string(),
+            "why there is no sound to be used: a failure's word (`no_audio`: the video is silent), `missing` where "
+            "none was offered or asked for, `not_decodable`; null where all is well",
+        ),
         _column("cover_path", pa.string(), "within the release"),
         _column("video_path", pa.string(), "within the release"),
         _column("audio_path", pa.string(), "within the release"),

@@ -17,6 +17,7 @@ SELECT
     items.cover_sha256,
     items.video_sha256,
     items.audio_sha256,
+    items.audio_problem,
     item_ids.cover_path,
     item_ids.video_path,
     item_ids.audio_path

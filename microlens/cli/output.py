@@ -307,7 +307,10 @@ def _print_funnel(funnel: Mapping[str, Any]) -> None:
     lines = [("found", funnel["found"]), ("fetched", funnel["fetched"])]
     lines += [("dropped, of those found", sum(dropped.values()))]
     lines += [(f"  {reason}", count) for reason, count in dropped.items()]
-    lines += [(name, funnel[name]) for name in ("kept", "interactions", "users")]
+    lines += [(name, funnel[name]) for name in ("kept", "interactions")]
+    if funnel.get("merged"):
+        lines += [("  of them, made on duplicates", funnel["merged"]["interactions"])]
+    lines += [("users", funnel["users"])]
     sys.stdout.write("\nfunnel\n")
     for name, count in lines:
         sys.stdout.write(f"  {name:<34} {count:>12,}\n")

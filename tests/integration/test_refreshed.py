@@ -216,7 +216,7 @@ def test_an_unfinished_refresh_is_not_integrated(small):
         small.integrate()
     small.integrate(is_partial=True)
     day.end("v1", "v2", "v3", "v4")
-    with pytest.raises(NotReadyError, match="comments of 1 kept videos"):
+    with pytest.raises(NotReadyError, match="comments of 1 videos"):
         small.integrate()
     day.read({"v0": []}, additions={"v0"})
 
