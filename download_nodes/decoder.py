@@ -15,18 +15,19 @@ import sys
 import time
 import traceback
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import orjson
 
 from download_nodes import confine
+from download_nodes.cover import draw_thumbnail
 from download_nodes.decoder_wire import MARK, MAX_FILE_BYTES, MESSAGE_BYTES, READY, Request, read_path
 from download_nodes.measure import measure
 from download_nodes.sniff import NotMediaError
 from microlens.records import AssetRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 _FILES_AT_ONCE = 32
@@ -74,12 +75,9 @@ def serve(channel: socket.socket, mark: mmap.mmap, cpu_s: int) -> None:
 
 
 def answer(request: Request, files: deque[int]) -> dict[str, Any]:
-    """What a file tells: `facts`, `extracted`, or `not_media`, `died`, `os_error`, `bug`."""
+    """What a file tells: `facts`, `extracted`, `drawn`, or `not_media`, `died`, `os_error`, `bug`."""
     try:
-        if request.task == "extract":
-            return {"extracted": _extract(read_path(request.path), files.popleft())}
-        asset = measure(read_path(request.path), kind=request.kind, platform="", video_id="", sha256="", size_bytes=0)
-        return {"facts": {name: value for name in _TOLD if (value := getattr(asset, name)) != getattr(_NOBODY, name)}}
+        return _done(request, files)
     except NotMediaError as error:
         return {"not_media": error.mime}
     except MemoryError:
@@ -90,12 +88,26 @@ def answer(request: Request, files: deque[int]) -> dict[str, Any]:
         return {"bug": traceback.format_exc()}
 
 
-def _extract(path: Path, file: int) -> str | None:
-    from download_nodes.audio import extract_audio  # noqa: PLC0415 - covers alone need none of FFmpeg's libraries
+def _done(request: Request, files: deque[int]) -> dict[str, Any]:
+    path = read_path(request.path)
+    if request.task == "extract":
+        return {"extracted": _written(_extract, path, files.popleft())}
+    if request.task == "draw":
+        return {"drawn": _written(draw_thumbnail, path, files.popleft())}
+    asset = measure(path, kind=request.kind, platform="", video_id="", sha256="", size_bytes=0)
+    return {"facts": {name: value for name in _TOLD if (value := getattr(asset, name)) != getattr(_NOBODY, name)}}
 
+
+def _written(write: Callable[[Path, BinaryIO], str | None], path: Path, file: int) -> str | None:
     with open(file, "r+b") as into:
         into.truncate()  # a process before this one may have died in its midst
-        return extract_audio(path, into)
+        return write(path, into)
+
+
+def _extract(path: Path, into: BinaryIO) -> str | None:
+    from download_nodes.audio import extract_audio  # noqa: PLC0415 - covers alone need none of FFmpeg's libraries
+
+    return extract_audio(path, into)
 
 
 def _requests(channel: socket.socket, files: deque[int]) -> Iterator[list[Request]]:

@@ -1,9 +1,9 @@
 r"""What a node and its decoding process tell each other.
 
 A socket: to the process lines of JSON, [number, task, kind, path]; from it first `READY`, then a line [number, answer]
-for each, in the same order, many at once where it can. A request of task `extract` comes with a file that it may write,
-as an open descriptor. A mark, in memory that both see: the number of the request that is being worked on (0: none), and
-since when, by the machine's monotonic clock.
+for each, in the same order, many at once where it can. A request of task `extract` or `draw` comes with a file that it
+may write, as an open descriptor. A mark, in memory that both see: the number of the request that is being worked on (0:
+none), and since when, by the machine's monotonic clock.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from microlens.records import AssetKind
 
-Task = Literal["measure", "extract"]
+Task = Literal["measure", "extract", "draw"]
 
 READY = b"ready\n"
 MARK = struct.Struct("=Qd")

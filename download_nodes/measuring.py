@@ -136,6 +136,17 @@ class Measurer:
             raise NoAudioError(video_id, reason)
         return await self.measure_sound(into, platform=platform, video_id=video_id)
 
+    async def draw_thumbnail(self, cover: Path, into: Path) -> str | None:
+        """Write a small JPEG of a cover (download_nodes.cover), for people to look at; gives a word if none can be had.
+
+        `into` must not exist. The word is that of `measure`.
+        """
+        with into.open("x+b") as file:
+            answer = await self._ask("draw", "cover", cover, file.fileno())
+        _raise_troubles(answer, cover)
+        word: str | None = answer.get("died") or answer.get("drawn")
+        return word
+
     async def measure_sound(self, path: Path, *, platform: str, video_id: str) -> AssetRecord:
         """Hash and measure a sound that was made here."""
         sha256, size_bytes = await asyncio.to_thread(_identity, path)
