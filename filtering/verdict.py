@@ -15,10 +15,13 @@ from filtering.video import check_video
 from microlens.records import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from filtering.early import Thresholds
     from microlens.recipe import Seeds
+
+FILTERS = ("page", "owner", "popularity", "category", "language", "title", "cover", "video", "duplicates")
+"""In the order in which they are asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,7 @@ def decide(rows: Iterable[Measured], thresholds: Thresholds, seeds: Seeds) -> li
     a video was not selected.
     """
     known = list(rows)
-    drops = {row.video_id: _first_drop(row, thresholds, seeds) for row in known}
+    drops = {row.video_id: next(objections(row, thresholds, seeds), None) for row in known}
     if len(drops) != len(known):
         raise ValueError(f"{len(known)} rows describe {len(drops)} videos; a verdict needs one row for each video_id")
     drops |= check_duplicates(
@@ -85,19 +88,27 @@ def decide(rows: Iterable[Measured], thresholds: Thresholds, seeds: Seeds) -> li
     return [_verdict(row.video_id, _of_the_last_twin(drops[row.video_id], drops)) for row in known]
 
 
-def _first_drop(row: Measured, thresholds: Thresholds, seeds: Seeds) -> Drop | None:
+def objections(row: Measured, thresholds: Thresholds, seeds: Seeds) -> Iterator[Drop]:
+    """Yield what each filter has against a video, in their order, duplicates apart; the first is what `decide` says.
+
+    Of a video that was not read, is not to be taken or was not selected, nothing else is looked at.
+    """
     if row.page_failure is not None:
-        return Drop(row.page_failure, "page")
-    if row.refusal is not None:
-        return Drop(row.refusal, "owner")
-    if not row.is_selected:
+        yield Drop(row.page_failure, "page")
+    elif row.refusal is not None:
+        yield Drop(row.refusal, "owner")
+    elif not row.is_selected:
         # One that could have been a seed was met after there were enough of them.
-        return check_seed(row, seeds) or Drop("unpopular", "popularity", row.like_count, seeds.min_likes)
-    return (
-        check_title(row.title, min_characters=thresholds.min_title_characters, hashtags=thresholds.hashtags)
-        or _check_cover(row, thresholds)
-        or _check_video(row, thresholds)
-    )
+        yield check_seed(row, seeds) or Drop("unpopular", "popularity", row.like_count, seeds.min_likes)
+    else:
+        for check in (_check_title, _check_cover, _check_video):
+            drop = check(row, thresholds)
+            if drop is not None:
+                yield drop
+
+
+def _check_title(row: Measured, thresholds: Thresholds) -> Drop | None:
+    return check_title(row.title, min_characters=thresholds.min_title_characters, hashtags=thresholds.hashtags)
 
 
 def _check_cover(row: Measured, thresholds: Thresholds) -> Drop | None:

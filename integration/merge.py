@@ -76,9 +76,7 @@ def integrate(
     NotReadyError if the crawl or the downloads are not finished, unless a partial result is wanted;
     CorruptDataError if a part on disk is not the one that the ledger lists.
     """
-    inputs = _read_inputs(run)
-    if inputs.pages.num_rows == 0:
-        raise NotReadyError(f"nothing is crawled yet in {run.folder}", hint="run `microlens-build crawl` first")
+    inputs = read_inputs(run)
     if not is_partial:
         check_finished(run)
     known = _finished(run, inputs)
@@ -92,7 +90,7 @@ def integrate(
     (folder / MANIFEST_NAME).unlink(missing_ok=True)
     rows: dict[str, int] = {}
     with run.lock_tables(), DuckEngine(settings, run.folder / "tmp") as engine:
-        _add_inputs(engine, inputs)
+        add_inputs(engine, inputs)
         for step in ("videos", "measured"):
             on_step(step)
             rows[step] = engine.run(step, folder / f"{step}.parquet")
@@ -219,9 +217,12 @@ def _recipe_hash(recipe: Recipe) -> str:
     return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()
 
 
-def _read_inputs(run: Run) -> Inputs:
+def read_inputs(run: Run) -> Inputs:
+    """Read what the ledger lists; NotReadyError if that is nothing yet."""
     ledger = run.ledger
     standings = run.refreshes.standings()
+    if not standings:
+        raise NotReadyError(f"nothing is crawled yet in {run.folder}", hint="run `microlens-build crawl` first")
     pages = [
         {
             **{name: getattr(page, name) for name in ("video_id", "failure", "refusal", "like_count")},
@@ -271,7 +272,8 @@ def _digest(lines: list[str]) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def _add_inputs(engine: DuckEngine, inputs: Inputs) -> None:
+def add_inputs(engine: DuckEngine, inputs: Inputs) -> None:
+    """Make all but the comments readable by the steps."""
     engine.add_files("crawled_videos", inputs.video_parts, CRAWLED_VIDEOS)
     engine.add_table("page", inputs.pages)
     engine.add_table("selection", inputs.selections)

@@ -13,6 +13,7 @@ from microlens.cli import (
     demo,
     doctor,
     export,
+    filter,  # noqa: A004 - a command has the name that its users type
     integrate,
     plan,
     platform,
@@ -39,7 +40,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 COMMANDS = (
-    demo, run, plan, crawl, work, integrate, subset, publish, benchmark, status, retry, recover, export, doctor
+    demo, run, plan, crawl, work, integrate, filter, subset, publish, benchmark, status, retry, recover, export, doctor
 )  # fmt: skip
 for command in COMMANDS:
     app.command(command.NAME)(command.command)

@@ -20,8 +20,8 @@ _LEAST_FREE_BYTES = 2 << 30
 
 _EXTRAS = {
     "crawl": ("scrapy", "parsel"),
-    "node": ("aiohttp", "av", "cv2", "rq", "uvloop"),
-    "build": ("duckdb",),
+    "node": ("aiohttp", "av", "cv2", "regex", "rq", "uvloop"),
+    "build": ("duckdb", "regex"),
     "bench": ("torch",),
 }
 

@@ -167,11 +167,11 @@ def _clock(at_ms: int) -> str:
 
 def print_result(result: RunResult, *, as_json: bool) -> None:
     if as_json:
-        _print_json(result.to_json())
+        print_json(result.to_json())
         return
     if not result.did_anything:
         sys.stdout.write(f"{result.run}: nothing to do, all is built already ({result.seconds} s)\n")
-    _print_funnel(result.funnel)
+    print_funnel(result.funnel)
     for release in result.releases:
         _print_counts(release["name"], release["path"], release["counts"])
         if release["leaderboard"]:
@@ -180,7 +180,7 @@ def print_result(result: RunResult, *, as_json: bool) -> None:
 
 def print_release(built: BuiltRelease, *, as_json: bool) -> None:
     if as_json:
-        _print_json({"name": built.name, "path": str(built.path), "counts": built.counts, "is_new": built.is_new})
+        print_json({"name": built.name, "path": str(built.path), "counts": built.counts, "is_new": built.is_new})
         return
     _print_counts(built.name, str(built.path), built.counts)
 
@@ -194,7 +194,7 @@ def print_leaderboard(board: Leaderboard, *, as_json: bool) -> None:
 
 def print_status(status: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
-        _print_json(status)
+        print_json(status)
         return
     sys.stdout.write(f"run        {status['run']} ({status['platform']}) in {status['folder']}\n")
     sys.stdout.write(f"crawl      {'finished' if status['crawl_finished'] else 'not finished'}\n")
@@ -217,7 +217,7 @@ def print_status(status: dict[str, Any], *, as_json: bool) -> None:
         count = len(status["samples"])
         sys.stdout.write(f"samples    {count} of pages that could not be read: {status['samples'][0]}\n")
     if status["funnel"]:
-        _print_funnel(status["funnel"])
+        print_funnel(status["funnel"])
     for release in status["releases"]:
         sys.stdout.write(
             f"release    {release['path']}: {_line({k: release[k] for k in ('users', 'items', 'interactions')})}\n"
@@ -256,7 +256,7 @@ def print_found(pages: Sequence[PageRow]) -> None:
 
 def print_estimate(estimate: Estimate, *, as_json: bool) -> None:
     if as_json:
-        _print_json(asdict(estimate))
+        print_json(asdict(estimate))
         return
     lines = (
         ("videos", f"{estimate.videos:,}"),
@@ -276,7 +276,7 @@ def print_estimate(estimate: Estimate, *, as_json: bool) -> None:
 
 def print_checks(checks: Sequence[Check], *, as_json: bool) -> None:
     if as_json:
-        _print_json({"checks": [asdict(check) for check in checks]})
+        print_json({"checks": [asdict(check) for check in checks]})
         return
     for check in checks:
         advice = "" if check.is_fine else f"  -> {check.hint}"
@@ -285,7 +285,7 @@ def print_checks(checks: Sequence[Check], *, as_json: bool) -> None:
 
 def print_description(found: Description, *, as_json: bool) -> None:
     if as_json:
-        _print_json(found.to_json())
+        print_json(found.to_json())
         return
     sys.stdout.write(f"{found.kind} page {found.url}\n")
     for line in found.lines:
@@ -302,7 +302,7 @@ def _cut(value: Any) -> str:
     return counted if len(counted) <= _WIDTH else counted[: _WIDTH - 1] + "…"
 
 
-def _print_funnel(funnel: Mapping[str, Any]) -> None:
+def print_funnel(funnel: Mapping[str, Any]) -> None:
     dropped = funnel["dropped"]
     lines = [("found", funnel["found"]), ("fetched", funnel["fetched"])]
     lines += [("dropped, of those found", sum(dropped.values()))]
@@ -338,7 +338,7 @@ def _print_table(table: Table) -> None:
     Console(file=sys.stdout, width=None if sys.stdout.isatty() else 100).print(table)
 
 
-def _print_json(value: Any) -> None:
+def print_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
 
 

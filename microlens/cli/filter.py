@@ -1,0 +1,54 @@
+"""`microlens-build filter`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from microlens.cli.options import AsJson
+
+NAME = "filter"
+
+
+def command(
+    target: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[RUN|RECIPE]",
+            help="A run, or its recipe's file, whose filters are taken; the one used last if left out.",
+        ),
+    ] = None,
+    *,
+    is_dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what each filter would drop, with samples; change nothing.")
+    ] = False,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="With --dry-run: try another value, as filters.min_title_characters=5."),
+    ] = None,
+    samples: Annotated[int, typer.Option(min=0, help="With --dry-run: videos shown of each reason.")] = 8,
+    sheet: Annotated[
+        Path | None,
+        typer.Option("--html", metavar="FILE", help="With --dry-run: write a page of their covers and titles."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Decide anew what is kept, by the recipe's filters; no media file is read again. Or try other thresholds first.
+
+    Without --dry-run the tables are made anew from the decision, as `integrate` does.
+
+        microlens-build filter --dry-run --set filters.max_cover_share=0.6 --html dropped.html
+    """
+    from microlens.cli.filtering import apply_filters, show_trial
+    from microlens.cli.output import Reporter
+    from microlens.logs import configure_logs
+    from microlens.settings import Settings
+
+    configure_logs()
+    settings, reporter = Settings(), Reporter()
+    if is_dry_run:
+        show_trial(target, settings, changes=changes or [], samples=samples, sheet=sheet, as_json=as_json)
+    else:
+        apply_filters(target, settings, is_trying=bool(changes or sheet), reporter=reporter, as_json=as_json)
