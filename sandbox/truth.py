@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -178,12 +178,21 @@ class _Crawl:
 
 
 def expected_release(
-    world: World, collected_ids: AbstractSet[str], *, max_comments: int = 5000, min_user: int = 5
+    world: World,
+    collected_ids: AbstractSet[str],
+    *,
+    max_comments: int = 5000,
+    min_user: int = 5,
+    merges_twins: bool = False,
 ) -> Expected:
-    """Work out the release of a collection: fates, first comments, and users with enough of them."""
+    """Work out the release of a collection: fates, first comments, and users with enough of them.
+
+    With `merges_twins`, what was said on a copy was said on the video that is kept.
+    """
     fate = _fates_of(world, sorted(world.index[video_id] for video_id in collected_ids))
     kept = {video_id for video_id, reason in fate.items() if reason == KEPT}
-    first = _first_comments(world, kept, max_comments)
+    copies = _copies(world, fate) if merges_twins else {}
+    first = _first_comments(world, kept, max_comments, copies)
     counts = Counter(user for user, _ in first)
     rows = {(world.user_ids[u], world.videos.ids[v], t) for (u, v), t in first.items() if counts[u] >= min_user}
     return Expected(
@@ -195,15 +204,31 @@ def expected_release(
     )
 
 
-def _first_comments(world: World, kept: AbstractSet[str], max_comments: int) -> dict[tuple[int, int], int]:
-    """Give (user, video) -> time of the earliest comment that is among the video's newest `max_comments`."""
+def _copies(world: World, fate: Mapping[str, str]) -> dict[str, list[int]]:
+    """By kept video the dropped ones that show the same scenes."""
+    scenes = world.videos.flaws.scenes
+    kept = {int(scenes[world.index[video_id]]): video_id for video_id, reason in fate.items() if reason == KEPT}
+    copies: dict[str, list[int]] = defaultdict(list)
+    for video_id, reason in fate.items():
+        if reason in {flaws.DUPLICATE, flaws.NEAR}:
+            video = world.index[video_id]
+            copies[kept[int(scenes[video])]].append(video)
+    return copies
+
+
+def _first_comments(
+    world: World, kept: AbstractSet[str], max_comments: int, copies: Mapping[str, list[int]]
+) -> dict[tuple[int, int], int]:
+    """Give (user, video) -> time of the earliest comment that is among the newest `max_comments` on its copies."""
     first: dict[tuple[int, int], int] = {}
     for video_id in sorted(kept):
         video = world.index[video_id]
-        numbers = world.comments.of_video(video)
-        seen = numbers[max(0, len(numbers) - max_comments) :]
-        pairs = zip(world.comments.user[seen].tolist(), world.comments.created_ms[seen].tolist(), strict=True)
-        for user, created_ms in pairs:
+        said: list[tuple[int, int]] = []
+        for page in (video, *copies.get(video_id, ())):
+            numbers = world.comments.of_video(page)
+            seen = numbers[max(0, len(numbers) - max_comments) :]
+            said += zip(world.comments.created_ms[seen].tolist(), world.comments.user[seen].tolist(), strict=True)
+        for created_ms, user in sorted(said, key=lambda one: one[0])[-max_comments:]:
             first.setdefault((user, video), created_ms)
     return first
 
