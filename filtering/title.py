@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from functools import cache
 from typing import TYPE_CHECKING
 
 # Not `re`, which knows neither Unicode's properties nor graphemes; and its Unicode is the same under every Python.
@@ -55,7 +56,12 @@ def meaningful_graphemes(title: str, *, hashtags: Hashtags = "counted") -> list[
     text = unicodedata.normalize("NFC", title)
     for meaningless in (_URL, _EMAIL, _MENTION, *([_HASHTAG] if hashtags == "meaningless" else []), _EMOJI):
         text = meaningless.sub(" ", text)
-    return [grapheme for grapheme in _GRAPHEME.findall(text) if _MEANINGFUL.search(grapheme)]
+    return [grapheme for grapheme in _GRAPHEME.findall(text) if any(map(_is_meaningful, grapheme))]
+
+
+@cache
+def _is_meaningful(character: str) -> bool:
+    return _MEANINGFUL.match(character) is not None
 
 
 def meaningful_length(title: str, *, hashtags: Hashtags = "counted") -> int:

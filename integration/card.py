@@ -104,7 +104,8 @@ def _funnel(plan: ReleasePlan, recipe: Recipe, funnel: dict[str, Any], counts: d
         f"| kept | {funnel['kept']:,} |",
         f"| with an interaction of a user in this release | {counts['items']:,} |",
         "",
-        f"Dropped are titles of fewer than {filters.min_title_characters} meaningful characters (`title_too_short`), "
+        f"Dropped are titles of fewer than {filters.min_title_characters} meaningful characters"
+        f"{', hashtags not counted' if filters.hashtags == 'meaningless' else ''} (`title_too_short`), "
         f"covers with more than {filters.max_cover_share:.0%} of one colour (`cover_single_color`), video files under "
         f"{filters.min_video_bytes:,} bytes (`video_too_small`), second copies of the same bytes (`duplicate_video`), "
         f"{_near_rule(filters.near_duplicate_bits)}"

@@ -104,7 +104,8 @@ def try_filters(run: Run, settings: Settings, filters: Filters, *, samples: int 
     rows = _measured(run, settings, inputs)
     seeds, thresholds = run.recipe.seeds, Thresholds.of(filters)
     verdicts = decide(rows, thresholds, seeds)
-    now = decide(rows, Thresholds.of(run.recipe.filters), seeds)
+    thresholds_now = Thresholds.of(run.recipe.filters)
+    now = verdicts if thresholds_now == thresholds else decide(rows, thresholds_now, seeds)
     objected = [drop for row in rows for drop in objections(row, thresholds, seeds)]
     applies = Counter(drop.reason for drop in objected)
     counts, counts_now = (Counter(found.reason for found in some) for some in (verdicts, now))
