@@ -226,7 +226,7 @@ def print_status(status: dict[str, Any], *, as_json: bool) -> None:
 
 def print_nodes(status: Mapping[str, Any], *, as_json: bool) -> None:
     if as_json:
-        _print_json(status)
+        print_json(status)
         return
     from microlens.cli.nodes import node_lines
 

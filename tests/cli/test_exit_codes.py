@@ -55,7 +55,7 @@ def test_a_wrong_environment_is_2(cli):
     assert_refused(cli("status", MICROLENS_THREADS="many"), 2, "MICROLENS_THREADS = 'many'")
 
 
-@pytest.mark.parametrize("command", ["status", "work", "integrate", "subset", "benchmark"])
+@pytest.mark.parametrize("command", ["status", "work", "integrate", "filter", "subset", "benchmark"])
 def test_no_run_is_3(cli, runs_dir, command):
     """Where there is no run, a command says how to start one and makes no folder."""
     assert_refused(cli(command), 3, "there is no run", "microlens-build run RECIPE")

@@ -95,6 +95,20 @@ def test_a_trial_is_what_the_filters_then_do(built, frozen_site):
     assert "nothing to do" in built("filter", "site")[1]
 
 
+def test_a_laxer_threshold_waits_for_the_comments_that_were_not_asked_for(built, frozen_site):
+    """A node never asked for the comments of short titles; once they are kept, `work` collects them."""
+    before = built.json("filter", built.recipe(frozen_site.url))["funnel"]
+    laxer = built.recipe(frozen_site.url, filters={"min_title_characters": 0})
+    refused = built("filter", laxer, expect=3)[1]
+    built("work")
+    after = built.json("filter", laxer)["funnel"]
+    built("filter", built.recipe(frozen_site.url))
+
+    assert "microlens-build work" in refused
+    assert 0 < before["dropped"]["title_too_short"] == after["kept"] - before["kept"]
+    assert before["interactions"] < after["interactions"]
+
+
 def test_merged_twins_are_those_of_the_world(built, frozen_site):
     """A comment on a copy is an interaction with the video that stays, at the user's earliest time on any of them."""
     world = frozen_site.world
