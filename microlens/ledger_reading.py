@@ -100,11 +100,13 @@ class LedgerReading:
         with self.read() as connection:
             return [asset_from_sql(dict(row)) for row in connection.execute(query).mappings()]
 
-    def stored(self, *, kept_at: str | None = None) -> Iterator[list[Stored]]:
-        """Every asset and its file, some thousands at a time; all, or those that one place keeps."""
+    def stored(self, *, kept_at: str | None = None, but_at: str | None = None) -> Iterator[list[Stored]]:
+        """Every asset and its file, some thousands at a time; all, or those that one place keeps, or does not."""
         query = sa.select(asset_table.c.video_id, asset_table.c.kind, asset_table.c.sha256)
         if kept_at is not None:
             query = query.where(asset_table.c.kept_at == kept_at)
+        if but_at is not None:
+            query = query.where(asset_table.c.kept_at != but_at)
         for ids in id_ranges(self.database, asset_table.c.video_id, _AT_ONCE):
             with self.read() as connection:
                 yield [Stored(*row) for row in connection.execute(query.where(ids.has(asset_table.c.video_id)))]

@@ -154,6 +154,8 @@ def find_run(name: str | None, settings: Settings) -> Run:
     """Open the run called `name` (or at that path); the one used last if no name is given."""
     if name is not None:
         path = Path(name)
+        if not is_made(name, settings):
+            join_run(path.name, settings)
         return open_run(path if (path / "run.json").exists() else settings.runs_dir / path.name, settings)
     runs = list_runs(settings.runs_dir)
     if not runs:
