@@ -109,7 +109,7 @@ def lost_files(run: Run, *, is_over: Callable[[], bool] = lambda: False) -> Iter
     """
     there = takewhile(lambda _: not is_over(), run.store.objects())
     held = array("Q", (_beginning(sha256) for sha256, _ in there))
-    for some in run.ledger.stored():
+    for some in run.ledger.stored(kept_at=run.ledger.keeping.media):
         if is_over():
             return
         missed = [one for one in some if not _is_in(held, _beginning(one.sha256))]

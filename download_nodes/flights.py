@@ -69,16 +69,21 @@ class Flights:
         told = ledger.assets_from(flights)
         if not told:
             return {}
-        held = store.sizes({row["sha256"] for row in told})
-        rows = {(row["url_key"], row["kind"]): row for row in told if row["sha256"] in held}
+        # What another machine keeps is there, as far as this one can know.
+        ours = {row["sha256"] for row in told if row["kept_at"] == ledger.keeping.media}
+        lost = ours - store.sizes(ours).keys()
+        rows = {(row["url_key"], row["kind"]): row for row in told if row["sha256"] not in lost}
         videos = {row["video_id"] for row in rows.values() if row["kind"] == "video"}
         made = {row["video_id"]: row for row in ledger.assets(sorted(videos)) if row["origin"] == "extracted"}
         found = {key: [row] for key, row in rows.items()}
         for (_, kind), known in found.items():
             extracted = made.get(known[0]["video_id"])
-            if kind == "video" and extracted is not None and store.has(extracted["sha256"]):
+            if kind == "video" and extracted is not None and self._is_there(extracted):
                 known.append(extracted)
         return found
+
+    def _is_there(self, row: dict[str, Any]) -> bool:
+        return row["kept_at"] != self._run.ledger.keeping.media or self._run.store.has(row["sha256"])
 
     def _as_of(self, item: FrontierItem, rows: list[dict[str, Any]] | None) -> tuple[AssetRecord, ...]:
         """What is known as this item's; nothing if its video's sound is wanted, and nobody has looked for that yet."""

@@ -48,13 +48,20 @@ class KnownComments:
 
 
 def known_comments(run: Run, video_id: str, refresh: int) -> KnownComments | None:
-    """What a refresh may build upon; None if nothing was read before, or the site did not say how many there were."""
+    """What a refresh may build upon; None if nothing was read before, or only elsewhere, or the site told no count."""
     earlier = (one for one in run.ledger.comment_lists([video_id]) if one.refresh < refresh)
     standing = that_stand(earlier)
     if not standing or standing[-1].declared is None:
         return None
+    if any(_is_elsewhere(run, one) for one in standing):
+        return None  # on another machine: the whole list is read again, and replaces the old one
     keys = [key for one in standing if one.path is not None for key in _keys_of(run.folder / one.path, one)]
     return KnownComments(frozenset(keys), standing[-1].declared)
+
+
+def _is_elsewhere(run: Run, one: CommentList) -> bool:
+    is_ours = one.kept_at in {None, run.ledger.keeping.parts}
+    return one.path is not None and not is_ours and not (run.folder / one.path).exists()
 
 
 def _keys_of(path: Path, one: CommentList) -> list[str]:

@@ -17,6 +17,7 @@ from filtering.early import Thresholds
 from filtering.verdict import Measured, decide
 from integration.comments import StandingComments, add_comments, standing_comments
 from integration.engines.duckdb import DuckEngine
+from integration.pull import check_here
 from integration.twins import add_comments_by_item, count_merged
 from microlens import __version__
 from microlens.backlog import asset_name, media_items
@@ -82,6 +83,7 @@ def integrate(
     known = _finished(run, inputs)
     if known is not None:
         return known, False
+    check_here(run)
     on_step("check")
     _verify_parts(run)
     started = datetime.now(UTC).isoformat(timespec="seconds")

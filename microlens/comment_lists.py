@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,8 @@ class CommentList:
     """How many the site said there were, in its first answer; None where it does not say."""
     path: str | None
     """Of the part within the run's folder; None without rows."""
+    kept_at: str | None = field(default=None, compare=False)
+    """In whose folder (microlens.keeping)."""
 
 
 def that_stand(lists: Iterable[CommentList]) -> list[CommentList]:

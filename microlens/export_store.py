@@ -78,7 +78,7 @@ class ExportStore:
 
     def verify(self, sha256: str) -> None:
         digest = hashlib.sha256()
-        for chunk in self._read(sha256, 0):
+        for chunk in self.read(sha256):
             digest.update(chunk)
         if digest.hexdigest() != sha256:
             raise CorruptDataError(
@@ -88,8 +88,25 @@ class ExportStore:
 
     def link(self, sha256: str, target: Path) -> None:
         """Second name of the local copy, which is made first if need be, and whose hash is checked then."""
-        fetch_into(self._local, sha256, partial(self._read, sha256), source=self.url)
+        fetch_into(self._local, sha256, partial(self.read, sha256), source=self.url)
         self._local.link(sha256, target)
+
+    def read(self, sha256: str, offset: int = 0) -> Iterator[bytes]:
+        """An object's bytes from an offset on; CorruptDataError if it is not there."""
+        return self._read(f"/objects/{sha256}", sha256, offset)
+
+    def parts(self) -> dict[str, str]:
+        """The SHA-256 of each part of the ledger's that lies there, by part id."""
+        with self._asked("GET", "/parts") as answer:
+            body = answer.read(_MOST_JSON_BYTES)
+        try:
+            return {str(part["part_id"]): str(part["sha256"]) for part in orjson.loads(body)["parts"]}
+        except (ValueError, TypeError, KeyError) as error:
+            raise self._unreadable("/parts", str(error)) from error
+
+    def read_part(self, part_id: str, sha256: str, offset: int = 0) -> Iterator[bytes]:
+        """A part's bytes from an offset on."""
+        return self._read(f"/parts/{part_id}", sha256, offset)
 
     # --- requests ---
 
@@ -105,28 +122,28 @@ class ExportStore:
             rows = [(str(sha256), int(size)) for sha256, size in page["objects"]]
             has_more = page["next"] is not None
         except (ValueError, TypeError, KeyError) as error:
-            raise self._unreadable(str(error)) from error
+            raise self._unreadable("/manifest", str(error)) from error
         names = [after, *(sha256 for sha256, _ in rows)]
         if not all(one < two and _HASH.fullmatch(two) for one, two in pairwise(names)):
-            raise self._unreadable("its hashes are not in order")
+            raise self._unreadable("/manifest", "its hashes are not in order")
         return rows, names[-1] if has_more and rows else None
 
-    def _unreadable(self, why: str) -> CorruptDataError:
+    def _unreadable(self, target: str, why: str) -> CorruptDataError:
         return CorruptDataError(
-            f"{self.url}/manifest cannot be read: {why}", hint="see that both machines run one version"
+            f"{self.url}{target} cannot be read: {why}", hint="see that both machines run one version"
         )
 
-    def _read(self, sha256: str, offset: int) -> Iterator[bytes]:
+    def _read(self, target: str, sha256: str, offset: int) -> Iterator[bytes]:
         """The bytes from an offset on; what breaks off is asked for again from there, as long as something comes."""
         tries = 0
         while True:
             asked = {"Range": f"bytes={offset}-", "If-Range": f'"{sha256}"'} if offset else {}
-            with self._asked("GET", f"/objects/{sha256}", asked) as answer:
+            with self._asked("GET", target, asked) as answer:
                 if answer.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
                     return
                 if answer.status == HTTPStatus.NOT_FOUND:
                     raise CorruptDataError(
-                        f"{self.url} has lost {sha256}",
+                        f"{self.url} has lost {target}",
                         hint="run `microlens-build work` there: what the store has lost is fetched again",
                     )
                 skipped = 0 if answer.status == HTTPStatus.PARTIAL_CONTENT else offset

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from microlens.database import insert, insert_new
 from microlens.errors import ExtractorBrokenError, PageChangedError
 from microlens.host_ledger import HostLedger
+from microlens.keeping import Keeping
 from microlens.ledger_reading import LedgerReading
 from microlens.ledger_rows import asset_to_sql, links_to_sql, page_from_sql, page_to_sql
 from microlens.ledger_tables import (
@@ -50,12 +51,13 @@ UNREADABLE = (PageChangedError.reason, ExtractorBrokenError.reason)
 class Ledger(LedgerReading):
     """The statements over these tables. Safe to use from several processes; every method is one transaction."""
 
-    def __init__(self, at: Path | PostgresSchema, *, node_id: str) -> None:
+    def __init__(self, at: Path | PostgresSchema, *, node_id: str, keeping: Keeping | None = None) -> None:
         """Open the ledger at a SQLite file or in a PostgreSQL schema; a new one is made.
 
         Raises LedgerVersionError, CorruptDataError, LedgerBusyError or LedgerUnreachableError.
         """
         self.node_id = node_id
+        self.keeping = keeping or Keeping()
         self.database = SqliteDatabase(at) if isinstance(at, Path) else _postgres(at)
         try:
             self.database.create_tables()
@@ -126,7 +128,7 @@ class Ledger(LedgerReading):
             if chosen:
                 connection.execute(_nearer_selection(connection), chosen)
             if part is not None:
-                insert_new(connection, part_table, [{**asdict(part), "node_id": self.node_id}])
+                insert_new(connection, part_table, [self.part_to_sql(part)])
         return new == len(home_rows) + len(page_rows)
 
     def forget_changed_pages(self) -> list[PageRow]:
@@ -143,8 +145,9 @@ class Ledger(LedgerReading):
         self.commit_assets([asset])
 
     def commit_assets(self, assets: Iterable[AssetRecord]) -> None:
-        told = {"node_id": self.node_id, "fetched_at_ms": now_ms()}
-        rows = [asset_to_sql(asset) | told for asset in assets]
+        told = {"node_id": self.node_id, "kept_at": self.keeping.media, "fetched_at_ms": now_ms()}
+        # What was taken over from another item stays where it is.
+        rows = [asset_to_sql(asset) | told | ({"kept_at": asset.kept_at} if asset.kept_at else {}) for asset in assets]
         with self.write() as connection:
             insert_new(connection, asset_table, rows)
 
@@ -193,7 +196,7 @@ class Ledger(LedgerReading):
                 return taken
             insert_new(connection, collected_table, rows)
             if part is not None:
-                insert_new(connection, part_table, [{**asdict(part), "node_id": self.node_id}])
+                insert_new(connection, part_table, [self.part_to_sql(part)])
         return set()
 
     def record_failure(self, failure: Failure) -> None:
@@ -212,6 +215,10 @@ class Ledger(LedgerReading):
         # Visits of a refresh are taken back by `Refreshes.take_back`.
         items = [FrontierItem(row["work"], row["name"], row["url"], {}) for row in rows if row["work"] in _NODE_WORK]
         return [*items, *(FrontierItem("page", row["video_id"], row["url"], {}) for row in pages)]
+
+    def part_to_sql(self, part: Part) -> dict[str, Any]:
+        """A part as its table has it, by this machine."""
+        return {**asdict(part), "node_id": self.node_id, "kept_at": self.keeping.parts}
 
     def failure_to_sql(self, failure: Failure) -> dict[str, Any]:
         return {**fields_of(failure), "node_id": self.node_id, "failed_at_ms": now_ms()}

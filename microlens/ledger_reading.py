@@ -100,9 +100,13 @@ class LedgerReading:
         with self.read() as connection:
             return [asset_from_sql(dict(row)) for row in connection.execute(query).mappings()]
 
-    def stored(self) -> Iterator[list[Stored]]:
-        """Every asset and its file, some thousands at a time."""
+    def stored(self, *, kept_at: str | None = None, but_at: str | None = None) -> Iterator[list[Stored]]:
+        """Every asset and its file, some thousands at a time; all, or those that one place keeps, or does not."""
         query = sa.select(asset_table.c.video_id, asset_table.c.kind, asset_table.c.sha256)
+        if kept_at is not None:
+            query = query.where(asset_table.c.kept_at == kept_at)
+        if but_at is not None:
+            query = query.where(asset_table.c.kept_at != but_at)
         for ids in id_ranges(self.database, asset_table.c.video_id, _AT_ONCE):
             with self.read() as connection:
                 yield [Stored(*row) for row in connection.execute(query.where(ids.has(asset_table.c.video_id)))]
@@ -110,8 +114,9 @@ class LedgerReading:
     def comment_lists(self, video_ids: Sequence[str] | None = None) -> list[CommentList]:
         """Every complete reading of comments, those that no longer stand included."""
         rows = self._rows_of(collected_table, video_ids)
-        paths = self._part_paths({row["part_id"] for row in rows} - {None})
-        return [CommentList(path=paths.get(row.pop("part_id")), **row) for row in rows]
+        places = self._part_places({row["part_id"] for row in rows} - {None})
+        told = ((row, *places.get(row.pop("part_id"), (None, None))) for row in rows)
+        return [CommentList(path=path, kept_at=kept_at, **row) for row, path, kept_at in told]
 
     def collected(self, video_ids: Sequence[str] | None = None) -> dict[str, int]:
         """Videos whose comments are complete, with how many there are."""
@@ -124,7 +129,7 @@ class LedgerReading:
         query = sa.select(part_table).where(part_table.c.kind == kind).order_by(part_table.c.part_id)
         with self.read() as connection:
             rows = connection.execute(query).mappings().all()
-        return [Part(row["part_id"], row["kind"], row["path"], row["rows"], row["sha256"]) for row in rows]
+        return [Part(**{name: row[name] for name in Part.__slots__}) for row in rows]
 
     def final_failures(self, work: WorkKind, names: Collection[str] | None = None) -> list[dict[str, Any]]:
         """Every final failure of a kind, or of these items, oldest first: name, video_id, reason, http_status."""
@@ -174,16 +179,17 @@ class LedgerReading:
         with self.read() as connection:
             return {name: int(connection.execute(query).scalar_one()) for name, query in counted.items()}
 
-    def _part_paths(self, part_ids: Collection[str]) -> dict[str, str]:
-        """Where the named parts lie within the run's folder."""
-        columns = sa.select(part_table.c.part_id, part_table.c.path)
+    def _part_places(self, part_ids: Collection[str]) -> dict[str, tuple[str, str]]:
+        """Where the named parts lie within the run's folder, and in whose."""
+        columns = sa.select(part_table.c.part_id, part_table.c.path, part_table.c.kept_at)
         wanted = list(part_ids)
-        paths: dict[str, str] = {}
+        places: dict[str, tuple[str, str]] = {}
         with self.read() as connection:
             for start in range(0, len(wanted), _IN_BATCH):
                 some = part_table.c.part_id.in_(wanted[start : start + _IN_BATCH])
-                paths |= {row.part_id: row.path for row in connection.execute(columns.where(some))}
-        return paths
+                rows = connection.execute(columns.where(some))
+                places |= {row.part_id: (row.path, row.kept_at) for row in rows}
+        return places
 
     def _rows_of(self, table: sa.Table, video_ids: Sequence[str] | None) -> list[dict[str, Any]]:
         query = sa.select(table)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -87,6 +87,8 @@ class Part:
     path: str
     rows: int
     sha256: str
+    kept_at: str = field(default="", compare=False)
+    """In whose folder (microlens.keeping); empty until it is committed."""
 
 
 def page_to_sql(page: PageRow, part: Part | None) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Raise it with every change of a table: a ledger of another version is refused when it is opened."""
 
 metadata = sa.MetaData()
@@ -159,6 +159,7 @@ asset_table = sa.Table(
     sa.Column("is_decodable", sa.Boolean),
     sa.Column("error", sa.String),
     sa.Column("node_id", sa.String, nullable=False),
+    sa.Column("kept_at", sa.String, nullable=False),  # microlens.keeping
     sa.Column("fetched_at_ms", sa.BigInteger, nullable=False),
 )
 collected_table = sa.Table(
@@ -186,6 +187,7 @@ part_table = sa.Table(
     sa.Column("rows", sa.BigInteger, nullable=False),
     sa.Column("sha256", sa.String, nullable=False),
     sa.Column("node_id", sa.String, nullable=False),
+    sa.Column("kept_at", sa.String, nullable=False),
 )
 failure_table = sa.Table(
     "failure",

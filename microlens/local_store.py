@@ -114,7 +114,8 @@ class LocalStore:
         if not self.has(sha256):
             raise CorruptDataError(
                 f"the store has lost {self.path(sha256)}",
-                hint="run `microlens-build work`: what the store has lost is fetched again",
+                hint="run `microlens-build work`: what the store has lost is fetched again; what another machine keeps "
+                "comes by `microlens-build integrate --from URL`",
             )
         target.parent.mkdir(parents=True, exist_ok=True)
         # What stands there may be a link to another stored file, whose bytes a copy would change.

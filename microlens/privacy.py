@@ -122,6 +122,11 @@ def open_key(path: Path, *, fingerprint: str, given: str | None = None) -> Pseud
     return pseudonymiser
 
 
+def given_fingerprint(text: str) -> str:
+    """Of a key in hexadecimal digits; RecipeError if it is none."""
+    return Pseudonymiser(_given_key(text)).fingerprint
+
+
 def stored_fingerprint(path: Path) -> str:
     """Of the key in a file."""
     return Pseudonymiser(_stored_key(path)).fingerprint

@@ -7,7 +7,7 @@ are turned into these by the process that parsed, with microlens.privacy.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Stage = Literal["seed", "related"]
@@ -126,6 +126,8 @@ class AssetRecord:
     origin: Origin = "fetched"
     url_key: bytes | None = None
     """16-byte digest of the canonical URL that it was fetched from; None for what was extracted."""
+    kept_at: str | None = field(default=None, compare=False)
+    """Who keeps the file (microlens.keeping), where that is known: what is taken over from another item stays there."""
     width: int | None = None
     height: int | None = None
     duration_s: float | None = None

@@ -6,7 +6,7 @@ crawl is number 0; its facts, from which seeds and related videos were chosen, a
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -108,7 +108,7 @@ class Refreshes:
             insert_new(connection, visit_table, rows)
             insert_new(connection, failure_table, failed)
             if part is not None:
-                insert_new(connection, part_table, [{**asdict(part), "node_id": self._ledger.node_id}])
+                insert_new(connection, part_table, [self._ledger.part_to_sql(part)])
 
     def visits_since(self, number: int, mark: int) -> tuple[list[PageRow], int]:
         """What any collection node has committed in a refresh after a mark (0: all), and the mark to ask from next."""

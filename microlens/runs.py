@@ -19,14 +19,16 @@ from __future__ import annotations
 import difflib
 import json
 import os
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from microlens.errors import NotReadyError, RecipeError
 from microlens.fresh_links import FreshLinks
+from microlens.keeping import new_folder_word
 from microlens.ledger import Ledger, now_ms
-from microlens.ledger_places import open_ledger, place_of_new_ledger, told_of_ledger
+from microlens.ledger_places import ledger_to_join, open_ledger, place_of_new_ledger, told_of_ledger
 from microlens.locks import exclusive, one_at_a_time
 from microlens.manifest import write_atomically
 from microlens.platforms import load_platform
@@ -109,9 +111,22 @@ def open_or_create(recipe: Recipe, settings: Settings) -> tuple[Run, bool]:
     folder.mkdir(parents=True, exist_ok=True)
     # Collectors of one run may be started at the same moment: one of them makes it.
     with one_at_a_time(folder / "run.lock"):
-        if not (folder / "run.json").exists():
+        if not (folder / "run.json").exists() and not _join(folder, recipe.name, settings):
             return _create(folder, recipe, settings), True
     return _take_over(open_run(folder, settings), recipe), False
+
+
+def join_run(run_id: str, settings: Settings) -> bool:
+    """Take part in a run that another machine has made, in a folder of our own; False if there is none to be joined.
+
+    Its ledger must be in the database that the settings name, and its pseudonym key among them.
+    """
+    folder = settings.runs_dir / run_id
+    if ledger_to_join(run_id, settings) is None:
+        return False
+    folder.mkdir(parents=True, exist_ok=True)
+    with one_at_a_time(folder / "run.lock"):
+        return (folder / "run.json").exists() or _join(folder, run_id, settings)
 
 
 def open_run(folder: Path, settings: Settings) -> Run:
@@ -139,6 +154,8 @@ def find_run(name: str | None, settings: Settings) -> Run:
     """Open the run called `name` (or at that path); the one used last if no name is given."""
     if name is not None:
         path = Path(name)
+        if not is_made(name, settings):
+            join_run(path.name, settings)
         return open_run(path if (path / "run.json").exists() else settings.runs_dir / path.name, settings)
     runs = list_runs(settings.runs_dir)
     if not runs:
@@ -182,10 +199,25 @@ def _create(folder: Path, recipe: Recipe, settings: Settings) -> Run:
         key_fingerprint=pseudonyms.fingerprint,
     )
     ledger.close()
-    told = {"run_id": recipe.name, "created_at_ms": now_ms(), **told_of_ledger(at)}
+    told = {"run_id": recipe.name, "created_at_ms": now_ms(), "folder": new_folder_word(), **told_of_ledger(at)}
     write_atomically(folder / "recipe.yaml", recipe.to_yaml())
     write_atomically(folder / "run.json", json.dumps(told) + "\n")
     return open_run(folder, settings)
+
+
+def _join(folder: Path, run_id: str, settings: Settings) -> bool:
+    if _key_path(folder).exists():
+        return False  # it was being made here, and will be made anew
+    at = ledger_to_join(run_id, settings)
+    if at is None:
+        return False
+    with closing(Ledger(at, node_id=settings.node_id)) as ledger:
+        row = ledger.run()
+    assert row is not None, "a ledger that can be joined tells of its run"
+    told = {"run_id": run_id, "created_at_ms": row["created_at_ms"], "folder": new_folder_word()}
+    write_atomically(folder / "recipe.yaml", row["recipe"])
+    write_atomically(folder / "run.json", json.dumps(told | told_of_ledger(at)) + "\n")
+    return True
 
 
 def _take_over(run: Run, recipe: Recipe) -> Run:

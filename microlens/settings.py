@@ -32,6 +32,9 @@ class Settings(BaseSettings):
     export_key: SecretStr | None = Field(
         default=None, description="64 hexadecimal digits that sign an export's tokens; else the run's own file."
     )
+    export_token: SecretStr | None = Field(
+        default=None, description="Opens the exports that `integrate --from` reads; made with `export --make-token`."
+    )
     node_id: str = Field(default_factory=socket.gethostname, description="Name of this machine in the ledger.")
     min_free_bytes: int = Field(
         default=1_000_000_000, ge=0, description="A node with less free disk claims nothing until there is more."

@@ -31,7 +31,7 @@ def fetch_into(local: LocalStore, sha256: str, read: Callable[[int], Iterable[by
             partial.unlink(missing_ok=True)
             return
         for _ in range(2):  # what was left may be broken: then once more from the start
-            if _complete(file, read) == sha256:
+            if complete(file, read) == sha256:
                 local.put(partial, sha256)
                 return
             file.truncate(0)
@@ -41,8 +41,8 @@ def fetch_into(local: LocalStore, sha256: str, read: Callable[[int], Iterable[by
     )
 
 
-def _complete(file: IO[bytes], read: Callable[[int], Iterable[bytes]]) -> str:
-    """Append what is missing; gives the hash of it all."""
+def complete(file: IO[bytes], read: Callable[[int], Iterable[bytes]]) -> str:
+    """Append to a file what it lacks, `read(offset)` giving the bytes from there on; gives the hash of it all."""
     file.seek(0)
     digest = hashlib.sha256()
     while chunk := file.read(_CHUNK_BYTES):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,13 +18,26 @@ def command(
     is_partial: Annotated[
         bool, typer.Option("--partial", help="Take what there is of a crawl that is not finished.")
     ] = False,
+    sources: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--from",
+            help="Pull what another machine keeps first: its export, http(s)://HOST:PORT, or file:///FOLDER of its "
+            "run; once for each machine.",
+        ),
+    ] = None,
+    channels: Annotated[int, typer.Option(min=1, max=64, help="Connections to each of them.")] = 4,
+    ca_file: Annotated[Path | None, typer.Option(help="Who else may have signed their certificates, PEM.")] = None,
 ) -> None:
     """Merge what the nodes fetched: verdicts with reasons, items, interactions, users.
 
     microlens-build integrate
+
+    microlens-build integrate --from https://node1:8780 --from https://node2:8780
     """
     from integration.merge import integrate
     from microlens.cli.output import Reporter
+    from microlens.cli.pulling import pull_from
     from microlens.logs import configure_logs
     from microlens.runs import find_run, mark_used
     from microlens.settings import Settings
@@ -32,6 +46,7 @@ def command(
     settings, reporter = Settings(), Reporter()
     run = find_run(run_name, settings)
     mark_used(run)
+    pull_from(run, settings, sources or [], channels=channels, ca_file=ca_file, reporter=reporter)
     manifest, is_new = integrate(
         run, settings, lambda step: reporter.tick("integrate", lambda: {"step": step}), is_partial=is_partial
     )

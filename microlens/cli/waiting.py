@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import time
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from microlens.backlog import NODE_KINDS
 from microlens.cli.output import crawl_facts, work_facts
 from microlens.errors import NotReadyError
 from microlens.recipe import load_recipe
-from microlens.runs import find_run, is_made, open_or_create
+from microlens.runs import find_run, is_made, join_run, open_or_create
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from microlens.cli.output import Reporter
     from microlens.frontier import Frontier
@@ -30,11 +30,12 @@ _LONGEST_PAUSE_S = 60.0
 def await_run(target: Path | None, settings: Settings, reporter: Reporter) -> Run:
     """Open the run that a recipe's file, a name or a folder means (any, if None), as soon as somebody has made it.
 
-    A recipe that was changed is taken over, whoever reads it first.
+    One that was made on another machine is joined, where this one holds its key. A recipe that was changed is taken
+    over, whoever reads it first.
     """
     recipe = load_recipe(target) if target is not None and target.is_file() else None
     name = recipe.name if recipe is not None else str(target) if target is not None else None
-    while not is_made(name, settings):
+    while not is_made(name, settings) and not (name is not None and join_run(Path(name).name, settings)):
         reporter.tick("wait", lambda: {"for": f"the run {name or 'that is made first'} to be begun by a collector"})
         time.sleep(_LOOK_EVERY_S)
     return find_run(name, settings) if recipe is None else open_or_create(recipe, settings)[0]
