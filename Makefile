@@ -23,7 +23,7 @@ demo: $(BIN)/.installed       ## Build a dataset and a leaderboard from a site o
 	$(BIN)/microlens-build demo
 
 test: lint                    ## Lint, types, layers, tests.
-	$(BIN)/python -m pytest -n $(WORKERS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 service-test: $(BIN)/.installed-dev  ## Kill collectors, nodes and Redis while they crawl a failing site (20 minutes).
 	$(BIN)/python -m pytest -m service -s tests/service
