@@ -357,21 +357,28 @@ for i = 3, #ARGV, 2 do
 end
 return may
 
---- await  ARGV: owner, wait_ms, (digest, name of a media item)*
--- -> each is given back, and due again when whoever is at its address lands, or after wait_ms if that never happens
-local owner, wait_ms, now = ARGV[1], tonumber(ARGV[2]), now_ms()
-for i = 3, #ARGV, 2 do
-  local waiting, is_flying = P .. 'waiting:' .. ARGV[i], redis.call('EXISTS', P .. 'flight:' .. ARGV[i]) == 1
-  if hand_back('media', owner, ARGV[i + 1], is_flying and wait_ms or 0, now) and is_flying then
+--- await  ARGV: owner, (digest, name of a media item)*
+-- -> each is given back, and due again when whoever is at its address lands, or loses it
+local owner, now = ARGV[1], now_ms()
+for i = 2, #ARGV, 2 do
+  local waiting, left_ms = P .. 'waiting:' .. ARGV[i], redis.call('PTTL', P .. 'flight:' .. ARGV[i])
+  if hand_back('media', owner, ARGV[i + 1], math.max(0, left_ms), now) and left_ms > 0 then
     redis.call('SADD', waiting, ARGV[i + 1])
-    redis.call('PEXPIRE', waiting, wait_ms)
+    redis.call('PEXPIRE', waiting, left_ms + 1000)
   end
 end
 
---- fly  ARGV: owner, lease_ms, (digest, name)*  -> the caller's addresses are its own for longer
+--- fly  ARGV: owner, lease_ms, (digest, name)*  -> the caller's addresses are its own for longer, and waited for
+local now, lease_ms = now_ms(), tonumber(ARGV[2])
 for i = 3, #ARGV, 2 do
-  local key = P .. 'flight:' .. ARGV[i]
-  if redis.call('GET', key) == ARGV[1] .. '\n' .. ARGV[i + 1] then redis.call('PEXPIRE', key, ARGV[2]) end
+  local key, waiting = P .. 'flight:' .. ARGV[i], P .. 'waiting:' .. ARGV[i]
+  if redis.call('GET', key) == ARGV[1] .. '\n' .. ARGV[i + 1] then
+    redis.call('PEXPIRE', key, lease_ms)
+    for _, name in ipairs(redis.call('SMEMBERS', waiting)) do
+      redis.call('ZADD', P .. 'delayed:media', 'XX', 'GT', now + lease_ms, name)
+    end
+    redis.call('PEXPIRE', waiting, lease_ms + 1000)
+  end
 end
 
 --- land  ARGV: owner, (digest, name)*  -> the caller's addresses are free, and whoever waits for them is due

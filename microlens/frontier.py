@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
 LEASE_S = 12.0
 """What a dead process held comes back after so long; a living one renews three times in it."""
-LANDING_S = 60.0
-"""An item that waits for another's flight is looked at again after so long, should that one never land."""
 LONGEST_PARKING_S = 6 * 3600.0
 _BACKOFF_BASE_S = 1.0
 _MANY = 1_000_000
@@ -201,14 +199,13 @@ class Frontier:
         words = [word for flight in flights for word in flight]
         return [bool(may) for may in self._run("board", self._owner, int(lease_s * 1000), *words)]
 
-    def await_landing(self, flights: Sequence[tuple[bytes, str]], *, wait_s: float = LANDING_S) -> None:
+    def await_landing(self, flights: Sequence[tuple[bytes, str]]) -> None:
         """Give claimed media items back, no attempt counted, until whoever is at their addresses has landed.
 
-        Should it never land, they are due after `wait_s`.
+        Should it never land, they are due when its lease ends.
         """
         if flights:
-            words = [word for flight in flights for word in flight]
-            self._run("await", self._owner, int(wait_s * 1000), *words)
+            self._run("await", self._owner, *[word for flight in flights for word in flight])
 
     def keep_flying(self, flights: Sequence[tuple[bytes, str]], *, lease_s: float = LEASE_S) -> None:
         """Hold addresses for longer: those that are still the caller's."""

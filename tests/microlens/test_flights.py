@@ -149,7 +149,7 @@ def test_the_wait_is_what_the_bytes_take(redis_url, sizes, bytes_per_s):
             due_s = max(due_s, time.monotonic() - began) + size / bytes_per_s
             wait_s = frontier.spend("a", size, bytes_per_s)
 
-            assert abs(wait_s - max(0.0, due_s - (time.monotonic() - began) - 1.0)) < 0.05
+            assert abs(wait_s - max(0.0, due_s - (time.monotonic() - began) - 1.0)) < 0.5
 
 
 def test_a_request_that_is_not_made_is_not_paid_for(make_frontier, items):
@@ -186,15 +186,30 @@ def test_who_waits_is_due_when_the_other_has_landed(make_frontier, items):
 def test_who_waits_for_the_dead_is_due_in_the_end(make_frontier, items):
     """The other's machine is gone, and never says that it has landed."""
     dead, alive = make_frontier(), make_frontier()
-    dead.board([(ONE, "a")], lease_s=0.1)
+    dead.board([(ONE, "a")], lease_s=0.4)
     alive.push(items(1, kind="media"))
     (item,) = alive.claim("media", 8).items
-    alive.await_landing([(ONE, item.name)], wait_s=0.4)
+    alive.await_landing([(ONE, item.name)])
     assert () == alive.claim("media", 8).items
     time.sleep(0.5)
 
     assert (item,) == alive.claim("media", 8).items
     assert [True] == alive.board([(ONE, item.name)])
+
+
+def test_who_waits_for_the_living_waits_on(make_frontier, items):
+    """As long as whoever is at the address keeps it, nobody else need look."""
+    frontier = make_frontier()
+    frontier.push(items(2, kind="media"))
+    first, second = frontier.claim("media", 8).items
+    frontier.board([(ONE, first.name)], lease_s=0.3)
+    frontier.await_landing([(ONE, second.name)])
+    frontier.keep_flying([(ONE, first.name)], lease_s=60)
+    time.sleep(0.4)
+    assert () == frontier.claim("media", 8).items
+    frontier.land([(ONE, first.name)])
+
+    assert [second.name] == [item.name for item in frontier.claim("media", 8).items]
 
 
 def test_who_comes_too_late_to_wait_is_due_at_once(make_frontier, items):
