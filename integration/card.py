@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from integration.shape import comparison
 from microlens import __version__
 from microlens.tables import COMMENTS, INTERACTIONS, ITEMS, USERS
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from integration.release import ReleasePlan
+    from integration.draw import Draw
     from microlens.recipe import Recipe
 
 _PAPER = (
@@ -66,14 +67,21 @@ def _counts(words: pa.ChunkedArray) -> dict[str, int]:
     return {row["values"]: row["counts"] for row in sorted(found, key=lambda row: (-row["counts"], row["values"]))}
 
 
-def card(plan: ReleasePlan, recipe: Recipe, funnel: dict[str, Any], counts: dict[str, Any]) -> str:
+def card(plan: Draw, recipe: Recipe, funnel: dict[str, Any], counts: dict[str, Any]) -> str:
     """Markdown; nothing in it is text that a site's users wrote."""
-    sections = (_head(plan, recipe), _funnel(plan, recipe, funnel, counts), _statistics(plan, counts), _files(counts))
+    sections = (
+        _head(plan, recipe),
+        _funnel(plan, recipe, funnel, counts),
+        _draw(plan, recipe, counts),
+        _statistics(plan, counts),
+        _shape(plan, counts),
+        _files(counts),
+    )
     lines = [line for section in sections for line in section]
     return "\n".join([*lines, *_privacy(plan, recipe), ""])
 
 
-def _head(plan: ReleasePlan, recipe: Recipe) -> Iterator[str]:
+def _head(plan: Draw, recipe: Recipe) -> Iterator[str]:
     yield from (
         f"# {plan.name}",
         "",
@@ -91,7 +99,7 @@ def _head(plan: ReleasePlan, recipe: Recipe) -> Iterator[str]:
     )
 
 
-def _funnel(plan: ReleasePlan, recipe: Recipe, funnel: dict[str, Any], counts: dict[str, Any]) -> Iterator[str]:
+def _funnel(plan: Draw, recipe: Recipe, funnel: dict[str, Any], counts: dict[str, Any]) -> Iterator[str]:
     filters = recipe.filters
     yield from (
         "## How it came about",
@@ -150,10 +158,45 @@ def _seed_rules(recipe: Recipe) -> str:
     return ", ".join(rules)
 
 
-def _statistics(plan: ReleasePlan, counts: dict[str, Any]) -> Iterator[str]:
+def _draw(plan: Draw, recipe: Recipe, counts: dict[str, Any]) -> Iterator[str]:
+    seed, drawn = recipe.seed if plan.seed is None else plan.seed, counts["drawn"]
+    pool = f" within a pool of {drawn['pool_items']:,} items" if drawn["pool_items"] is not None else ""
+    yield from (
+        "## How it was drawn",
+        "",
+        f"{drawn['users']:,} of the eligible users{pool} were drawn uniformly, in the order of a hash with seed "
+        f"{seed}; they had {drawn['pairs']:,} interactions. Items that none of them commented on are left out.",
+        "",
+        "| option | value |",
+        "| --- | --- |",
+        *(f"| `{option}` | {value} |" for option, value in plan.rules()),
+        "",
+    )
+    if plan.core is not None:
+        users, items = plan.core
+        yield f"Of these the largest part is kept in which users have at least {users} interactions and items {items}."
+        yield ""
+
+
+def _shape(plan: Draw, counts: dict[str, Any]) -> Iterator[str]:
+    heading, *rows = comparison(str(plan.name), counts["shape"])
+    yield from (
+        "## Shape",
+        "",
+        "Beside the published dataset of the nearest size. Its tail and its core were never published: they are what "
+        "readers of its files tell.",
+        "",
+        "| " + " | ".join(heading) + " |",
+        "| --- | ---: | ---: |",
+        *("| " + " | ".join(row) + " |" for row in rows),
+        "",
+    )
+
+
+def _statistics(plan: Draw, counts: dict[str, Any]) -> Iterator[str]:
     sparsity, duration = counts["sparsity"], counts["mean_duration_s"]
     own = (
-        plan.name,
+        str(plan.name),
         *(f"{counts[name]:,}" for name in ("users", "items", "interactions")),
         f"{sparsity:.3%}" if sparsity is not None else "-",
         f"{counts['tags']:,}",
@@ -201,7 +244,7 @@ def _files(counts: dict[str, Any]) -> Iterator[str]:
         yield ""
 
 
-def _privacy(plan: ReleasePlan, recipe: Recipe) -> Iterator[str]:
+def _privacy(plan: Draw, recipe: Recipe) -> Iterator[str]:
     yield from (
         "## Privacy",
         "",

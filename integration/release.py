@@ -7,7 +7,6 @@ same bytes whatever happened on the way. A media file's second name is a hard li
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -19,6 +18,7 @@ import structlog
 
 from integration.anonymise import ITEM_IDS, USER_IDS, assign_ids
 from integration.card import card, statistics
+from integration.shape import shape_of
 from microlens import __version__
 from microlens.errors import CorruptDataError, NotReadyError
 from microlens.manifest import (
@@ -36,7 +36,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from integration.draw import Draw
     from integration.engines.duckdb import DuckEngine
+    from integration.sample import Sample
     from microlens.runs import Run
 
 log = structlog.get_logger()
@@ -73,11 +75,16 @@ _TABLES = {
 
 
 @dataclass(frozen=True, slots=True)
-class ReleasePlan:
-    name: str
-    users: int
-    min_user: int
-    timestamps: str
+class Plan:
+    """What is to be published: the engine's table `pairs`, and how it came about."""
+
+    draw: Draw
+    """Its name is the release's."""
+    drawn: Sample
+    integrated: Manifest
+    inputs: dict[str, str]
+    work: Path
+    """For tables on the way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,48 +96,39 @@ class BuiltRelease:
     """False if the very same release stood there already."""
 
 
-def build_release(
-    run: Run, engine: DuckEngine, plan: ReleasePlan, integrated: Manifest, on_step: Callable[[str], None]
-) -> BuiltRelease:
+def build_release(run: Run, engine: DuckEngine, plan: Plan, on_step: Callable[[str], None]) -> BuiltRelease:
     """Write the release, unless the same one is finished already."""
-    folder = run.release_folder(plan.name)
-    inputs = {
-        "integrated": _hash_of(integrated),
-        "plan": json.dumps(asdict(plan), sort_keys=True),
-        "recipe": run.recipe.sha256,
-    }
-    known = _finished(folder, inputs)
+    draw, work = plan.draw, plan.work
+    name = str(draw.name)
+    known = finished_release(run, name, plan.inputs)
     if known is not None:
-        return BuiltRelease(plan.name, folder, known.counters, is_new=False)
+        return known
     started = datetime.now(UTC).isoformat(timespec="seconds")
-    work, draft = run.folder / "tmp" / f"steps-{plan.name}", run.folder / "tmp" / f"release-{plan.name}"
-    for leftover in (work, draft):
-        shutil.rmtree(leftover, ignore_errors=True)
+    folder, draft = run.release_folder(name), run.folder / "tmp" / f"release-{name}"
+    shutil.rmtree(draft, ignore_errors=True)
     on_step("users and items")
-    engine.run(
-        "sampled_users",
-        work / "sampled_users.parquet",
-        {"users": plan.users, "min_user": plan.min_user},
-    )
     engine.run("observed_items", work / "observed_items.parquet")
-    links = _assign(run, engine, plan)
+    links = _assign(run, engine, name)
     outputs = []
-    for name, (step, schema) in _TABLES.items():
-        on_step(name)
-        engine.run(step, work / f"{name}.parquet", {"timestamps": plan.timestamps})
-        outputs.append(_publish(work / f"{name}.parquet", draft, schema))
+    for table, (step, schema) in _TABLES.items():
+        on_step(table)
+        engine.run(step, work / f"{table}.parquet", {"timestamps": draw.timestamps})
+        outputs.append(_publish(work / f"{table}.parquet", draft, schema))
     on_step("media")
     outputs += _link_media(run, draft, links)
-    counts = statistics(draft / "data")
-    funnel = integrated.counters
-    (draft / "README.md").write_text(card(plan, run.recipe, funnel, counts), encoding="utf-8")
+    counts = statistics(draft / "data") | {
+        "shape": shape_of(draft / "data" / "interactions.parquet"),
+        "drawn": {"rules": dict(draw.rules()), **asdict(plan.drawn)},
+    }
+    funnel = plan.integrated.counters
+    (draft / "README.md").write_text(card(draw, run.recipe, funnel, counts), encoding="utf-8")
     (draft / "recipe.yaml").write_text(run.recipe.to_yaml(), encoding="utf-8")
     manifest = Manifest(
         stage="release",
         run_id=run.run_id,
         code_version=__version__,
         recipe_sha256=run.recipe.sha256,
-        inputs=inputs,
+        inputs=plan.inputs,
         outputs=(*outputs, *(describe_output(draft, draft / name) for name in ("README.md", "recipe.yaml"))),
         counters=counts,
         started_at=started,
@@ -139,25 +137,27 @@ def build_release(
     write_manifest(draft, manifest)
     # The old version stays readable until the new one is whole.
     folder.parent.mkdir(parents=True, exist_ok=True)
-    old = run.folder / "tmp" / f"old-{plan.name}"
+    old = run.folder / "tmp" / f"old-{name}"
     shutil.rmtree(old, ignore_errors=True)
     if folder.exists():
-        log.info("release_replaced", release=plan.name)
+        log.info("release_replaced", release=name)
         folder.rename(old)
     draft.rename(folder)
     shutil.rmtree(old, ignore_errors=True)
-    shutil.rmtree(work, ignore_errors=True)
-    return BuiltRelease(plan.name, folder, counts, is_new=True)
+    return BuiltRelease(name, folder, counts, is_new=True)
 
 
-def _finished(folder: Path, inputs: dict[str, str]) -> Manifest | None:
-    """The manifest of the very same release, if it stands there undamaged: tables by hash, media by size."""
+def finished_release(run: Run, name: str, inputs: dict[str, str]) -> BuiltRelease | None:
+    """The very same release, if it stands there undamaged: tables by hash, media by size."""
+    folder = run.release_folder(name)
     try:
         known = read_manifest(folder, next_step="build the release")
     except (NotReadyError, CorruptDataError):
         return None
     is_same = known.inputs == inputs and known.code_version == __version__
-    return known if is_same and all(_is_intact(folder, output) for output in known.outputs) else None
+    if not is_same or not all(_is_intact(folder, output) for output in known.outputs):
+        return None
+    return BuiltRelease(name, folder, known.counters, is_new=False)
 
 
 def _is_intact(folder: Path, output: Output) -> bool:
@@ -167,14 +167,15 @@ def _is_intact(folder: Path, output: Output) -> bool:
     return output.path.startswith("media/") or sha256_of(path) == output.sha256
 
 
-def _hash_of(integrated: Manifest) -> str:
-    return hashlib.sha256(repr([(output.path, output.sha256) for output in integrated.outputs]).encode()).hexdigest()
+def hash_of(finished: Manifest) -> str:
+    """Of all that a manifest lists."""
+    return hashlib.sha256(repr([(output.path, output.sha256) for output in finished.outputs]).encode()).hexdigest()
 
 
-def _assign(run: Run, engine: DuckEngine, plan: ReleasePlan) -> list[tuple[str, str]]:
+def _assign(run: Run, engine: DuckEngine, name: str) -> list[tuple[str, str]]:
     """Give users and items their public ids; gives what is to be linked: (sha256, path in the release)."""
-    private = run.folder / "private" / "ids" / plan.name
-    users = engine.query("SELECT user_key FROM sampled_users ORDER BY user_key")["user_key"].to_pylist()
+    private = run.folder / "private" / "ids" / name
+    users = engine.query("SELECT user_key FROM observed_users ORDER BY user_key")["user_key"].to_pylist()
     user_ids = assign_ids(private / "users.parquet", users, USER_IDS, run.pseudonyms)
     engine.add_table(
         "user_ids",

@@ -7,17 +7,19 @@ lies within every larger one; items that none of them commented on are left out.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+import shutil
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import structlog
-
 from integration.comments import add_comments, standing_comments
+from integration.draw import Draw
 from integration.engines.duckdb import DuckEngine
 from integration.merge import comments_hashes, read_integrated
-from integration.release import ReleasePlan, build_release
+from integration.release import Plan, build_release, finished_release, hash_of
+from integration.sample import check_enough, check_left, sample
 from integration.twins import add_comments_by_item
-from microlens.errors import NotReadyError, RecipeError, TooFewUsersError
+from integration.within import add_pairs_within, read_release
+from microlens.errors import NotReadyError, RecipeError
 from microlens.recipe import NAME_PATTERN
 from microlens.tables import CRAWLED_COMMENTS
 
@@ -25,39 +27,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from integration.release import BuiltRelease
-    from microlens.recipe import Release
+    from microlens.manifest import Manifest
     from microlens.runs import Run
     from microlens.settings import Settings
 
-log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class Draw:
-    """What a subset is asked for."""
-
-    users: int | None = None
-    """How many; None takes all that are eligible."""
-    min_user: int = 5
-    """Fewest interactions of an eligible user."""
-    name: str | None = None
-    """Of the release; None names it by the run and the users that it really has."""
-    timestamps: str = "exact"
-    is_strict: bool = False
-    """Fail, rather than warn, if fewer users are eligible than asked for."""
-
-    @classmethod
-    def of(cls, release: Release) -> Draw:
-        return cls(release.users, release.min_user, release.name, release.timestamps)
+__all__ = ["Draw", "short_count", "subset"]
 
 
 def subset(run: Run, settings: Settings, draw: Draw, on_step: Callable[[str], None] = lambda _: None) -> BuiltRelease:
-    """Draw users and publish them; TooFewUsersError in strict mode if there are not enough."""
-    if draw.name is not None and not re.fullmatch(NAME_PATTERN, draw.name):
-        raise RecipeError(
-            f"{draw.name!r} cannot be a release's name",
-            hint="use letters, digits, '.', '_' and '-', at most 64, the first a letter or digit",
-        )
+    """Draw users and publish them; TooFewUsersError in strict mode if there are not enough.
+
+    RecipeError for a pool without an item or a comment, and for a release to draw within that is not there.
+    """
+    _check_names(draw)
     integrated = read_integrated(run)
     comments = standing_comments(run, run.refreshes.standings())
     hashes = comments_hashes(comments, run.ledger.parts("comments"))
@@ -67,20 +49,45 @@ def subset(run: Run, settings: Settings, draw: Draw, on_step: Callable[[str], No
             f"comments of {run.run_id!r} were read again after its tables were made",
             hint=f"run `microlens-build integrate {run.run_id}` first",
         )
+    source = read_release(run, draw.within) if draw.within is not None else None
+    inputs = _inputs(run, draw, integrated, source)
+    known = finished_release(run, draw.name, inputs) if draw.name is not None else None
+    if known is not None:
+        return known
+    work = run.folder / "tmp" / "subset"
     with run.lock_tables(), DuckEngine(settings, run.folder / "tmp") as engine:
-        for name in ("videos", "verdicts", "items", "interactions", "users"):
+        shutil.rmtree(work, ignore_errors=True)
+        for name in ("videos", "verdicts", "items", "snapshots", "interactions", "users"):
             engine.add_files(name, [run.integrated / f"{name}.parquet"], CRAWLED_COMMENTS)
         (add_comments_by_item if integrated.counters.get("merged") else add_comments)(engine, comments)
-        eligible = _count_eligible(engine, draw)
-        taken = min(draw.users or eligible, eligible)
-        _check(draw, eligible, run)
-        plan = ReleasePlan(
-            name=draw.name or f"{run.run_id}-{short_count(taken)}",
-            users=taken,
-            min_user=draw.min_user,
-            timestamps=draw.timestamps,
+        if draw.within is not None:
+            add_pairs_within(run, engine, draw.within, work)
+        engine.add_view("drawn_from", f"SELECT * FROM {'interactions' if draw.within is None else 'pairs_within'}")
+        drawn = sample(engine, draw, run.recipe.seed, work, on_step)
+        check_enough(draw, drawn.users, run.run_id)
+        users = engine.run("observed_users", work / "observed_users.parquet")
+        check_left(draw, users)
+        named = replace(draw, name=draw.name or f"{run.run_id}-{short_count(users)}")
+        _check_names(named)
+        built = build_release(run, engine, Plan(named, drawn, integrated, inputs, work), on_step)
+        shutil.rmtree(work, ignore_errors=True)
+    return built
+
+
+def _check_names(draw: Draw) -> None:
+    if draw.name is not None and not re.fullmatch(NAME_PATTERN, draw.name):
+        raise RecipeError(
+            f"{draw.name!r} cannot be a release's name",
+            hint="use letters, digits, '.', '_' and '-', at most 64, the first a letter or digit",
         )
-        return build_release(run, engine, plan, integrated, on_step)
+    if draw.within is not None and draw.within == draw.name:
+        raise RecipeError(f"the release {draw.name!r} cannot be drawn from itself", hint="give another --name")
+
+
+def _inputs(run: Run, draw: Draw, integrated: Manifest, source: Manifest | None) -> dict[str, str]:
+    """What decides a release: the same again need not be built again."""
+    told = {"integrated": hash_of(integrated), "plan": draw.text(), "recipe": run.recipe.sha256}
+    return told | ({"within": hash_of(source)} if source is not None else {})
 
 
 def short_count(count: int) -> str:
@@ -89,20 +96,3 @@ def short_count(count: int) -> str:
         if count >= size and count % size == 0:
             return f"{count // size}{letter}"
     return str(count)
-
-
-def _count_eligible(engine: DuckEngine, draw: Draw) -> int:
-    table = engine.query(f"SELECT count(*) AS n FROM users WHERE interaction_count >= {draw.min_user:d}")
-    return int(table["n"][0].as_py())
-
-
-def _check(draw: Draw, eligible: int, run: Run) -> None:
-    if draw.users is None or draw.users <= eligible:
-        return
-    message = (
-        f"{draw.users} users were asked for; the run {run.run_id!r} has {eligible} "
-        f"with at least {draw.min_user} interactions"
-    )
-    if draw.is_strict:
-        raise TooFewUsersError(message, hint="ask for fewer, lower --min-user, or crawl more videos")
-    log.warning("fewer_users", asked=draw.users, eligible=eligible, min_user=draw.min_user)

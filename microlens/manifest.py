@@ -77,11 +77,17 @@ def verify(folder: Path) -> Manifest:
     """Check every listed file's size and hash; CorruptDataError names the first that differs."""
     manifest = read_manifest(folder, next_step="run the stage that makes it")
     for output in manifest.outputs:
-        path = folder / output.path
-        found = sha256_of(path) if path.exists() else "nothing"
-        if found != output.sha256:
-            raise CorruptDataError(
-                f"{path} holds {found}; its manifest says {output.sha256}",
-                hint="fetch or build the folder again",
-            )
+        verify_output(folder, output)
     return manifest
+
+
+def verify_output(folder: Path, output: Output) -> Path:
+    """The path of one listed file, checked as `verify` does."""
+    path = folder / output.path
+    found = sha256_of(path) if path.exists() else "nothing"
+    if found != output.sha256:
+        raise CorruptDataError(
+            f"{path} holds {found}; its manifest says {output.sha256}",
+            hint="fetch or build the folder again",
+        )
+    return path

@@ -6,6 +6,7 @@ Where things are (Redis, SQL, folders, secrets) is not here but in microlens.set
 from __future__ import annotations
 
 import hashlib
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import yaml
@@ -15,7 +16,7 @@ from microlens import __version__
 from microlens.addresses import canonical_url, origin_of
 from microlens.errors import RecipeError
 from microlens.explain import explain
-from microlens.records import Rendition
+from microlens.records import Rendition, Stage
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -124,13 +125,65 @@ class Filters(_Section):
     )
 
 
+PRESETS: dict[str, dict[str, Any]] = {"paper": {"stage": "seed", "min_likes": 10_000, "min_user": 5}}
+"""How the published subsets were most likely drawn (docs/subsets.md); a release's own keys stand above its preset's."""
+
+
 class Release(_Section):
-    """What is published; a list, each with a name of its own."""
+    """What is published; a list, each with a name of its own. docs/subsets.md tells in which order its rules apply."""
 
     name: str = Field(default="dataset", pattern=NAME_PATTERN)
+    preset: Literal["paper"] | None = Field(
+        default=None, description="paper: stage seed, min_likes 10000, min_user 5, where they are not given."
+    )
     users: int | None = Field(default=None, ge=1, description="Users drawn; all eligible ones if absent.")
-    min_user: int = Field(default=5, ge=1, description="Fewest interactions of an eligible user.")
+    seed: int | None = Field(default=None, description="Draws the users; the recipe's seed if absent.")
+    min_user: int = Field(default=5, ge=1, description="Fewest interactions of an eligible user, within the pool.")
+    max_user: int | None = Field(default=None, ge=1, description="Most interactions of an eligible user.")
+    min_item: int = Field(
+        default=1, ge=1, description="Fewest interactions of an item with the users drawn, who keep to min_user."
+    )
+    k_core: int | None = Field(
+        default=None, ge=2, description="Of what is drawn, keep the part in which users and items have so many each."
+    )
+    stage: Stage | None = Field(default=None, description="Only items found as `seed` or as `related`.")
+    min_likes: int | None = Field(default=None, ge=0, description="Fewest likes of an item, at the cutoff.")
+    pool: int | None = Field(default=None, ge=1, description="So many items, the first by the order of the crawl.")
+    cutoff: datetime | None = Field(
+        default=None, description="Only comments made before: a day (2022-09-13, from its start) or a moment, UTC."
+    )
+    within: str | None = Field(
+        default=None,
+        pattern=NAME_PATTERN,
+        description="Draw from that release alone: its users, items and pairs. It comes before this one.",
+    )
     timestamps: Literal["exact", "day", "order"] = Field(default="exact", description="What a release tells of time.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_preset(cls, given: Any) -> Any:
+        preset = given.get("preset") if isinstance(given, dict) else None
+        return {**PRESETS.get(preset, {}), **given} if isinstance(preset, str) else given
+
+    @field_validator("cutoff", mode="before")
+    @classmethod
+    def _cutoff_is_a_day(cls, cutoff: Any) -> Any:
+        """Read by ourselves: pydantic takes 20220913 for seconds since 1970."""
+        try:
+            moment = datetime.fromisoformat(str(cutoff)) if cutoff is not None else None
+        except ValueError as error:
+            raise ValueError("give a day (2022-09-13) or a moment (2022-09-13T18:00); times are UTC") from error
+        if moment is None or moment.tzinfo is None:
+            return moment and moment.replace(tzinfo=UTC)
+        return moment.astimezone(UTC)
+
+    @model_validator(mode="after")
+    def _rules_go_together(self) -> Self:
+        if self.max_user is not None and self.max_user < self.min_user:
+            raise ValueError(f"nobody has {self.min_user} interactions or more (min_user) and {self.max_user} or fewer")
+        if self.max_user is not None and self.max_user < (self.k_core or 0):
+            raise ValueError(f"a {self.k_core}-core (k_core) has no user of {self.max_user} or fewer (max_user)")
+        return self
 
 
 class Politeness(_Section):
@@ -225,6 +278,10 @@ class Recipe(_Section):
     def _releases_have_names_of_their_own(cls, releases: tuple[Release, ...]) -> tuple[Release, ...]:
         if len({release.name for release in releases}) < len(releases):
             raise ValueError("two releases have the same name")
+        names = [release.name for release in releases]
+        for place, release in enumerate(releases):
+            if release.within in names[place:]:
+                raise ValueError(f"{release.name!r} is drawn within {release.within!r}, which has to come before it")
         return releases
 
     @field_validator("contact")
@@ -274,6 +331,15 @@ def load_recipe(path: Path) -> Recipe:
     from microlens.platforms.site_file import read_site  # noqa: PLC0415 - most recipes need no parser of pages
 
     return recipe.model_copy(update={"platform_options": read_site(path.parent / recipe.platform_file)})
+
+
+def parse_release(given: dict[str, Any]) -> Release:
+    """Check one release's keys, as a command line gives them; RecipeError names what is wrong with which."""
+    try:
+        return Release.model_validate(given)
+    except ValidationError as error:
+        lines = "; ".join(explain(error, Release))
+        raise RecipeError(lines, hint="docs/subsets.md tells what goes together") from error
 
 
 def parse_recipe(text: str, *, source: str = "recipe") -> Recipe:

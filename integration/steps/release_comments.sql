@@ -1,6 +1,6 @@
 -- The texts of the comments that are the interactions, apart from them: most readers never need them.
 SELECT user_ids.user_id, item_ids.item_id, min(c.text) AS text
-FROM interactions
+FROM pairs AS interactions
 JOIN user_ids ON user_ids.user_key = interactions.user_key
 JOIN item_ids ON item_ids.video_id = interactions.video_id
 JOIN crawled_comments AS c

@@ -10,7 +10,7 @@ SELECT
         PARTITION BY user_ids.user_id
         ORDER BY interactions.commented_at_ms, interactions.comment_id, item_ids.item_id
     ) AS INTEGER) AS position
-FROM interactions
+FROM pairs AS interactions
 JOIN user_ids ON user_ids.user_key = interactions.user_key
 JOIN item_ids ON item_ids.video_id = interactions.video_id
 ORDER BY user_ids.user_id, position

@@ -3,11 +3,15 @@ SELECT
     user_ids.user_id,
     CAST(count(*) AS INTEGER) AS interaction_count,
     max(genders.gender) AS gender
-FROM interactions
+FROM pairs AS interactions
 JOIN user_ids ON user_ids.user_key = interactions.user_key
 JOIN item_ids ON item_ids.video_id = interactions.video_id
 LEFT JOIN (
-    SELECT user_key, max(gender) AS gender FROM crawled_comments GROUP BY user_key
+    SELECT c.user_key, max(c.gender) AS gender
+    FROM crawled_comments AS c
+    JOIN user_ids ON user_ids.user_key = c.user_key
+    WHERE c.gender IS NOT NULL
+    GROUP BY c.user_key
 ) AS genders ON genders.user_key = interactions.user_key
 GROUP BY user_ids.user_id
 ORDER BY user_ids.user_id

@@ -183,6 +183,11 @@ def print_release(built: BuiltRelease, *, as_json: bool) -> None:
         print_json({"name": built.name, "path": str(built.path), "counts": built.counts, "is_new": built.is_new})
         return
     _print_counts(built.name, str(built.path), built.counts)
+    from integration.shape import comparison
+
+    sys.stdout.write("\n")
+    for what, own, published in comparison(built.name, built.counts["shape"]):
+        sys.stdout.write(f"  {what:<36} {own:>16} {published:>16}\n")
 
 
 def print_leaderboard(board: Leaderboard, *, as_json: bool) -> None:

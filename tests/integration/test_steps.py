@@ -25,6 +25,7 @@ INTERACTIONS = pa.schema(
         ("comment_id", pa.string()),
     ]
 )
+COUNTED = pa.schema([("user_key", pa.binary(16)), ("interaction_count", pa.int64()), ("sampling_hash", pa.string())])
 quick = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 times = st.sampled_from([0, 1, 2, DAY_MS - 1, DAY_MS, 5 * DAY_MS])
@@ -162,18 +163,19 @@ def test_users_have_their_count_and_their_place(run, rows, seed):
     smaller=st.integers(0, 6),
     more=st.integers(0, 6),
     min_user=st.integers(1, 6),
+    max_user=st.integers(1, 6),
     shuffle=st.randoms(use_true_random=False),
 )
 @quick
-def test_a_smaller_sample_lies_within_a_larger_one(run, rows, smaller, more, *, min_user, shuffle):
+def test_a_smaller_sample_lies_within_a_larger_one(run, rows, smaller, more, *, min_user, max_user, shuffle):
     """The first of the eligible users by hash, then key; row order is of no account."""
-    eligible = sorted((place, key) for key, count, place in rows if count >= min_user)
-    schema = pa.schema([("user_key", pa.binary(16)), ("interaction_count", pa.int64()), ("sampling_hash", pa.string())])
+    eligible = sorted((place, key) for key, count, place in rows if min_user <= count <= max_user)
     shuffle.shuffle(rows)
-    table = [dict(zip(schema.names, row, strict=True)) for row in rows], schema
+    table = [dict(zip(COUNTED.names, row, strict=True)) for row in rows], COUNTED
+    limits = {"min_user": min_user, "max_user": max_user}
 
-    few = run("sampled_users", {"users": table}, users=smaller, min_user=min_user)
-    many = run("sampled_users", {"users": table}, users=smaller + more, min_user=min_user)
+    few = run("sampled_users", {"pool_users": table}, users=smaller, **limits)
+    many = run("sampled_users", {"pool_users": table}, users=smaller + more, **limits)
 
     assert [key for _, key in eligible[: smaller + more]] == [row["user_key"] for row in many]
     assert few == many[:smaller]
@@ -181,13 +183,14 @@ def test_a_smaller_sample_lies_within_a_larger_one(run, rows, smaller, more, *, 
 
 @given(rows=interactions, sampled=st.sets(st.sampled_from(USERS)))
 @quick
-def test_observed_items_are_those_of_sampled_users(run, rows, sampled):
-    """An item that no sampled user commented on is left out; each is named once."""
-    users = [{"user_key": key} for key in sampled], pa.schema([("user_key", pa.binary(16))])
+def test_observed_are_those_of_whom_there_are_pairs(run, rows, sampled):
+    """An item that no sampled user commented on is left out, and a user of whom nothing is left; each is named once."""
+    pairs = {"pairs": ([row for row in rows if row["user_key"] in sampled], INTERACTIONS)}
 
-    found = run("observed_items", {"interactions": (rows, INTERACTIONS), "sampled_users": users})
+    items, users = run("observed_items", pairs), run("observed_users", pairs)
 
-    assert sorted({row["video_id"] for row in rows if row["user_key"] in sampled}) == [row["video_id"] for row in found]
+    assert sorted({row["video_id"] for row in pairs["pairs"][0]}) == [row["video_id"] for row in items]
+    assert sorted({row["user_key"] for row in pairs["pairs"][0]}) == [row["user_key"] for row in users]
 
 
 USER_IDS = [{"user_key": USERS[0], "user_id": 2}, {"user_key": USERS[2], "user_id": 1}]
@@ -221,7 +224,7 @@ def test_pairs_come_oldest_first(run, rows, timestamps):
         places[user] += 1
         wanted.append((user, item, show(row["commented_at_ms"]), places[user]))
 
-    found = run("release_interactions", {"interactions": (rows, INTERACTIONS), **IDS}, timestamps=timestamps)
+    found = run("release_interactions", {"pairs": (rows, INTERACTIONS), **IDS}, timestamps=timestamps)
 
     assert wanted == [tuple(row.values()) for row in found]
 
@@ -236,9 +239,7 @@ def test_public_users_have_the_length_of_their_sequence(run, rows, said):
         own = [row["gender"] for row in said if row["user_key"] == user["user_key"] and row["gender"]]
         genders[user["user_id"]] = max(own, default=None)
 
-    found = run(
-        "release_users", {"interactions": (rows, INTERACTIONS), "crawled_comments": (said, CRAWLED_COMMENTS), **IDS}
-    )
+    found = run("release_users", {"pairs": (rows, INTERACTIONS), "crawled_comments": (said, CRAWLED_COMMENTS), **IDS})
 
     assert [(user, counts[user], genders[user]) for user in sorted(counts)] == [tuple(row.values()) for row in found]
 
@@ -253,7 +254,7 @@ def test_public_texts_are_those_of_the_interactions(run, said):
     found = run(
         "release_comments",
         {
-            "interactions": ([{name: row[name] for name in INTERACTIONS.names} for row in rows], INTERACTIONS),
+            "pairs": ([{name: row[name] for name in INTERACTIONS.names} for row in rows], INTERACTIONS),
             "crawled_comments": (said, CRAWLED_COMMENTS),
             **IDS,
         },
@@ -323,14 +324,21 @@ def test_parameters_become_literals():
 @pytest.mark.parametrize(
     "name",
     [
+        "candidates",
+        "core_pairs",
         "interactions",
         "items",
         "measured",
         "observed_items",
+        "observed_users",
+        "pairs_within",
+        "pool_items",
+        "pool_users",
         "release_comments",
         "release_interactions",
         "release_items",
         "release_users",
+        "sampled_pairs",
         "sampled_users",
         "snapshots",
         "users",

@@ -1,0 +1,168 @@
+"""Who is drawn, and what of theirs is published: pool, users, their pairs, core.
+
+Users are looked at in the order of their hash, no further than it takes to find enough: of a billion interactions only
+those of the candidates are counted in a pool, and only those of the users drawn are sorted.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import structlog
+
+from microlens.errors import RecipeError, TooFewUsersError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from integration.draw import Draw
+    from integration.engines.duckdb import DuckEngine
+
+log = structlog.get_logger()
+
+_NEVER = 2**62
+_ALL = 2**31 - 1
+"""The most that LIMIT takes in every engine."""
+_BEYOND_ALL = "g"
+"""No hexadecimal digit comes after it."""
+_FIRST_REACH = 4
+"""Candidates looked at for each user wanted, where a pool decides which of them are eligible."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What was drawn; its pairs are readable as the engine's table `pairs`."""
+
+    pool_items: int | None
+    """Items that users were drawn for; None: all."""
+    users: int
+    """Drawn, before the core was taken."""
+    pairs: int
+    """Of the users drawn, before the core was taken."""
+
+
+def sample(engine: DuckEngine, draw: Draw, seed: int, work: Path, on_step: Callable[[str], None]) -> Sample:
+    """Draw users, and take their pairs; the tables that this makes lie in `work`.
+
+    The engine has the tables items, snapshots, users and `drawn_from`: the pairs that may be drawn.
+    RecipeError if no item, or no comment, is left to draw for.
+    """
+    cutoff_ms = draw.cutoff_ms if draw.cutoff_ms is not None else _NEVER
+    on_step("pool")
+    pool_items = _make_pool(engine, draw, cutoff_ms, work)
+    on_step("users")
+    order = {"seed": draw.seed if draw.seed is not None else seed, "is_reseeded": draw.seed not in {None, seed}}
+    users = _draw_users(engine, draw, order, cutoff_ms, work)
+    if users == 0 and draw.cutoff is not None:
+        _check_cutoff(engine, draw, cutoff_ms)
+    on_step("pairs")
+    pairs = engine.run("sampled_pairs", work / "sampled_pairs.parquet", {"cutoff_ms": cutoff_ms})
+    engine.add_view("pairs", "SELECT * FROM sampled_pairs")
+    if draw.core is not None:
+        on_step("core")
+        keep_core(engine, *draw.core, rows=pairs, work=work)
+    return Sample(pool_items, users, pairs)
+
+
+def keep_core(engine: DuckEngine, min_user: int, min_item: int, *, rows: int, work: Path) -> int:
+    """Leave in `pairs` the largest part in which users and items have so many each; gives its rows.
+
+    There is one such part, in whatever order the others are dropped (Seidman, Social Networks 5, 1983).
+    """
+    for number in range(rows + 1):
+        left = engine.run("core_pairs", work / f"core-{number}.parquet", {"min_user": min_user, "min_item": min_item})
+        engine.add_view("pairs", "SELECT * FROM core_pairs")
+        if number > 0:
+            (work / f"core-{number - 1}.parquet").unlink()
+        if left == rows:
+            break
+        rows = left
+    return rows
+
+
+def check_enough(draw: Draw, eligible: int, run_id: str) -> None:
+    """Warn if fewer users were drawn than asked for; in strict mode TooFewUsersError."""
+    if draw.users is None or draw.users <= eligible:
+        return
+    at_most = f" and at most {draw.max_user}" if draw.max_user is not None else ""
+    where = " within the pool" if draw.is_of_a_pool else ""
+    message = (
+        f"{draw.users} users were asked for; the run {run_id!r} has {eligible} "
+        f"with at least {draw.min_user}{at_most} interactions{where}"
+    )
+    if draw.is_strict:
+        raise TooFewUsersError(message, hint="ask for fewer, lower --min-user, widen the pool, or crawl more videos")
+    log.warning("fewer_users", asked=draw.users, eligible=eligible, min_user=draw.min_user)
+
+
+def check_left(draw: Draw, users: int) -> None:
+    """The same for a core that has nobody in it."""
+    if users > 0 or draw.core is None:
+        return
+    if draw.is_strict:
+        raise TooFewUsersError(
+            f"no user is left in which users have {draw.core[0]} interactions and items {draw.core[1]}",
+            hint="lower --k-core or --min-item, or draw more users",
+        )
+    log.warning("empty_core", min_user=draw.core[0], min_item=draw.core[1])
+
+
+def _make_pool(engine: DuckEngine, draw: Draw, cutoff_ms: int, work: Path) -> int | None:
+    if draw.stage is None and draw.min_likes is None and draw.pool is None:
+        engine.add_view("pool_items", "SELECT video_id FROM items")
+        return None
+    rules = {"stage": draw.stage or "any", "min_likes": draw.min_likes or 0, "pool": min(draw.pool or _ALL, _ALL)}
+    found = engine.run("pool_items", work / "pool_items.parquet", {**rules, "cutoff_ms": cutoff_ms})
+    if found == 0 and _count(engine, "SELECT count(*) AS n FROM items") > 0:
+        asked = " ".join(f"{name} {value}" for name, value in draw.rules() if name in {"--stage", "--min-likes"})
+        raise RecipeError(f"no item has {asked}", hint="lower --min-likes, or leave --stage out")
+    if draw.pool is not None and found < draw.pool:
+        log.warning("fewer_items", asked=draw.pool, found=found)
+    return found
+
+
+def _draw_users(engine: DuckEngine, draw: Draw, order: Mapping[str, object], cutoff_ms: int, work: Path) -> int:
+    """Make `sampled_users`; gives how many there are.
+
+    The first so many by their hash are the same however far one looks, as long as they are found.
+    """
+    floor = {"min_user": draw.min_user}
+    known = _count(engine, f"SELECT count(*) AS n FROM users WHERE interaction_count >= {draw.min_user:d}")
+    wanted = min(draw.users or known, known)
+    reach = wanted * (_FIRST_REACH if draw.is_of_a_pool or draw.max_user is not None else 1)
+    while True:
+        bound = _bound(reach, known)
+        engine.run("candidates", work / "candidates.parquet", {**order, **floor, "bound": bound})
+        if draw.is_of_a_pool:
+            engine.run("pool_users", work / "pool_users.parquet", {"cutoff_ms": cutoff_ms})
+        else:
+            engine.add_view("pool_users", "SELECT * FROM candidates")
+        limits = {**floor, "max_user": min(draw.max_user or _ALL, _ALL), "users": wanted}
+        found = engine.run("sampled_users", work / "sampled_users.parquet", limits)
+        if found == wanted or bound == _BEYOND_ALL:
+            return found
+        reach = max(_FIRST_REACH * reach, math.ceil(reach * wanted / max(found, 1)))
+
+
+def _bound(reach: int, known: int) -> str:
+    """A hash before which nearly surely `reach` of `known` users come; hashes are even over their range."""
+    share = (reach + 6 * math.sqrt(reach)) / max(known, 1)
+    return f"{int(share * 2**64):016x}" if share < 1 else _BEYOND_ALL
+
+
+def _check_cutoff(engine: DuckEngine, draw: Draw, cutoff_ms: int) -> None:
+    first = engine.query("SELECT min(commented_at_ms) AS at FROM drawn_from")["at"][0].as_py()
+    if first is not None and cutoff_ms <= first:
+        raise RecipeError(
+            f"the cutoff {draw.cutoff:%Y-%m-%d %H:%M} lies before the first comment "
+            f"({datetime.fromtimestamp(first / 1000, UTC):%Y-%m-%d %H:%M}, UTC)",
+            hint="give a later --cutoff",
+        )
+
+
+def _count(engine: DuckEngine, sql: str) -> int:
+    return int(engine.query(sql)["n"][0].as_py())
