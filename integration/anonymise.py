@@ -33,9 +33,10 @@ def assign_ids(path: Path, keys: Iterable[Key], schema: pa.Schema, pseudonyms: P
     new = sorted((key for key in wanted if key not in known), key=lambda key: pseudonyms.order_key(domain, key))
     first = max(known.values(), default=0) + 1
     known |= {key: first + place for place, key in enumerate(new)}
-    if new:
-        rows = [{schema.names[0]: key, domain: number} for key, number in known.items()]
-        write_table(path, pa.Table.from_pylist(rows, schema=schema))
+    if new or not path.exists():
+        columns = (list(known), list(known.values()))
+        arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
+        write_table(path, pa.Table.from_arrays(arrays, schema=schema))
     return {key: known[key] for key in wanted}
 
 
