@@ -28,7 +28,6 @@ from microlens.manifest import (
     read_manifest,
     write_manifest,
 )
-from microlens.parts import write_table
 from microlens.store import sha256_of
 from microlens.tables import COMMENTS, INTERACTIONS, ITEMS, USERS
 
@@ -72,6 +71,10 @@ _TABLES = {
     "users": ("release_users", USERS),
     "comments": ("release_comments", COMMENTS),
 }
+
+
+_ROWS_AT_ONCE = 1 << 20
+"""In memory, and in a row group."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,10 +211,13 @@ def _suffix(kind: str, mime: str) -> str:
 
 def _publish(step_output: Path, folder: Path, schema: pa.Schema) -> Output:
     """Write a step's rows under the public schema, whose columns are described in the file itself."""
-    table = pq.read_table(step_output)
     path = folder / "data" / step_output.name
-    write_table(path, table.select(schema.names).cast(schema))
-    return describe_output(folder, path, rows=table.num_rows)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with pq.ParquetFile(step_output) as source, pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        for batch in source.iter_batches(_ROWS_AT_ONCE, columns=schema.names):
+            writer.write_batch(batch.select(schema.names).cast(schema))
+        rows = source.metadata.num_rows
+    return describe_output(folder, path, rows=rows)
 
 
 def _link_media(run: Run, folder: Path, links: list[tuple[str, str]]) -> list[Output]:

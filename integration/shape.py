@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Counts = NDArray[np.int64]
+    Ids = NDArray[np.int32]
 
 TAIL_FROM = 5
 """Shortest sequence of the fitted tail: the published subsets have no shorter ones."""
@@ -64,17 +65,17 @@ _ROWS = (
 def shape_of(interactions: Path) -> dict[str, Any]:
     """Measure a table with the columns user_id and item_id; None stands for what too few rows do not tell."""
     table = pq.read_table(interactions, columns=["user_id", "item_id"])
-    users, items = (_dense(table[name].to_numpy()) for name in ("user_id", "item_id"))
-    lengths, popularity = np.bincount(users), np.bincount(items)
     if table.num_rows == 0:
         return {}
+    users, items = (table[name].to_numpy() for name in ("user_id", "item_id"))
+    lengths, popularity = _counted(users), _counted(items)
     kept = core(users, items, CORE)
     counts = {
         "users": lengths.size,
         "items": popularity.size,
         "interactions": users.size,
-        "core_users": np.unique(users[kept]).size,
-        "core_items": np.unique(items[kept]).size,
+        "core_users": _counted(users[kept]).size,
+        "core_items": _counted(items[kept]).size,
         "core_interactions": int(kept.sum()),
     }
     return _with_shares(
@@ -129,23 +130,17 @@ def gini(counts: Counts) -> float:
     return float((2 * ranks - ranked.size - 1) @ ranked / (ranked.size * ranked.sum()))
 
 
-def core(users: Counts, items: Counts, least: int) -> NDArray[np.bool_]:
-    """Which of N pairs, by dense user (N,) and item (N,), are left once each user and item has `least` of them."""
+def core(users: Ids, items: Ids, least: int) -> NDArray[np.bool_]:
+    """Which of N pairs, by user (N,) and item (N,), are left once each user and item has `least` of them."""
     kept = np.ones(users.size, dtype=np.bool_)
     while True:
-        lengths, popularity = np.bincount(users[kept], minlength=1), np.bincount(items[kept], minlength=1)
-        of_users = _at(lengths, users) >= least
-        left = kept & of_users & (_at(popularity, items) >= least)
+        left = kept.copy()
+        for ids in (users, items):
+            counts = np.bincount(ids[kept], minlength=int(ids.max(initial=0)) + 1)
+            left &= counts[ids] >= least
         if left.sum() == kept.sum():
             return left
         kept = left
-
-
-def _at(counts: Counts, places: Counts) -> Counts:
-    """Counts at these places; 0 beyond the last."""
-    whole = np.zeros(max(int(places.max(initial=0)) + 1, counts.size), dtype=np.int64)
-    whole[: counts.size] = counts
-    return whole[places]
 
 
 def _mean_log(exponent: float) -> float:
@@ -161,8 +156,10 @@ def _mean_log(exponent: float) -> float:
     return float(weighted / total)
 
 
-def _dense(ids: NDArray[Any]) -> Counts:
-    return np.unique(ids, return_inverse=True)[1].astype(np.int64)
+def _counted(ids: Ids) -> Counts:
+    """How often each id stands there, holes left out."""
+    counts = np.bincount(ids)
+    return counts[counts > 0]
 
 
 def _with_shares(counts: Mapping[str, Any]) -> dict[str, Any]:
