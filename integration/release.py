@@ -18,7 +18,7 @@ import structlog
 
 from integration.anonymise import ITEM_IDS, USER_IDS, assign_ids
 from integration.card import card, statistics
-from integration.shape import shape_of
+from integration.shape import published_beside, shape_of
 from microlens import __version__
 from microlens.errors import CorruptDataError, NotReadyError
 from microlens.manifest import (
@@ -119,8 +119,10 @@ def build_release(run: Run, engine: DuckEngine, plan: Plan, on_step: Callable[[s
         outputs.append(_publish(work / f"{table}.parquet", draft, schema))
     on_step("media")
     outputs += _link_media(run, draft, links)
+    shape = shape_of(draft / "data" / "interactions.parquet")
     counts = statistics(draft / "data") | {
-        "shape": shape_of(draft / "data" / "interactions.parquet"),
+        "shape": shape,
+        "published": published_beside(shape),
         "drawn": {"rules": dict(draw.rules()), **asdict(plan.drawn)},
     }
     funnel = plan.integrated.counters

@@ -94,11 +94,16 @@ def nearest_published(users: int) -> str:
     return min(PUBLISHED, key=lambda name: abs(math.log(max(users, 1) / PUBLISHED[name]["users"])))
 
 
+def published_beside(shape: Mapping[str, Any]) -> dict[str, Any]:
+    """What is known of the published dataset that a shape is best compared with, by the names that a shape has."""
+    name = nearest_published(shape.get("users", 0))
+    return {"name": name, **_with_shares(PUBLISHED[name])}
+
+
 def comparison(name: str, shape: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     """Lines of a table: what, of this release, of the nearest published dataset; `-` is not known."""
-    known = nearest_published(shape.get("users", 0))
-    told = _with_shares(PUBLISHED[known])
-    yield "", name, known
+    told = published_beside(shape)
+    yield "", name, told["name"]
     for key, words, form in _ROWS:
         yield words, _shown(shape.get(key), form), _shown(told.get(key), form)
 

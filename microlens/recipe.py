@@ -132,7 +132,7 @@ PRESETS: dict[str, dict[str, Any]] = {"paper": {"stage": "seed", "min_likes": 10
 class Release(_Section):
     """What is published; a list, each with a name of its own. docs/subsets.md tells in which order its rules apply."""
 
-    name: str = Field(default="dataset", pattern=NAME_PATTERN)
+    name: str = Field(default="dataset", pattern=NAME_PATTERN, description="Also of its folder; ids stay with it.")
     preset: Literal["paper"] | None = Field(
         default=None, description="paper: stage seed, min_likes 10000, min_user 5, where they are not given."
     )

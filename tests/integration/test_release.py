@@ -218,7 +218,7 @@ def test_a_release_is_built_again_only_if_something_changed(small):
     assert (True, False, True) == (first.is_new, again.is_new, other.is_new)
 
 
-@pytest.mark.parametrize("step", ["users and items", "interactions", "media"])
+@pytest.mark.parametrize("step", ["pairs", "users and items", "interactions", "media"])
 def test_killed_in_its_midst_a_release_is_built_again(make, step):
     """The next call gives the bytes of an undisturbed one."""
     from integration.subset import Draw, subset

@@ -205,6 +205,7 @@ def test_shape_and_rules_stand_in_counts_and_card(wide):
     assert {"--users": "15", "--min-user": "3", "--stage": "seed"} == built.counts["drawn"]["rules"]
     assert "| `--stage` | seed |" in card
     assert "15 of the eligible users within a pool of" in card
+    assert ("MicroLens-50K", 7.19416) == tuple(built.counts["published"][name] for name in ("name", "mean_length"))
     for row in comparison("out", shape):
         assert f"| {' | '.join(row)} |" in card
 
