@@ -15,7 +15,7 @@ from microlens.errors import RecipeError, TooFewUsersError
 from tests.integration.drawing import core_by_hand, draw_from, drawing, drawn_by_hand, in_order, pool_by_hand, tables
 
 quick = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-dices = st.randoms(use_true_random=False)
+dices = st.integers(0, 2**32).map(random.Random)
 
 
 @pytest.fixture
