@@ -283,7 +283,7 @@ def test_the_command_serves_until_it_is_stopped(tmp_path, opened):
     with subprocess.Popen([*command, "--port", "0"], env=environment, stderr=subprocess.PIPE, text=True) as process:
         url = process.stderr.readline().split()[-1]
         store = opened(url, made.stdout.strip())
-        reading = store._read(LARGE_SHA, 0)
+        reading = store.read(LARGE_SHA)
         first = next(reading)
         process.send_signal(signal.SIGTERM)
         time.sleep(0.2)
