@@ -14,12 +14,12 @@ import structlog
 
 from integration.comments import add_comments, standing_comments
 from integration.engines.duckdb import DuckEngine
+from integration.integrated import add_integrated
 from integration.merge import comments_hashes, read_integrated
 from integration.release import ReleasePlan, build_release
-from integration.twins import add_comments_by_item
+from integration.twins import add_comments_by_item, is_merging
 from microlens.errors import NotReadyError, RecipeError, TooFewUsersError
 from microlens.recipe import NAME_PATTERN
-from microlens.tables import CRAWLED_COMMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,9 +68,8 @@ def subset(run: Run, settings: Settings, draw: Draw, on_step: Callable[[str], No
             hint=f"run `microlens-build integrate {run.run_id}` first",
         )
     with run.lock_tables(), DuckEngine(settings, run.folder / "tmp") as engine:
-        for name in ("videos", "verdicts", "items", "interactions", "users"):
-            engine.add_files(name, [run.integrated / f"{name}.parquet"], CRAWLED_COMMENTS)
-        (add_comments_by_item if integrated.counters.get("merged") else add_comments)(engine, comments)
+        add_integrated(engine, run.integrated, integrated)
+        (add_comments_by_item if is_merging(integrated) else add_comments)(engine, comments)
         eligible = _count_eligible(engine, draw)
         taken = min(draw.users or eligible, eligible)
         _check(draw, eligible, run)
