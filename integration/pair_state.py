@@ -20,7 +20,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from microlens.errors import CorruptDataError
-from microlens.manifest import write_atomically
 from microlens.store import sha256_of, sync
 from microlens.tables import CRAWLED_COMMENTS
 
@@ -120,7 +119,10 @@ def read_state(folder: Path) -> PairState:
 
 def write_state(folder: Path, state: PairState) -> None:
     """Make a state the one that counts, once all that it lists is on the disk; then remove what no longer counts."""
-    write_atomically(folder / _NAME, json.dumps({"version": _VERSION, **asdict(state)}, indent=1) + "\n")
+    temporary = folder / f"{_NAME}.tmp"
+    temporary.write_text(json.dumps({"version": _VERSION, **asdict(state)}, indent=1) + "\n", encoding="utf-8")
+    sync(temporary)
+    temporary.replace(folder / _NAME)
     sync(folder)
     sweep(folder, state)
 

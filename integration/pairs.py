@@ -7,7 +7,10 @@ in whatever order it is taken: however comments were divided into increments, th
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
+
+import pyarrow.parquet as pq
 
 from integration.pair_state import (
     PAIRS,
@@ -90,6 +93,15 @@ def _merge_bucket(engine: DuckEngine, folder: Path, state: PairState, bits: int,
     )
     path = folder / f"merge-{state.merge}" / f"{bucket:03d}.parquet"
     engine.run("merged_pairs", path)
+    _check_order(path)
     merged = pair_file(folder, path, bits, bucket)
     sync(path.parent)
     return merged
+
+
+def _check_order(path: Path) -> None:
+    """An engine that did not keep the order of users would make every later merge, and every draw, wrong."""
+    metadata = pq.read_metadata(path)
+    ranges = [metadata.row_group(group).column(0).statistics for group in range(metadata.num_row_groups)]
+    if any(first.max > second.min for first, second in pairwise(ranges)):
+        raise AssertionError(f"the rows of {path} are not in the order of users")

@@ -358,3 +358,14 @@ def many_rows(generator, video, rows=100_000):
         },
         schema=CRAWLED_COMMENTS,
     )
+
+
+def test_what_does_not_fit_goes_where_the_setting_says(tmp_path):
+    """MICROLENS_TEMPORARY_DIR takes the place of the run's own folder; what spills is gone afterwards."""
+    settings = Settings(temporary_dir=tmp_path / "large", memory_limit="40MB", threads=1)
+    with DuckEngine(settings, tmp_path / "own") as engine:
+        engine.add_view("numbers", "SELECT hash(range) AS number FROM range(3000000)")
+        found = engine.query("SELECT number FROM numbers ORDER BY number")
+
+    assert 3_000_000 == found.num_rows
+    assert ((tmp_path / "own").exists(), list((tmp_path / "large").iterdir())) == (False, [])
