@@ -1,75 +1,180 @@
-"""Merging comments to interactions: the step's CPU and memory against a bare COPY in and out of the same rows."""
+"""Merging comments to interactions and users: CPU and memory against a bare COPY in and out of the same rows.
+
+`--items 100000000` takes some 15 GB under TMPDIR. Polars, where it is installed, does the same job in the same run.
+"""
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmarks.measure import cost_of
+from benchmarks.measure import Cost, cost_of
+from integration.comments import StandingComments
 from integration.engines.duckdb import DuckEngine
+from integration.integrated import add_interactions
+from integration.interactions import count_interactions
+from integration.pair_state import read_state
+from microlens.comment_lists import CommentList
+from microlens.ledger_rows import Part
 from microlens.settings import Settings
+from microlens.store import sha256_of
 from microlens.tables import CRAWLED_COMMENTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _PART_ROWS = 1_000_000
-_MEAN_SESSION = 7
+_MEAN_SESSION = 29
+"""Interactions of a user, as in the paper's Table 1: 1.0 billion of 34.5 million users."""
+_SAMPLE = 100_000
+_NO_TWINS = pa.table({"video_id": pa.array([], pa.string()), "counts_for": pa.array([], pa.string())})
+_COLUMNS = ("user_key", "video_id", "commented_at_ms", "comment_id")
 
 
 def run(items: int) -> Iterator[str]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        parts = _make_parts(folder, items)
-        ours, floor = cost_of(_ours, folder, parts), cost_of(_floor, folder, parts)
-    yield f"merge of {items:,} comments to {ours.value:,} interactions, and users"
-    yield f"  ours   {ours.cpu_s:8.2f} CPU-s  {ours.wall_s:8.2f} s  {ours.peak_mb:8.0f} MB"
-    yield f"  floor  {floor.cpu_s:8.2f} CPU-s  {floor.wall_s:8.2f} s  {floor.peak_mb:8.0f} MB  (COPY in and out)"
-    cpu, wall, memory = ours.cpu_s / floor.cpu_s, ours.wall_s / floor.wall_s, ours.peak_mb / floor.peak_mb
-    yield f"  ratio  {cpu:8.2f}        {wall:8.2f}    {memory:8.2f}"
+        parts: list[Path] = cost_of(
+            _make_parts, folder, items
+        ).value  # in a process of its own: memory is measured here
+        jobs: dict[str, Callable[..., Any]] = {"merge, ours": _merge, "merge, COPY in and out": _copy}
+        has_polars = importlib.util.find_spec("polars") is not None
+        if has_polars:
+            jobs["merge, Polars"] = _merge_in_polars
+        costs = {what: cost_of(job, folder, parts) for what, job in jobs.items()}
+        jobs = {"subset, ours": _subset, "subset, bare scan": _scan}
+        if has_polars:
+            jobs["subset, Polars"] = _subset_in_polars
+        users = min(_SAMPLE, items // _MEAN_SESSION // 5)
+        costs |= {what: cost_of(job, folder, users) for what, job in jobs.items()}
+        bytes_a_row = sum(path.stat().st_size for path in (folder / "integrated/pairs").rglob("*.parquet")) / items
+    yield f"{items:,} comments to {costs['merge, ours'].value:,} interactions and users; {bytes_a_row:.1f} bytes a row"
+    yield f"subset: the interactions of {users:,} users"
+    yield from (_line(what, cost, costs[_FLOOR_OF[what.partition(",")[0]]]) for what, cost in costs.items())
 
 
-def _ours(folder: Path, parts: list[Path]) -> int:
-    with DuckEngine(Settings(), folder / "tmp") as engine:
-        engine.add_files("crawled_comments", parts, CRAWLED_COMMENTS)
+_FLOOR_OF = {"merge": "merge, COPY in and out", "subset": "subset, bare scan"}
+
+
+def _line(what: str, cost: Cost, floor: Cost) -> str:
+    numbers = f"{cost.cpu_s:8.2f} CPU-s  {cost.wall_s:8.2f} s  {cost.peak_mb:8.0f} MB"
+    return f"  {what:24}{numbers}  {cost.cpu_s / floor.cpu_s:6.2f} CPU  {cost.peak_mb / floor.peak_mb:6.2f} MB"
+
+
+def _merge(folder: Path, parts: list[Path]) -> int:
+    settings = Settings()
+    listed = [Part(path.stem, "comments", path.name, _rows(path), sha256_of(path)) for path in parts]
+    # One video a part stands for all of its own: whole parts are what a crawl leaves.
+    readings = tuple(CommentList(part.part_id, 0, part.rows, True, None, part.path) for part in listed)
+    run: Any = SimpleNamespace(
+        folder=folder,
+        integrated=folder / "integrated",
+        recipe=SimpleNamespace(seed=0, comments=SimpleNamespace(max_per_video=5000)),
+        ledger=SimpleNamespace(parts=lambda _: listed),
+    )
+    comments = StandingComments(readings, tuple(parts), (), pa.table({}), ())
+    with DuckEngine(settings, folder / "tmp") as engine:
         engine.add_files("items", [folder / "items.parquet"], CRAWLED_COMMENTS)
-        rows = engine.run("interactions", folder / "interactions.parquet", {"max_per_video": 5000})
-        engine.run("users", folder / "users.parquet", {"seed": 0})
-    return rows
+        engine.add_table("twins", _NO_TWINS)
+        return count_interactions(run, engine, comments, settings.bucket_rows).rows
 
 
-def _floor(folder: Path, parts: list[Path]) -> None:
-    connection = duckdb.connect(config={"memory_limit": "2GB", "threads": 2, "temp_directory": str(folder / "tmp2")})
+def _rows(path: Path) -> int:
+    return int(pq.read_metadata(path).num_rows)
+
+
+def _copy(folder: Path, parts: list[Path]) -> None:
+    connection = _duckdb(folder)
     listed = ", ".join(f"'{path}'" for path in parts)
-    columns = "user_key, video_id, commented_at_ms, comment_id"
-    source = f"SELECT {columns} FROM read_parquet([{listed}])"
+    source = f"SELECT {', '.join(_COLUMNS)} FROM read_parquet([{listed}])"
     connection.execute(f"COPY ({source}) TO '{folder}/copy.parquet' (FORMAT parquet, COMPRESSION zstd)").fetchall()
+    (folder / "copy.parquet").unlink()
+
+
+def _merge_in_polars(folder: Path, parts: list[Path]) -> int:
+    pl: Any = importlib.import_module("polars")  # no part of the project
+
+    pairs = folder / "polars-pairs.parquet"
+    items = pl.scan_parquet(folder / "items.parquet")
+    order = ["user_key", "commented_at_ms", "comment_id", "video_id"]
+    rows = pl.scan_parquet(parts).select(_COLUMNS).join(items, on="video_id", how="semi").sort(order)
+    rows.unique(["user_key", "video_id"], keep="first", maintain_order=True).sink_parquet(pairs)
+    pl.scan_parquet(pairs).group_by("user_key").len().sort("user_key").sink_parquet(folder / "polars-users.parquet")
+    return int(pl.scan_parquet(pairs).select(pl.len()).collect().item())
+
+
+def _subset(folder: Path, users: int) -> int:
+    """Draw users, and take their interactions: what a release is made of."""
+    with DuckEngine(Settings(), folder / "tmp") as engine:
+        for name in ("items", "floors"):
+            path = folder / f"{name}.parquet" if name == "items" else folder / "integrated" / f"{name}.parquet"
+            engine.add_files(name, [path], CRAWLED_COMMENTS)
+        engine.add_table("twins", _NO_TWINS)
+        engine.add_files("users", sorted((folder / "integrated/users").glob("*.parquet")), CRAWLED_COMMENTS)
+        pairs = folder / "integrated/pairs"
+        add_interactions(engine, [pairs / file.path for file in read_state(pairs).merged])
+        engine.run("sampled_users", folder / "sampled_users.parquet", {"users": users, "min_user": 5})
+        engine.add_view(
+            "sampled", "SELECT i.* FROM interactions AS i JOIN sampled_users ON sampled_users.user_key = i.user_key"
+        )
+        return int(engine.query("SELECT count(*) AS n, max(comment_id) FROM sampled")["n"][0].as_py())
+
+
+def _scan(folder: Path, users: int) -> int:
+    """The least that finds the rows of so many users: hash the user column, and take the few that are below a bound."""
+    connection = _duckdb(folder)
+    pairs = f"read_parquet('{folder}/integrated/pairs/merge-*/*.parquet')"
+    known = connection.execute(f"SELECT count(*) FROM '{folder}/integrated/users/*.parquet'").fetchall()[0][0]
+    bound = users * 2**64 // known
+    found = connection.execute(f"SELECT count(*) FROM {pairs} WHERE hash(user_key) < {bound}::UHUGEINT").fetchall()
+    return int(found[0][0])
+
+
+def _subset_in_polars(folder: Path, users: int) -> int:
+    pl: Any = importlib.import_module("polars")
+
+    counts = pl.scan_parquet(folder / "polars-users.parquet").filter(pl.col("len") >= 5)  # noqa: PLR2004
+    drawn = counts.with_columns(pl.col("user_key").hash(0).alias("place")).sort("place").head(users)
+    pairs = pl.scan_parquet(folder / "polars-pairs.parquet").join(drawn.select("user_key"), on="user_key", how="semi")
+    found = pairs.select(pl.len(), pl.col("comment_id").max()).collect(engine="streaming")
+    return int(found["len"][0])
+
+
+def _duckdb(folder: Path) -> duckdb.DuckDBPyConnection:
+    limits: dict[str, Any] = {"memory_limit": "2GB", "threads": 2, "temp_directory": str(folder / "tmp2")}
+    connection = duckdb.connect(config=limits)
+    connection.execute("SET enable_progress_bar = false")
+    return connection
 
 
 def _make_parts(folder: Path, rows: int) -> list[Path]:
-    """Random comments: Zipf-like videos, users with a handful each, keys of 16 bytes."""
+    """Random comments: Zipf-like videos, users with 29 each, keys and comment ids as nodes make them."""
     generator = np.random.default_rng(0)
     videos = max(100, rows // 880)
     names = pa.array([f"v{n:07d}" for n in range(videos)])
     pq.write_table(pa.table({"video_id": names}), folder / "items.parquet")
     weights = 1.0 / np.arange(1, videos + 1) ** 0.7
     cumulative = np.cumsum(weights / weights.sum())
+    population = max(1, rows // _MEAN_SESSION)
     parts = []
     for start in range(0, rows, _PART_ROWS):
         count = min(_PART_ROWS, rows - start)
-        users = generator.integers(0, max(1, rows // _MEAN_SESSION), count, dtype=np.uint64)
-        keys = np.column_stack([users * np.uint64(0x9E3779B97F4A7C15), users ^ np.uint64(0xD1B54A32D192ED03)])
+        users = generator.integers(0, population, count, dtype=np.uint64)
+        keys = np.column_stack([_mixed(users), _mixed(users + np.uint64(population))])
         table = pa.table(
             {
                 "platform": pa.repeat(pa.scalar("bench"), count),
                 "video_id": names.take(pa.array(np.searchsorted(cumulative, generator.random(count)))),
-                "comment_id": pa.array([f"c{start + n:010d}" for n in range(count)]),
+                "comment_id": _hexadecimal(generator.bytes(16 * count)),
                 "user_key": pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), count, [None, pa.py_buffer(keys)]),
                 "text": pa.nulls(count, pa.string()),
                 "gender": pa.nulls(count, pa.string()),
@@ -77,6 +182,21 @@ def _make_parts(folder: Path, rows: int) -> list[Path]:
             },
             schema=CRAWLED_COMMENTS,
         )
-        parts.append(folder / f"part-{start}.parquet")
+        parts.append(folder / f"part-{start:010d}.parquet")
         pq.write_table(table, parts[-1], compression="zstd")
     return parts
+
+
+def _mixed(numbers: np.ndarray) -> np.ndarray:
+    """Numbers spread over 64 bits one to one, as keys are (splitmix64's finisher)."""
+    numbers = (numbers ^ (numbers >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    numbers = (numbers ^ (numbers >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    mixed: np.ndarray = numbers ^ (numbers >> np.uint64(31))
+    return mixed
+
+
+def _hexadecimal(raw: bytes) -> pa.Array:
+    """Strings of 32 digits."""
+    count = len(raw) // 16
+    offsets = pa.py_buffer(np.arange(count + 1, dtype=np.int32) * 32)
+    return pa.StringArray.from_buffers(count, offsets, pa.py_buffer(raw.hex().encode()))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from microlens.comment_lists import newest_readings, that_stand
+from microlens.errors import CorruptDataError
 from microlens.outcomes import PASSING
 from microlens.records import refreshed
 from microlens.tables import CRAWLED_COMMENTS
@@ -28,6 +29,8 @@ _STANDING = pa.schema([("video_id", pa.string()), ("filename", pa.string())])
 class StandingComments:
     """Which rows of which parts count; nearly always whole parts."""
 
+    readings: tuple[CommentList, ...]
+    """Those that stand, in a fixed order."""
     whole: tuple[Path, ...]
     mixed: tuple[Path, ...]
     """Parts of which some videos' rows count and others' do not."""
@@ -35,13 +38,16 @@ class StandingComments:
     """video_id, filename: the rows that do."""
     left_out: tuple[str, ...]
     """Names of the readings that do not stand, in a fixed order."""
+    has_words: bool = True
+    """Whether there is more in the parts than pairs: texts or genders."""
 
 
 def standing_comments(run: Run, standings: Iterable[Standing]) -> StandingComments:
     """Sort the run's comment parts; a part holds one reading of a video at most."""
     lists = run.ledger.comment_lists()
     closed = _closed_lists(run, lists, standings)
-    standing = {(one.video_id, one.refresh) for one in that_stand(lists) if one.video_id not in closed}
+    readings = tuple(one for one in that_stand(lists) if one.video_id not in closed)
+    standing = {(one.video_id, one.refresh) for one in readings}
     kept: set[str] = set()
     dropped: set[str] = set()
     for one in lists:
@@ -55,15 +61,29 @@ def standing_comments(run: Run, standings: Iterable[Standing]) -> StandingCommen
     ]
     left_out = (refreshed(*key) for one in lists if (key := (one.video_id, one.refresh)) not in standing)
     return StandingComments(
+        readings=readings,
         whole=tuple(run.folder / path for path in sorted(kept - dropped)),
         mixed=tuple(run.folder / path for path in sorted(mixed)),
         of_mixed=pa.Table.from_pylist(rows, schema=_STANDING),
         left_out=tuple(sorted(left_out)),
+        has_words=run.recipe.comments.text != "none" or run.recipe.comments.gender,
     )
 
 
 def add_comments(engine: DuckEngine, comments: StandingComments, name: str = "crawled_comments") -> None:
-    """Make the standing rows readable as a table of this name."""
+    """Make the standing rows readable as a table of this name; none where they tell no more than pairs do.
+
+    CorruptDataError names a part that is missing.
+    """
+    if not comments.has_words:
+        engine.add_files(name, (), CRAWLED_COMMENTS)
+        return
+    for path in (*comments.whole, *comments.mixed):
+        if not path.exists():
+            raise CorruptDataError(
+                f"the part {path} is missing: texts and genders are read from it",
+                hint="restore it from a backup: the site may no longer show what it held",
+            )
     if not comments.mixed:
         engine.add_files(name, comments.whole, CRAWLED_COMMENTS)
         return

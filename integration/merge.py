@@ -15,16 +15,17 @@ import pyarrow as pa
 
 from filtering.early import Thresholds
 from filtering.verdict import Measured, decide
-from integration.comments import StandingComments, add_comments, standing_comments
+from integration.comments import StandingComments, standing_comments
 from integration.engines.duckdb import DuckEngine
+from integration.interactions import count_interactions, gather_comments
 from integration.pull import check_here
-from integration.twins import add_comments_by_item, count_merged
+from integration.twins import add_twins, count_merged
 from microlens import __version__
 from microlens.backlog import asset_name, media_items
 from microlens.comment_lists import newest_readings
 from microlens.errors import CorruptDataError, NotReadyError
 from microlens.manifest import MANIFEST_NAME, Manifest, describe_output, read_manifest, write_manifest
-from microlens.parts import write_table
+from microlens.parts import verify_part, write_table
 from microlens.records import refreshed
 from microlens.store import sha256_of
 from microlens.tables import CRAWLED_VIDEOS, MEASUREMENTS, VERDICTS
@@ -74,6 +75,8 @@ def integrate(
 ) -> tuple[Manifest, bool]:
     """Merge what the nodes committed; gives the manifest, and whether anything had to be done.
 
+    Comments that were merged before are not read again (integration.pairs); the other tables are made anew.
+
     NotReadyError if the crawl or the downloads are not finished, unless a partial result is wanted;
     CorruptDataError if a part on disk is not the one that the ledger lists.
     """
@@ -85,13 +88,14 @@ def integrate(
         return known, False
     check_here(run)
     on_step("check")
-    _verify_parts(run)
+    for part in run.ledger.parts("videos"):
+        verify_part(run.folder, part)
     started = datetime.now(UTC).isoformat(timespec="seconds")
     folder = run.integrated
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / MANIFEST_NAME).unlink(missing_ok=True)
     rows: dict[str, int] = {}
     with run.lock_tables(), DuckEngine(settings, run.folder / "tmp") as engine:
+        (folder / MANIFEST_NAME).unlink(missing_ok=True)
         add_inputs(engine, inputs)
         for step in ("videos", "measured"):
             on_step(step)
@@ -103,28 +107,46 @@ def integrate(
             _check_comments(run, verdicts)
         engine.add_files("verdicts", [folder / "verdicts.parquet"], VERDICTS)
         is_merging = run.recipe.filters.twins == "merge"
-        (add_comments_by_item if is_merging else add_comments)(engine, inputs.comments)
         rows["verdicts"] = verdicts.num_rows
-        parameters = {"max_per_video": run.recipe.comments.max_per_video, "seed": run.recipe.seed}
-        for step in ("items", "snapshots", "interactions", "users"):
+        for step in ("items", "snapshots"):
             on_step(step)
-            rows[step] = engine.run(step, folder / f"{step}.parquet", parameters)
+            rows[step] = engine.run(step, folder / f"{step}.parquet")
+        add_twins(engine, is_merging=is_merging)
+        counted = count_interactions(run, engine, inputs.comments, settings.bucket_rows, on_step)
         merged = count_merged(engine) if is_merging else None
         silent = engine.query(_SILENT).to_pylist()
+    outputs = [describe_output(folder, folder / f"{name}.parquet", rows=count) for name, count in rows.items()]
     manifest = Manifest(
         stage="integrate",
         run_id=run.run_id,
         code_version=__version__,
         recipe_sha256=_recipe_hash(run.recipe),
         inputs=inputs.hashes,
-        outputs=tuple(describe_output(folder, folder / f"{name}.parquet", rows=count) for name, count in rows.items()),
-        counters=_funnel(inputs, verdicts, rows)
+        outputs=(*outputs, *counted.outputs),
+        counters=_funnel(inputs, verdicts, rows["items"])
+        | {"interactions": counted.rows, "users": counted.users}
         | {"merged": merged, "audio_problems": {row["audio_problem"]: row["items"] for row in silent}},
         started_at=started,
         finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     write_manifest(folder, manifest)
     return manifest, True
+
+
+def gather(run: Run, settings: Settings, on_step: Callable[[str], None] = lambda _: None) -> dict[str, int]:
+    """Take in the comments that stand now, and make no tables; gives what is merged, and what waits for `integrate`.
+
+    What is taken in needs its parts no longer, but for texts and genders. CorruptDataError as for `integrate`.
+    """
+    check_here(run)
+    comments = standing_comments(run, run.refreshes.standings())
+    with run.lock_tables(), DuckEngine(settings, run.folder / "tmp") as engine:
+        state = gather_comments(run, engine, comments, settings.bucket_rows, on_step)
+    return {
+        "readings": sum(one.path is not None for one in comments.readings),
+        "pairs": sum(file.rows for file in state.merged),
+        "comments that wait": sum(file.rows for file in state.waiting),
+    }
 
 
 def read_integrated(run: Run) -> Manifest:
@@ -163,15 +185,15 @@ def check_finished(run: Run) -> None:
 
 def _finished(run: Run, inputs: Inputs) -> Manifest | None:
     try:
-        known = read_integrated(run)
+        known = read_manifest(run.integrated, next_step="integrate")
+        is_same = (known.inputs, known.recipe_sha256, known.code_version) == (
+            inputs.hashes,
+            _recipe_hash(run.recipe),
+            __version__,
+        )
+        return read_integrated(run) if is_same else None
     except (NotReadyError, CorruptDataError):
         return None
-    is_same = (known.inputs, known.recipe_sha256, known.code_version) == (
-        inputs.hashes,
-        _recipe_hash(run.recipe),
-        __version__,
-    )
-    return known if is_same else None
 
 
 def _waiting_for_media(run: Run) -> int:
@@ -200,17 +222,6 @@ def _check_comments(run: Run, verdicts: pa.Table) -> None:
             f"the comments of {waiting} videos of {run.run_id!r} are not collected yet",
             hint="run `microlens-build work` first, or take what there is with `integrate --partial`",
         )
-
-
-def _verify_parts(run: Run) -> None:
-    for part in (*run.ledger.parts("videos"), *run.ledger.parts("comments")):
-        path = run.folder / part.path
-        found = sha256_of(path) if path.exists() else "nothing"
-        if found != part.sha256:
-            raise CorruptDataError(
-                f"the part {path} holds {found}; the ledger says {part.sha256}",
-                hint="restore it from a backup: the site may no longer show what it held",
-            )
 
 
 def _recipe_hash(recipe: Recipe) -> str:
@@ -289,21 +300,18 @@ def _decide(measured: pa.Table, recipe: Recipe) -> pa.Table:
     return pa.Table.from_pylist([asdict(verdict) for verdict in verdicts], schema=VERDICTS)
 
 
-def _funnel(inputs: Inputs, verdicts: pa.Table, rows: dict[str, int]) -> dict[str, Any]:
+def _funnel(inputs: Inputs, verdicts: pa.Table, kept: int) -> dict[str, Any]:
     """Found, fetched, dropped for which reason, kept: each video is counted once in each line."""
     reasons: dict[str, int] = {}
     for reason in verdicts["reason"].to_pylist():
         if reason is not None:
             reasons[reason] = reasons.get(reason, 0) + 1
     fetched = {row["video_id"] for row in inputs.assets.to_pylist() if row["kind"] == "video"}
-    kept = rows["items"]
-    if kept + sum(reasons.values()) != rows["verdicts"]:
-        raise AssertionError(f"{rows['verdicts']} videos were judged, {kept} kept, {sum(reasons.values())} dropped")
+    if kept + sum(reasons.values()) != verdicts.num_rows:
+        raise AssertionError(f"{verdicts.num_rows} videos were judged, {kept} kept, {sum(reasons.values())} dropped")
     return {
         "found": inputs.pages.num_rows,
         "fetched": len(fetched),
         "dropped": dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0]))),
         "kept": kept,
-        "interactions": rows["interactions"],
-        "users": rows["users"],
     }

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 from integration.comments import add_comments, standing_comments
 from integration.draw import Draw
 from integration.engines.duckdb import DuckEngine
+from integration.integrated import add_integrated
 from integration.merge import comments_hashes, read_integrated
 from integration.release import Plan, build_release, finished_release, hash_of
 from integration.sample import check_enough, check_left, sample
-from integration.twins import add_comments_by_item
+from integration.twins import add_comments_by_item, is_merging
 from integration.within import add_pairs_within, read_release
 from microlens.errors import NotReadyError, RecipeError
 from microlens.recipe import NAME_PATTERN
-from microlens.tables import CRAWLED_COMMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,9 +57,8 @@ def subset(run: Run, settings: Settings, draw: Draw, on_step: Callable[[str], No
     work = run.folder / "tmp" / "subset"
     with run.lock_tables(), DuckEngine(settings, run.folder / "tmp") as engine:
         shutil.rmtree(work, ignore_errors=True)
-        for name in ("videos", "verdicts", "items", "snapshots", "interactions", "users"):
-            engine.add_files(name, [run.integrated / f"{name}.parquet"], CRAWLED_COMMENTS)
-        (add_comments_by_item if integrated.counters.get("merged") else add_comments)(engine, comments)
+        add_integrated(engine, run.integrated, integrated)
+        (add_comments_by_item if is_merging(integrated) else add_comments)(engine, comments)
         if draw.within is not None:
             add_pairs_within(run, engine, draw.within, work)
         engine.add_view("drawn_from", f"SELECT * FROM {'interactions' if draw.within is None else 'pairs_within'}")

@@ -10,16 +10,36 @@ from microlens.tables import CRAWLED_COMMENTS
 if TYPE_CHECKING:
     from integration.comments import StandingComments
     from integration.engines.duckdb import DuckEngine
+    from microlens.manifest import Manifest
 
 _OWN = "comments_by_page"
 """The table of the same rows, each under the video on whose page it stood."""
 _TWINS = "SELECT video_id, twin_of FROM verdicts WHERE twin_of IS NOT NULL"
+_GROUPS = (
+    f"SELECT video_id, twin_of AS counts_for FROM ({_TWINS}) AS copies "
+    f"UNION SELECT twin_of, twin_of FROM ({_TWINS}) AS stays ORDER BY video_id"
+)
+"""All pages of items that have duplicates, their own among them."""
+
+
+def is_merging(integrated: Manifest) -> bool:
+    """Whether comments on duplicates count in these tables."""
+    return integrated.counters.get("merged") is not None
+
+
+def add_twins(engine: DuckEngine, *, is_merging: bool) -> None:
+    """Make readable as `twins` which page's comments count for which item, where not only its own do.
+
+    The engine must have `verdicts`.
+    """
+    twins = engine.query(_GROUPS)
+    engine.add_table("twins", twins if is_merging else twins.slice(0, 0))
 
 
 def add_comments_by_item(engine: DuckEngine, comments: StandingComments) -> None:
     """Make the standing rows readable as `crawled_comments`, those on a twin under the video that stays.
 
-    The engine must have `verdicts`. What follows (the newest of an item, a user's earliest) then sees one list an item.
+    The engine must have `verdicts`.
     """
     add_comments(engine, comments, _OWN)
     columns = ", ".join(
@@ -35,9 +55,7 @@ def add_comments_by_item(engine: DuckEngine, comments: StandingComments) -> None
 def count_merged(engine: DuckEngine) -> dict[str, int]:
     """Count the duplicates whose comments went to another video, and the interactions that are such a comment."""
     (row,) = engine.query(
-        f"SELECT (SELECT count(*) FROM ({_TWINS})) AS videos, count(*) AS interactions FROM interactions AS i "
-        f"WHERE EXISTS (SELECT 1 FROM {_OWN} AS c JOIN ({_TWINS}) AS twins ON twins.video_id = c.video_id "
-        "WHERE twins.twin_of = i.video_id AND c.user_key = i.user_key AND c.comment_id = i.comment_id "
-        "AND c.commented_at_ms = i.commented_at_ms)"
+        f"SELECT (SELECT count(*) FROM ({_TWINS}) AS copies) AS videos, count(*) AS interactions "
+        "FROM interactions WHERE page_id <> video_id"
     ).to_pylist()
     return {name: int(count) for name, count in row.items()}

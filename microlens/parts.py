@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from microlens.errors import CorruptDataError
 from microlens.ledger_rows import Part
 from microlens.store import sha256_of, sync
 
@@ -33,6 +34,18 @@ def write_part(run_folder: Path, kind: str, table: pa.Table, *, group_rows: int 
         rows=table.num_rows,
         sha256=sha256_of(path),
     )
+
+
+def verify_part(run_folder: Path, part: Part) -> Path:
+    """The path of a part whose bytes are those that the ledger lists; CorruptDataError if they are not."""
+    path = run_folder / part.path
+    found = sha256_of(path) if path.exists() else "nothing"
+    if found != part.sha256:
+        raise CorruptDataError(
+            f"the part {path} holds {found}; the ledger says {part.sha256}",
+            hint="restore it from a backup: the site may no longer show what it held",
+        )
+    return path
 
 
 def write_table(path: Path, table: pa.Table, *, group_rows: int | None = None) -> None:

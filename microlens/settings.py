@@ -52,6 +52,12 @@ class Settings(BaseSettings):
     )
     memory_limit: str = Field(default="2GB", pattern=r"^\d+(\.\d+)?\s*[KMGT]i?B$", description="What DuckDB may take.")
     threads: int = Field(default=2, ge=1, description="Threads of DuckDB.")
+    temporary_dir: Path | None = Field(
+        default=None, description="Where DuckDB puts what does not fit its memory; the run's own folder if absent."
+    )
+    bucket_rows: int = Field(
+        default=4_000_000, ge=1, description="Comments that `integrate` sorts at once; fewer take less memory."
+    )
 
     def __init__(self, **given: Any) -> None:
         try:

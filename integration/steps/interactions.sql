@@ -1,20 +1,18 @@
--- One interaction for each user and kept item: the earliest comment among the newest :max_per_video of the item.
-SELECT user_key, video_id, commented_at_ms, comment_id
-FROM (
-    SELECT
-        *,
-        row_number() OVER (PARTITION BY user_key, video_id ORDER BY commented_at_ms, comment_id) AS repetition
-    FROM (
-        SELECT
-            *,
-            row_number() OVER (PARTITION BY video_id ORDER BY commented_at_ms DESC, comment_id DESC) AS recency
-        FROM (
-            SELECT DISTINCT c.user_key, c.video_id, c.commented_at_ms, c.comment_id
-            FROM crawled_comments AS c
-            JOIN items ON items.video_id = c.video_id
-        )
+-- One interaction for each user and kept item: the earliest comment, unless the item has too many later ones (floors).
+-- A view: pairs are sorted by user already, and whoever reads it wants but a few users or columns.
+SELECT
+    item_pairs.user_key,
+    item_pairs.video_id,
+    item_pairs.commented_at_ms,
+    item_pairs.comment_id,
+    item_pairs.page_id
+FROM item_pairs
+LEFT JOIN floors ON floors.video_id = item_pairs.video_id
+WHERE floors.video_id IS NULL
+    OR item_pairs.commented_at_ms > floors.commented_at_ms
+    OR (item_pairs.commented_at_ms = floors.commented_at_ms AND item_pairs.comment_id > floors.comment_id)
+    OR (
+        item_pairs.commented_at_ms = floors.commented_at_ms
+        AND item_pairs.comment_id = floors.comment_id
+        AND item_pairs.user_key > floors.user_key
     )
-    WHERE recency <= :max_per_video
-)
-WHERE repetition = 1
-ORDER BY user_key, commented_at_ms, comment_id, video_id

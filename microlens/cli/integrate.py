@@ -18,6 +18,14 @@ def command(
     is_partial: Annotated[
         bool, typer.Option("--partial", help="Take what there is of a crawl that is not finished.")
     ] = False,
+    is_gathering: Annotated[
+        bool,
+        typer.Option(
+            "--gather",
+            help="Take the comments in that there are, and make no tables yet: cheap, however large the run is. Their "
+            "parts are then needed for texts and genders alone.",
+        ),
+    ] = False,
     sources: Annotated[
         list[str] | None,
         typer.Option(
@@ -35,7 +43,7 @@ def command(
 
     microlens-build integrate --from https://node1:8780 --from https://node2:8780
     """
-    from integration.merge import integrate
+    from integration.merge import gather, integrate
     from microlens.cli.output import Reporter
     from microlens.cli.pulling import pull_from
     from microlens.logs import configure_logs
@@ -47,7 +55,12 @@ def command(
     run = find_run(run_name, settings)
     mark_used(run)
     pull_from(run, settings, sources or [], channels=channels, ca_file=ca_file, reporter=reporter)
-    manifest, is_new = integrate(
-        run, settings, lambda step: reporter.tick("integrate", lambda: {"step": step}), is_partial=is_partial
-    )
+
+    def on_step(step: str) -> None:
+        reporter.tick("integrate", lambda: {"step": step})
+
+    if is_gathering:
+        reporter.done("integrate --gather", gather(run, settings, on_step))
+        return
+    manifest, is_new = integrate(run, settings, on_step, is_partial=is_partial)
     reporter.done("integrate" if is_new else "integrate (nothing new)", manifest.counters)

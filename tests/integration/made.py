@@ -7,9 +7,12 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from integration.merge import integrate
+from integration.engines.duckdb import DuckEngine
+from integration.integrated import add_integrated
+from integration.merge import gather, integrate
 from integration.subset import Draw, subset
 from microlens.ledger_rows import PageRow, Selected
+from microlens.manifest import read_manifest
 from microlens.parts import write_part
 from microlens.recipe import Recipe
 from microlens.records import AssetRecord, Failure, MediaLink
@@ -154,6 +157,9 @@ class Made:
     def integrate(self, **options):
         return integrate(self.run, self.settings, **options)
 
+    def gather(self):
+        return gather(self.run, self.settings)
+
     def subset(self, **draw):
         return subset(self.run, self.settings, Draw(**{"min_user": 1, "name": "out", **draw}))
 
@@ -162,6 +168,9 @@ class Made:
         return self.subset(**draw)
 
     def table(self, name):
+        """An integrated table's rows; interactions and users are read as whoever uses them does."""
+        if name in {"interactions", "users"}:
+            return integrated_rows(self.run, self.settings, name)
         return pq.read_table(self.run.integrated / f"{name}.parquet").to_pylist()
 
     def ids(self, release, kind):
@@ -190,6 +199,15 @@ def video_row(video_id, *, crawled_at_ms=START_MS, title="t", tags=(), like_coun
     }
 
 
+def integrated_rows(run, settings, name):
+    """Rows of a table of many files, or of a view, in the order of users."""
+    manifest = read_manifest(run.integrated, next_step="integrate")
+    with DuckEngine(settings, run.folder / "tmp") as engine:
+        add_integrated(engine, run.integrated, manifest)
+        order = {"interactions": "user_key, commented_at_ms, comment_id, video_id", "users": "user_key"}[name]
+        return engine.query(f"SELECT * FROM {name} ORDER BY {order}").to_pylist()
+
+
 def release_table(built, name):
     return pq.read_table(built.path / "data" / f"{name}.parquet").to_pylist()
 
@@ -199,14 +217,19 @@ def data_bytes(built):
 
 
 def earliest(comments, limit):
-    """The interactions, by hand: of each video's newest `limit` comments the earliest of each user."""
+    """The interactions, by hand: each user's earliest comment on a video; of those the video's newest `limit`."""
+    first = {}
+    for row in sorted(comments, key=_age):
+        first.setdefault((row["user"], row["video_id"]), row)
     kept = {}
-    for video_id in {row["video_id"] for row in comments}:
-        own = [row for row in comments if row["video_id"] == video_id]
-        newest = sorted(own, key=lambda row: (row["commented_at_ms"], row["comment_id"]), reverse=True)[:limit]
-        for row in sorted(newest, key=lambda row: (row["commented_at_ms"], row["comment_id"])):
-            kept.setdefault((row["user"], video_id), row)
+    for pair, row in sorted(first.items(), key=lambda each: _age(each[1]), reverse=True):
+        if sum(video_id == pair[1] for _, video_id in kept) < limit:
+            kept[pair] = row
     return kept
+
+
+def _age(row):
+    return row["commented_at_ms"], row["comment_id"]
 
 
 def _kinds(told):

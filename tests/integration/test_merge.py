@@ -8,9 +8,10 @@ import pytest
 
 from microlens.errors import CorruptDataError, NotReadyError
 from microlens.manifest import MANIFEST_NAME, verify
-from tests.integration.made import earliest, world
+from tests.integration.made import data_bytes, earliest, world
 
-STEPS = ["videos", "measured", "verdicts", "items", "interactions", "users"]
+TABLES = ["videos", "measured", "verdicts", "items", "interactions", "users"]
+STEPS = ["videos", "measured", "verdicts", "items", "gather", "merge bucket 1 of 1", "users 1"]
 
 
 class KilledError(Exception):
@@ -26,7 +27,10 @@ def kill_at(step):
 
 
 def tables(made):
-    return {path.name: path.read_bytes() for path in made.run.integrated.glob("*.parquet")}
+    """All but the list of readings, which names parts: their names are drawn."""
+    folder = made.run.integrated
+    found = (path for path in folder.rglob("*.parquet") if not path.name.startswith("readings-"))
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
 
 
 def pairs_of(made, data):
@@ -38,7 +42,7 @@ def pairs_of(made, data):
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("limit", [3, 10, 5000])
 def test_interactions_are_those_counted_by_hand(make, seed, limit):
-    """The earliest comment of each user among the newest of each video, and the users with their counts."""
+    """The earliest comment of each user if it is among the newest of its video, and the users with their counts."""
     data, made = world(seed), make(comments={"max_per_video": limit})
     made.fill(data, parts=3)
     manifest, is_new = made.integrate()
@@ -205,8 +209,123 @@ def test_the_tables_depend_on_neither_parts_nor_order(make, parts, shuffle):
     one.integrate()
     other.integrate()
 
-    for step in STEPS:
+    for step in TABLES:
         assert one.table(step) == other.table(step)
+
+
+def comment_parts(made):
+    return [made.run.folder / part.path for part in made.run.ledger.parts("comments")]
+
+
+def steps_of(made):
+    """The steps that an integration takes."""
+    from integration.merge import integrate
+
+    taken = []
+    integrate(made.run, made.settings, taken.append)
+    return taken
+
+
+def test_a_changed_threshold_reads_no_comments_again(small):
+    """What was merged stays merged: verdicts, items and users are decided anew, without a part of comments."""
+    data = world(8)
+    data.videos["v0"]["title"] = "abc"
+    small.fill(data, parts=3).integrate()
+    before = small.table("interactions")
+    for path in comment_parts(small):
+        path.unlink()
+    small.open(filters={"min_title_characters": 4})
+    taken = steps_of(small)
+
+    assert [row for row in before if row["video_id"] != "v0"] == small.table("interactions") != before
+    assert ("users 1" in taken, {"gather", "merge bucket 1 of 1"} & set(taken)) == (True, set())
+
+
+def test_users_are_counted_again_only_if_the_items_changed(small):
+    """A threshold that changes nothing about what is kept costs no look at the pairs."""
+    small.fill(world(9)).integrate()
+    before = small.table("users")
+    small.open(filters={"min_video_bytes": 1})
+
+    assert "users 1" not in steps_of(small)
+    assert before == small.table("users")
+
+
+def test_comments_are_gathered_while_the_crawl_goes_on(make):
+    """Taken in part by part, and each part deleted then: the bytes of one integration at the end."""
+    calm, gathered = (make(name, comments={"text": "none"}) for name in ("calm", "gathered"))
+    data = world(10)
+    calm.fill(data, parts=4).integrate()
+    names = list(data.videos)
+    for some in (names[::2], names[1::2]):
+        gathered.add_videos({name: data.videos[name] for name in some})
+        gathered.add_comments(some, [row for row in data.comments if row["video_id"] in some])
+        told = gathered.gather()
+        for path in comment_parts(gathered):
+            path.unlink(missing_ok=True)
+    gathered.finish_crawl().integrate()
+
+    assert {"readings": len(names), "pairs": 0, "comments that wait": len(data.comments)} == told
+    for name in TABLES:
+        assert calm.table(name) == gathered.table(name)
+    assert data_bytes(calm.subset()) == data_bytes(gathered.subset())
+
+
+def test_what_is_gathered_since_leaves_the_tables_as_they_are(small):
+    """A draw after it is that of the last integration."""
+    data = world(11)
+    small.fill(data).integrate()
+    first = small.subset()
+    late = {"late": {"title": "A late one", "like_count": 5, "stage": "seed"}}
+    small.add_videos(late)
+    small.add_comments(["late"], [{**data.comments[0], "video_id": "late"}])
+    told = small.gather()
+
+    assert 1 == told["comments that wait"]
+    assert first.counts == small.subset().counts
+    assert small.integrate()[1]
+    assert "late" in {row["video_id"] for row in small.table("interactions")}
+
+
+def test_a_part_whose_texts_are_wanted_and_gone_is_named(small):
+    """Pairs need it no longer; the texts of a release do."""
+    small.fill(world(12)).integrate()
+    (path,) = comment_parts(small)
+    path.unlink()
+
+    with pytest.raises(CorruptDataError, match=f"{path} is missing: texts"):
+        small.subset()
+
+
+def test_more_comes_between_a_kill_and_the_next_call(make):
+    """The merge that was killed is finished as it was begun; what came since is merged after it."""
+    from integration.merge import integrate
+
+    calm, killed = make("calm"), make("killed")
+    data, more = world(13), {"late": {"title": "A late one", "like_count": 5, "stage": "seed"}}
+    late = [{**row, "video_id": "late"} for row in data.comments[:9]]
+    for each in (calm, killed):
+        each.fill(data)
+    with pytest.raises(KilledError):
+        integrate(killed.run, killed.settings, kill_at("merge bucket 1 of 1"))
+    for each in (calm, killed):
+        each.add_videos(more)
+        each.add_comments(["late"], late)
+        each.integrate()
+
+    for name in TABLES:
+        assert calm.table(name) == killed.table(name)
+
+
+def test_a_merged_file_that_was_changed_is_named(small):
+    """Nothing is published of it, and nothing merged into it."""
+    small.fill(world(14)).integrate()
+    (path,) = (small.run.integrated / "pairs").glob("merge-*/000.parquet")
+    path.write_bytes(path.read_bytes()[::-1])
+
+    for stage in (small.subset, small.integrate):
+        with pytest.raises(CorruptDataError, match=r"pairs.merge-1.000\.parquet"):
+            stage()
 
 
 def test_a_part_that_the_ledger_does_not_list_is_not_read(small):
@@ -238,12 +357,12 @@ def test_a_flipped_byte_is_found(small):
     small.fill(world())
     small.integrate()
     verify(small.run.integrated)
-    path = small.run.integrated / "users.parquet"
+    path = small.run.integrated / "users" / "000.parquet"
     body = bytearray(path.read_bytes())
     body[len(body) // 2] ^= 1
     path.write_bytes(body)
 
-    with pytest.raises(CorruptDataError, match=r"users\.parquet"):
+    with pytest.raises(CorruptDataError, match=r"users.000\.parquet"):
         verify(small.run.integrated)
 
 

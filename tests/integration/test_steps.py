@@ -26,6 +26,9 @@ INTERACTIONS = pa.schema(
     ]
 )
 COUNTED = pa.schema([("user_key", pa.binary(16)), ("interaction_count", pa.int64()), ("sampling_hash", pa.string())])
+FLOORS = pa.schema([INTERACTIONS.field(name) for name in ("video_id", "commented_at_ms", "comment_id", "user_key")])
+TWINS = pa.schema([("video_id", pa.string()), ("counts_for", pa.string())])
+ITEM_PAIRS = pa.schema([*INTERACTIONS, ("page_id", pa.string())])
 quick = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 times = st.sampled_from([0, 1, 2, DAY_MS - 1, DAY_MS, 5 * DAY_MS])
@@ -115,31 +118,93 @@ def test_the_latest_snapshot_of_a_video_stays(run, rows, shuffle):
     assert sorted(best) == [row["video_id"] for row in found]
 
 
-@given(rows=comments, limit=st.integers(1, 6), shuffle=st.randoms(use_true_random=False))
+def age(row):
+    return row["commented_at_ms"], row["comment_id"]
+
+
+def firsts(rows):
+    """By hand: each user's earliest comment on each video."""
+    first = {}
+    for row in sorted(rows, key=age):
+        first.setdefault((row["user_key"], row["video_id"]), row)
+    return first
+
+
+TAKEN = pa.schema([*INTERACTIONS, ("increment", pa.int32())])
+REPLACED = pa.schema([("video_id", pa.string()), ("increment", pa.int32())])
+
+
+@given(
+    rows=comments,
+    replaced=st.lists(st.tuples(st.sampled_from(VIDEOS), st.integers(1, 3)), max_size=4),
+    dice=st.randoms(use_true_random=False),
+)
 @quick
-def test_the_earliest_of_the_newest_comments_is_the_interaction(run, rows, limit, shuffle):
-    """One row a user and kept video: the earliest among the newest `limit` of the video, in a total order."""
-
-    def age(row):
-        return row["commented_at_ms"], row["comment_id"]
-
-    wanted = {}
-    for video in VIDEOS:
-        newest = sorted((row for row in rows if row["video_id"] == video), key=age)[-limit:]
-        for row in newest:
-            wanted.setdefault((row["user_key"], video), age(row))
-    shuffle.shuffle(rows)
+def test_the_earliest_comment_that_stands_is_the_pair(run, rows, replaced, dice):
+    """One row a user and video, sorted; what was taken in before its video was replaced does not count."""
+    taken = [{name: row[name] for name in INTERACTIONS.names} | {"increment": dice.randrange(4)} for row in rows]
+    since = {video: max(number for name, number in replaced if name == video) for video, _ in replaced}
+    wanted = firsts(row for row in taken if row["increment"] >= since.get(row["video_id"], 0))
 
     found = run(
-        "interactions",
-        {"crawled_comments": (rows, CRAWLED_COMMENTS), "items": kept(*VIDEOS)},
-        max_per_video=limit,
+        "merged_pairs",
+        {
+            "taken": (taken, TAKEN),
+            "replaced": ([{"video_id": video, "increment": number} for video, number in replaced], REPLACED),
+        },
     )
 
-    assert wanted == {(row["user_key"], row["video_id"]): age(row) for row in found}
+    assert {pair: age(row) for pair, row in wanted.items()} == {
+        (row["user_key"], row["video_id"]): age(row) for row in found
+    }
     assert len(wanted) == len(found)
     order = [(row["user_key"], *age(row), row["video_id"]) for row in found]
     assert sorted(order) == order
+
+
+@given(pairs=interactions, copies=st.sets(st.sampled_from(VIDEOS[1:])))
+@quick
+def test_pairs_on_copies_count_for_the_item_that_stays(run, pairs, copies):
+    """Of a user's pairs on the pages of one item the earliest counts, and says on which page it was made."""
+    items = sorted({*VIDEOS} - copies)
+    twins = [{"video_id": video, "counts_for": "v1"} for video in sorted({"v1", *copies})] if copies else []
+    counts_for = {**dict.fromkeys(items), **{row["video_id"]: row["counts_for"] for row in twins}}
+    wanted = {}
+    for row in sorted(pairs, key=lambda row: (*age(row), row["video_id"])):
+        item = counts_for[row["video_id"]] or row["video_id"]
+        wanted.setdefault((row["user_key"], item), (*age(row), row["video_id"]))
+
+    found = run("item_pairs", {"merged_pairs": (pairs, INTERACTIONS), "items": kept(*items), "twins": (twins, TWINS)})
+
+    assert wanted == {(row["user_key"], row["video_id"]): (*age(row), row["page_id"]) for row in found}
+    assert len(wanted) == len(found)
+
+
+def order_of(row):
+    return *age(row), row["user_key"]
+
+
+@given(pairs=interactions, crowded=st.sets(st.sampled_from(VIDEOS)), limit=st.integers(1, 4))
+@quick
+def test_floors_leave_out_all_but_the_newest(run, pairs, crowded, limit):
+    """Of a crowded item the newest `limit` pairs are interactions, of another kept one all, of a dropped one none."""
+    items = VIDEOS[:2]
+    wanted = []
+    for video in items:
+        own = sorted((row for row in pairs if row["video_id"] == video), key=order_of)
+        wanted += own[-limit:] if video in crowded else own
+    tables = {"merged_pairs": (pairs, INTERACTIONS), "items": kept(*items), "twins": ([], TWINS)}
+
+    told = run("item_pairs", tables)
+    both = {"item_pairs": (told, ITEM_PAIRS), "crowded": kept(*sorted(crowded))}
+    floors = run("floors", both, max_per_video=limit)
+    found = run("interactions", {**both, "floors": (floors, FLOORS)})
+
+    key = "video_id", "commented_at_ms", "comment_id", "user_key"
+    assert sorted(tuple(row[name] for name in key) for row in wanted) == sorted(
+        tuple(row[name] for name in key) for row in found
+    )
+    assert sorted(row["video_id"] for row in floors) == [row["video_id"] for row in floors]
 
 
 @given(rows=interactions, seed=st.integers(0, 9))
@@ -326,9 +391,10 @@ def test_parameters_become_literals():
     [
         "candidates",
         "core_pairs",
-        "interactions",
+        "floors",
         "items",
         "measured",
+        "merged_pairs",
         "observed_items",
         "observed_users",
         "pairs_within",

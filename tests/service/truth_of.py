@@ -7,8 +7,10 @@ from collections import Counter
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from microlens.settings import Settings
 from sandbox import truth
 from sandbox.pages import comment_id
+from tests.integration.made import integrated_rows
 
 
 def check(run, world):
@@ -38,10 +40,8 @@ def check_tables(run, world, collected):
     reasons = {**expected.dropped, **dict.fromkeys(expected.kept)}
     reasons |= dict.fromkeys(collected.unpopular, "unpopular") | dict.fromkeys(collected.gone, "gone")
     raw_of = {run.pseudonyms.user_key(run.recipe.platform, raw): raw for raw in world.user_ids}
-    verdicts, items, interactions, users = (
-        pq.read_table(run.integrated / f"{name}.parquet").to_pylist()
-        for name in ("verdicts", "items", "interactions", "users")
-    )
+    verdicts, items = (pq.read_table(run.integrated / f"{name}.parquet").to_pylist() for name in ("verdicts", "items"))
+    interactions, users = (integrated_rows(run, Settings(), name) for name in ("interactions", "users"))
     found = {row["video_id"]: row["reason"] for row in verdicts}
     assert set(reasons.items()) == set(found.items())
     assert len(found) == len(verdicts)
