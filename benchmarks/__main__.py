@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from benchmarks import backlog, comments, covers, frontier, growth, latency, merge, near, pages, start, videos
+from benchmarks import backlog, comments, covers, frontier, growth, latency, merge, near, pages, scale, start, videos
 
 SUITE = {
     "frontier": (frontier.run, 200_000),
@@ -18,6 +18,7 @@ SUITE = {
     "start": (start.run, 5),
     "backlog": (backlog.run, 40_000),
     "merge": (merge.run, 5_000_000),
+    "scale": (scale.run, 10_000_000),
     "near": (near.run, 5_000_000),
 }
 

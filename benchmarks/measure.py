@@ -39,6 +39,7 @@ def cost_of(job: Callable[..., Any], *arguments: Any) -> Cost:
     ours, theirs = context.Pipe()
     process = context.Process(target=_measured, args=(theirs, job, arguments))
     process.start()
+    theirs.close()  # a job that fails says nothing: the end of the pipe does
     cost: Cost = ours.recv()
     process.join()
     return cost

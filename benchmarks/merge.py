@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from benchmarks.made_comments import mixed, random_ids
 from benchmarks.measure import Cost, cost_of
 from integration.comments import StandingComments
 from integration.engines.duckdb import DuckEngine
@@ -169,12 +170,12 @@ def _make_parts(folder: Path, rows: int) -> list[Path]:
     for start in range(0, rows, _PART_ROWS):
         count = min(_PART_ROWS, rows - start)
         users = generator.integers(0, population, count, dtype=np.uint64)
-        keys = np.column_stack([_mixed(users), _mixed(users + np.uint64(population))])
+        keys = np.column_stack([mixed(users), mixed(users + np.uint64(population))])
         table = pa.table(
             {
                 "platform": pa.repeat(pa.scalar("bench"), count),
                 "video_id": names.take(pa.array(np.searchsorted(cumulative, generator.random(count)))),
-                "comment_id": _hexadecimal(generator.bytes(16 * count)),
+                "comment_id": random_ids(generator, count),
                 "user_key": pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), count, [None, pa.py_buffer(keys)]),
                 "text": pa.nulls(count, pa.string()),
                 "gender": pa.nulls(count, pa.string()),
@@ -185,18 +186,3 @@ def _make_parts(folder: Path, rows: int) -> list[Path]:
         parts.append(folder / f"part-{start:010d}.parquet")
         pq.write_table(table, parts[-1], compression="zstd")
     return parts
-
-
-def _mixed(numbers: np.ndarray) -> np.ndarray:
-    """Numbers spread over 64 bits one to one, as keys are (splitmix64's finisher)."""
-    numbers = (numbers ^ (numbers >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    numbers = (numbers ^ (numbers >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    mixed: np.ndarray = numbers ^ (numbers >> np.uint64(31))
-    return mixed
-
-
-def _hexadecimal(raw: bytes) -> pa.Array:
-    """Strings of 32 digits."""
-    count = len(raw) // 16
-    offsets = pa.py_buffer(np.arange(count + 1, dtype=np.int32) * 32)
-    return pa.StringArray.from_buffers(count, offsets, pa.py_buffer(raw.hex().encode()))

@@ -45,7 +45,7 @@ class Plan:
     """What they show: another clip's for a near-duplicate, which was made of it by another encoder."""
 
     stamp: bytes
-    """What an encoding that several videos borrow ends with, so that each still has a clip of its own."""
+    """What an encoding that several videos borrow ends with, or was made of, so that each still has a clip of its own."""
 
     cover_topic: int
     topic: int
@@ -66,12 +66,13 @@ def plan(world: World, video: int) -> Plan:
     source, scenes = int(dealt.source[video]), int(world.lenders.clip[dealt.scenes[video]])
     clip, cover = int(world.lenders.clip[source]), int(world.lenders.cover[video])
     scene_frames = int(world.videos.scene_frames[scenes])
+    is_borrowed = clip != source or scenes != dealt.scenes[video]
     first_frame, end_frame = np.rint(dealt.span[source] * scene_frames).astype(int).tolist()
     return Plan(
         cover_key=world.videos.ids[cover],
         clip_key=world.videos.ids[clip],
         scene_key=world.videos.ids[scenes],
-        stamp=b"" if clip == source else encode.free_box(hashlib.sha256(world.videos.ids[source].encode()).digest()),
+        stamp=encode.free_box(hashlib.sha256(world.videos.ids[source].encode()).digest()) if is_borrowed else b"",
         cover_topic=int(world.videos.topic[cover]),
         topic=int(world.videos.topic[scenes]),
         scene_frames=scene_frames,
