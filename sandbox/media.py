@@ -66,13 +66,13 @@ def plan(world: World, video: int) -> Plan:
     source, scenes = int(dealt.source[video]), int(world.lenders.clip[dealt.scenes[video]])
     clip, cover = int(world.lenders.clip[source]), int(world.lenders.cover[video])
     scene_frames = int(world.videos.scene_frames[scenes])
-    is_borrowed = clip != source or scenes != dealt.scenes[video]
+    own, is_borrowed = world.videos.ids[source].encode(), clip != source or scenes != dealt.scenes[video]
     first_frame, end_frame = np.rint(dealt.span[source] * scene_frames).astype(int).tolist()
     return Plan(
         cover_key=world.videos.ids[cover],
         clip_key=world.videos.ids[clip],
         scene_key=world.videos.ids[scenes],
-        stamp=encode.free_box(hashlib.sha256(world.videos.ids[source].encode()).digest()) if is_borrowed else b"",
+        stamp=encode.free_box(hashlib.sha256(own).digest()) if is_borrowed else b"",
         cover_topic=int(world.videos.topic[cover]),
         topic=int(world.videos.topic[scenes]),
         scene_frames=scene_frames,
