@@ -20,10 +20,12 @@ import pyarrow.parquet as pq
 from benchmarks.made_comments import mixed, random_ids
 from benchmarks.measure import Cost, cost_of
 from integration.comments import StandingComments
+from integration.draw import Draw
 from integration.engines.duckdb import DuckEngine
 from integration.integrated import add_interactions
 from integration.interactions import count_interactions
 from integration.pair_state import read_state
+from integration.sample import sample
 from microlens.comment_lists import CommentList
 from microlens.ledger_rows import Part
 from microlens.settings import Settings
@@ -123,11 +125,8 @@ def _subset(folder: Path, users: int) -> int:
         engine.add_files("users", sorted((folder / "integrated/users").glob("*.parquet")), CRAWLED_COMMENTS)
         pairs = folder / "integrated/pairs"
         add_interactions(engine, [pairs / file.path for file in read_state(pairs).merged])
-        engine.run("sampled_users", folder / "sampled_users.parquet", {"users": users, "min_user": 5})
-        engine.add_view(
-            "sampled", "SELECT i.* FROM interactions AS i JOIN sampled_users ON sampled_users.user_key = i.user_key"
-        )
-        return int(engine.query("SELECT count(*) AS n, max(comment_id) FROM sampled")["n"][0].as_py())
+        engine.add_view("drawn_from", "SELECT * FROM interactions")
+        return sample(engine, Draw(users=users), 0, folder / "drawn", lambda _: None).pairs
 
 
 def _scan(folder: Path, users: int) -> int:

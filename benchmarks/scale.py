@@ -152,7 +152,8 @@ def _make_increment(folder: Path, number: int, rows: int, of_rows: int) -> int:
     population, made, video = max(1, of_rows // _MEAN_OF_USER), 0, 0
     while made < rows:
         # Many videos have few comments, and some have as many as are collected of one.
-        wanted = generator.lognormal(np.log(_MEAN_OF_VIDEO) - 0.5, 1.0, _PART_ROWS // _MEAN_OF_VIDEO).astype(np.int64)
+        videos = max(1, min(rows, _PART_ROWS) // _MEAN_OF_VIDEO)
+        wanted = generator.lognormal(np.log(_MEAN_OF_VIDEO) - 0.5, 1.0, videos).astype(np.int64)
         counts = np.clip(wanted, 1, _MOST_OF_VIDEO)
         names = [f"v{number:02d}{video + at:07d}" for at in range(len(counts))]
         _add_videos(run, names)

@@ -23,12 +23,11 @@ from integration.pair_state import (
     bits_for,
     pair_file,
     read_table,
-    readings_path,
-    replaced_path,
+    write_listed,
     write_state,
 )
 from microlens.errors import CorruptDataError
-from microlens.parts import verify_part, write_table
+from microlens.parts import faulty_parts, refuse_parts
 from microlens.privacy import USER_KEY_BYTES
 from microlens.store import sync
 
@@ -58,36 +57,60 @@ def gather(
     """Take in what of the standing readings is new; gives the state with it, or the same state if nothing is.
 
     Of a video whose readings so far no longer all stand, everything leaves, and its standing readings come in again.
-    `parts` are all comment parts by their path within `run_folder`. CorruptDataError if one that is needed is not what
-    the ledger lists, or does not hold the rows that it should.
+    `parts` are all comment parts by their path within `run_folder`. CorruptDataError names those that are needed and
+    not what the ledger lists, once all others are taken in; or one that does not hold the rows that it should.
     """
     now = [one for one in standing if one.path is not None]
-    taken = read_table(readings_path(folder, state), READINGS)
-    adding, replaced = _what_is_new(taken, now)
+    adding, replaced = _what_is_new(read_table(folder, state.readings, READINGS), now)
     if not adding and not replaced:
         return state
     on_step("check")
-    paths = {name: verify_part(run_folder, parts[name]) for name in sorted({str(one.path) for one in adding})}
-    on_step("gather")
+    faults = faulty_parts(run_folder, [parts[name] for name in sorted({str(one.path) for one in adding})])
+    if faults:
+        missed = {(one.video_id, one.refresh) for one in adding if one.path in faults}
+        adding, now = ([one for one in some if (one.video_id, one.refresh) not in missed] for some in (adding, now))
+    if adding or replaced:
+        on_step("gather")
+        state = _take_in(
+            folder, state, adding, replaced, now, run_folder=run_folder, parts=parts, bucket_rows=bucket_rows
+        )
+    refuse_parts(faults)
+    return state
+
+
+def _take_in(
+    folder: Path,
+    state: PairState,
+    adding: list[CommentList],
+    replaced: list[str],
+    now: list[CommentList],
+    *,
+    run_folder: Path,
+    parts: Mapping[str, Part],
+    bucket_rows: int,
+) -> PairState:
+    """Cast the rows of `adding`, have those of `replaced` leave, and commit that all readings of `now` are there."""
+    paths = {str(one.path): run_folder / str(one.path) for one in adding}
     rows = sum(one.comments for one in adding)
     known = max((file.bits for file in (*state.merged, *state.waiting)), default=0)
     bits = max(known, bits_for(state.rows + rows, bucket_rows))
     number = state.increment + 1
-    new = replace(state, increment=number, has_replaced=state.has_replaced or bool(replaced))
     place = folder / f"waiting-{number}"
     piece_rows = max(1, bucket_rows // _PIECES)
     pieces = _of_size(_rows_of(adding, paths, parts, piece_rows), piece_rows)
     files = _cast(folder, place, pieces, bits, number)
-    # Only what is not merged yet can still be replaced: a merge clears the list.
-    before = read_table(replaced_path(folder, state), REPLACED) if state.has_replaced else REPLACED.empty_table()
     leaving = pa.table(
         [pa.array(replaced, pa.string()), pa.array([number] * len(replaced), pa.int32())], schema=REPLACED
     )
-    write_table(replaced_path(folder, new), pa.concat_tables([before, leaving]))
-    write_table(readings_path(folder, new), pa.Table.from_pylist([_row(one) for one in now], schema=READINGS))
-    for path in (replaced_path(folder, new), readings_path(folder, new)):
-        sync(path)
-    new = replace(new, waiting=(*state.waiting, *files))
+    left = pa.concat_tables([read_table(folder, state.replaced, REPLACED), leaving])
+    read = pa.Table.from_pylist([_row(one) for one in now], schema=READINGS)
+    new = replace(
+        state,
+        increment=number,
+        waiting=(*state.waiting, *files),
+        readings=write_listed(folder, f"readings-{number}.parquet", read),
+        replaced=write_listed(folder, f"replaced-{number}.parquet", left) if left.num_rows else None,
+    )
     write_state(folder, new)
     return new
 

@@ -86,7 +86,7 @@ def count_interactions(
     )
     users, rows = count_users(engine, run.integrated, state.merged, items=items, seed=run.recipe.seed, on_step=on_step)
     add_interactions(engine, files)
-    merged = (Output(f"pairs/{file.path}", file.size_bytes, str(file.sha256), file.rows) for file in state.merged)
+    merged = (Output(f"pairs/{file.path}", file.size_bytes, file.sha256, file.rows) for file in state.merged)
     return Counted((floors, *merged, *users), rows, sum(output.rows or 0 for output in users))
 
 

@@ -25,7 +25,7 @@ from microlens.backlog import asset_name, media_items
 from microlens.comment_lists import newest_readings
 from microlens.errors import CorruptDataError, NotReadyError
 from microlens.manifest import MANIFEST_NAME, Manifest, describe_output, read_manifest, write_manifest
-from microlens.parts import verify_part, write_table
+from microlens.parts import verify_parts, write_table
 from microlens.records import refreshed
 from microlens.store import sha256_of
 from microlens.tables import CRAWLED_VIDEOS, MEASUREMENTS, VERDICTS
@@ -56,6 +56,9 @@ SELECT audio_problem, count(*) AS items FROM items WHERE audio_problem IS NOT NU
 GROUP BY audio_problem ORDER BY items DESC, audio_problem
 """
 
+_PARTIAL = {"is_partial": "yes"}
+"""Stands among the inputs of tables that were made of an unfinished crawl."""
+
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
@@ -78,23 +81,28 @@ def integrate(
     Comments that were merged before are not read again (integration.pairs); the other tables are made anew.
 
     NotReadyError if the crawl or the downloads are not finished, unless a partial result is wanted;
-    CorruptDataError if a part on disk is not the one that the ledger lists.
+    CorruptDataError names all parts on disk that are not those that the ledger lists.
     """
-    inputs = read_inputs(run)
-    if not is_partial:
-        check_finished(run)
-    known = _finished(run, inputs)
-    if known is not None:
-        return known, False
+    # The ledger is read under the lock: who takes comments in by an older list would take newer ones for gone.
+    with run.lock_tables():
+        inputs = read_inputs(run)
+        if not is_partial:
+            check_finished(run)
+        known = _finished(run, inputs, is_partial=is_partial)
+        return (known, False) if known is not None else (_make_tables(run, settings, inputs, on_step, is_partial), True)
+
+
+def _make_tables(
+    run: Run, settings: Settings, inputs: Inputs, on_step: Callable[[str], None], is_partial: bool
+) -> Manifest:
     check_here(run)
     on_step("check")
-    for part in run.ledger.parts("videos"):
-        verify_part(run.folder, part)
+    verify_parts(run.folder, run.ledger.parts("videos"))
     started = datetime.now(UTC).isoformat(timespec="seconds")
     folder = run.integrated
     folder.mkdir(parents=True, exist_ok=True)
     rows: dict[str, int] = {}
-    with run.lock_tables(), DuckEngine(settings, run.folder / "tmp") as engine:
+    with DuckEngine(settings, run.folder / "tmp") as engine:
         (folder / MANIFEST_NAME).unlink(missing_ok=True)
         add_inputs(engine, inputs)
         for step in ("videos", "measured"):
@@ -120,8 +128,8 @@ def integrate(
         stage="integrate",
         run_id=run.run_id,
         code_version=__version__,
-        recipe_sha256=_recipe_hash(run.recipe),
-        inputs=inputs.hashes,
+        recipe_sha256=recipe_hash(run.recipe),
+        inputs=inputs.hashes | (_PARTIAL if is_partial else {}),
         outputs=(*outputs, *counted.outputs),
         counters=_funnel(inputs, verdicts, rows["items"])
         | {"interactions": counted.rows, "users": counted.users}
@@ -130,7 +138,7 @@ def integrate(
         finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     write_manifest(folder, manifest)
-    return manifest, True
+    return manifest
 
 
 def gather(run: Run, settings: Settings, on_step: Callable[[str], None] = lambda _: None) -> dict[str, int]:
@@ -138,9 +146,9 @@ def gather(run: Run, settings: Settings, on_step: Callable[[str], None] = lambda
 
     What is taken in needs its parts no longer, but for texts and genders. CorruptDataError as for `integrate`.
     """
-    check_here(run)
-    comments = standing_comments(run, run.refreshes.standings())
     with run.lock_tables(), DuckEngine(settings, run.folder / "tmp") as engine:
+        check_here(run)
+        comments = standing_comments(run, run.refreshes.standings())
         state = gather_comments(run, engine, comments, settings.bucket_rows, on_step)
     return {
         "readings": sum(one.path is not None for one in comments.readings),
@@ -183,15 +191,13 @@ def check_finished(run: Run) -> None:
         )
 
 
-def _finished(run: Run, inputs: Inputs) -> Manifest | None:
+def _finished(run: Run, inputs: Inputs, *, is_partial: bool) -> Manifest | None:
+    """The same tables, if they stand there; whole ones also serve where partial ones would do."""
+    good = [inputs.hashes, inputs.hashes | _PARTIAL] if is_partial else [inputs.hashes]
     try:
         known = read_manifest(run.integrated, next_step="integrate")
-        is_same = (known.inputs, known.recipe_sha256, known.code_version) == (
-            inputs.hashes,
-            _recipe_hash(run.recipe),
-            __version__,
-        )
-        return read_integrated(run) if is_same else None
+        is_same = (known.recipe_sha256, known.code_version) == (recipe_hash(run.recipe), __version__)
+        return read_integrated(run) if is_same and known.inputs in good else None
     except (NotReadyError, CorruptDataError):
         return None
 
@@ -224,7 +230,7 @@ def _check_comments(run: Run, verdicts: pa.Table) -> None:
         )
 
 
-def _recipe_hash(recipe: Recipe) -> str:
+def recipe_hash(recipe: Recipe) -> str:
     """What of the recipe decides the integrated tables."""
     relevant = recipe.model_dump(mode="json", include={"platform", "seed", "filters", "comments", "seeds"})
     return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()

@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from microlens.errors import CorruptDataError
+from microlens.parts import write_table
 from microlens.store import sha256_of, sync
 from microlens.tables import CRAWLED_COMMENTS
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _NAME = "_state.json"
-_VERSION = 1
+_VERSION = 2
 MOST_BITS = 8
 PAIRS = pa.schema(
     [CRAWLED_COMMENTS.field(name) for name in ("user_key", "video_id", "commented_at_ms", "comment_id")]
@@ -50,12 +51,20 @@ class PairFile:
     """In which its comments were taken in; 0 for merged ones."""
     rows: int
     size_bytes: int
-    sha256: str | None = None
-    """None while it waits: it is read once."""
+    sha256: str
 
     def covers(self, bits: int, bucket: int) -> bool:
         """Whether it holds the rows of a bucket that has no fewer bits."""
         return bucket >> (bits - self.bits) == self.bucket
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A small table of the state."""
+
+    path: str
+    size_bytes: int
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +80,15 @@ class PairState:
     waiting: tuple[PairFile, ...] = ()
     done: tuple[PairFile, ...] = ()
     """Buckets that the merge under way has finished."""
-    has_replaced: bool = False
-    """Whether rows taken in before the last increment no longer count."""
+    readings: Listed | None = None
+    """What has been taken in; None before the first increment."""
+    replaced: Listed | None = None
+    """What no longer counts of that; None where all does, since a merge leaves it out."""
 
     @property
     def is_merged(self) -> bool:
         """Whether every comment that was taken in, and still stands, is merged; without comments into no rows."""
-        return self.bits is None and not self.waiting and not self.has_replaced and bool(self.merged)
+        return self.bits is None and not self.waiting and self.replaced is None and bool(self.merged)
 
     @property
     def rows(self) -> int:
@@ -107,7 +118,8 @@ def read_state(folder: Path) -> PairState:
         raw = json.loads(path.read_text(encoding="utf-8"))
         if raw.pop("version") == _VERSION:
             files = {name: tuple(PairFile(**file) for file in raw[name]) for name in ("merged", "waiting", "done")}
-            return PairState(**{**raw, **files})
+            tables = {name: Listed(**raw[name]) if raw[name] else None for name in ("readings", "replaced")}
+            return PairState(**{**raw, **files, **tables})
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise CorruptDataError(
             f"{path} cannot be read: {error}", hint=f"delete {folder} and run `microlens-build integrate` again"
@@ -130,7 +142,7 @@ def write_state(folder: Path, state: PairState) -> None:
 def sweep(folder: Path, state: PairState) -> None:
     """Remove all that a state does not list."""
     listed = {file.path for file in (*state.merged, *state.waiting, *state.done)}
-    own = {_NAME, readings_path(folder, state).name, replaced_path(folder, state).name}
+    own = {_NAME, *(table.path for table in (state.readings, state.replaced) if table is not None)}
     folders = {name.partition("/")[0] for name in listed}
     for path in folder.iterdir():
         if path.is_dir() and path.name not in folders:
@@ -143,17 +155,17 @@ def sweep(folder: Path, state: PairState) -> None:
             path.unlink()
 
 
-def readings_path(folder: Path, state: PairState) -> Path:
-    return folder / f"readings-{state.increment}.parquet"
+def write_listed(folder: Path, name: str, table: pa.Table) -> Listed:
+    """Write a small table, and have it on the disk before a state lists it."""
+    path = folder / name
+    write_table(path, table)
+    sync(path)
+    return Listed(name, path.stat().st_size, sha256_of(path))
 
 
-def replaced_path(folder: Path, state: PairState) -> Path:
-    return folder / f"replaced-{state.increment}.parquet"
-
-
-def read_table(path: Path, schema: pa.Schema) -> pa.Table:
-    """A small table of the state; an empty one before the first increment."""
-    return pq.read_table(path, schema=schema) if path.exists() else schema.empty_table()
+def read_table(folder: Path, listed: Listed | None, schema: pa.Schema) -> pa.Table:
+    """A small table of the state, an empty one where it has none; CorruptDataError if it is not as it was written."""
+    return schema.empty_table() if listed is None else pq.read_table(check_file(folder, listed), schema=schema)
 
 
 def pair_file(folder: Path, path: Path, bits: int, bucket: int, *, increment: int = 0) -> PairFile:
@@ -166,15 +178,15 @@ def pair_file(folder: Path, path: Path, bits: int, bucket: int, *, increment: in
         increment=increment,
         rows=int(pq.read_metadata(path).num_rows),
         size_bytes=path.stat().st_size,
-        sha256=None if increment else sha256_of(path),
+        sha256=sha256_of(path),
     )
 
 
-def check_file(folder: Path, file: PairFile) -> Path:
+def check_file(folder: Path, file: PairFile | Listed) -> Path:
     """The path of a file that is as it was written; CorruptDataError names one that is not."""
     path = folder / file.path
     size = path.stat().st_size if path.exists() else None
-    if size != file.size_bytes or (file.sha256 is not None and sha256_of(path) != file.sha256):
+    if size != file.size_bytes or sha256_of(path) != file.sha256:
         found = "is missing" if size is None else "was changed"
         raise CorruptDataError(
             f"{path} {found} since it was written",

@@ -20,7 +20,6 @@ from integration.pair_state import (
     check_file,
     pair_file,
     read_table,
-    replaced_path,
     write_state,
 )
 from microlens.store import sync
@@ -51,9 +50,7 @@ def merge_pairs(
     if state.bits is None:
         known = max((file.bits for file in (*state.merged, *state.waiting)), default=0)
         state = replace(state, merge=state.merge + 1, bits=max(known, bits_for(state.rows, bucket_rows)))
-    # Without it the list is that of an earlier merge, and done with.
-    replaced = read_table(replaced_path(folder, state), REPLACED) if state.has_replaced else REPLACED.empty_table()
-    engine.add_table("replaced", replaced)
+    engine.add_table("replaced", read_table(folder, state.replaced, REPLACED))
     bits = state.bits or 0
     for bucket in range(len(state.done), 1 << bits):
         on_step(f"merge bucket {bucket + 1} of {1 << bits}")
@@ -65,7 +62,7 @@ def merge_pairs(
             waiting=tuple(file for file in state.waiting if not _is_past(file, bits, bucket)),
         )
         if bucket + 1 == 1 << bits:
-            state = replace(state, bits=None, merged=done, done=(), has_replaced=False)
+            state = replace(state, bits=None, merged=done, done=(), replaced=None)
         write_state(folder, state)
     return state
 
@@ -78,7 +75,7 @@ def _is_past(file: PairFile, bits: int, bucket: int) -> bool:
 def _merge_bucket(engine: DuckEngine, folder: Path, state: PairState, bits: int, bucket: int) -> PairFile:
     before = [file for file in state.merged if file.covers(bits, bucket)]
     since = [file for file in state.waiting if file.covers(bits, bucket)]
-    if not since and not state.has_replaced and [file.bits for file in before] == [bits]:
+    if not since and state.replaced is None and [file.bits for file in before] == [bits]:
         check_file(folder, before[0])
         return before[0]
     # Whether a column is written as one without nulls must not depend on what is known of the files: of this none is.

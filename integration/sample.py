@@ -85,13 +85,13 @@ def keep_core(engine: DuckEngine, min_user: int, min_item: int, *, rows: int, wo
 
 
 def check_enough(draw: Draw, eligible: int, run_id: str) -> None:
-    """Warn if fewer users were drawn than asked for; in strict mode TooFewUsersError."""
-    if draw.users is None or draw.users <= eligible:
+    """Warn if fewer users were drawn than asked for, or none at all; in strict mode TooFewUsersError."""
+    if eligible >= (draw.users or 1):
         return
     at_most = f" and at most {draw.max_user}" if draw.max_user is not None else ""
     where = " within the pool" if draw.is_of_a_pool else ""
     message = (
-        f"{draw.users} users were asked for; the run {run_id!r} has {eligible} "
+        f"{draw.users or 'all'} users were asked for; the run {run_id!r} has {eligible or 'none'} "
         f"with at least {draw.min_user}{at_most} interactions{where}"
     )
     if draw.is_strict:

@@ -15,12 +15,13 @@ from integration.comments import add_comments, standing_comments
 from integration.draw import Draw
 from integration.engines.duckdb import DuckEngine
 from integration.integrated import add_integrated
-from integration.merge import comments_hashes, read_integrated
+from integration.merge import comments_hashes, read_integrated, recipe_hash
 from integration.release import Plan, build_release, finished_release, hash_of
 from integration.sample import check_enough, check_left, sample
 from integration.twins import add_comments_by_item, is_merging
 from integration.within import add_pairs_within, read_release
-from microlens.errors import NotReadyError, RecipeError
+from microlens.errors import CorruptDataError, NotReadyError, RecipeError
+from microlens.manifest import read_manifest
 from microlens.recipe import NAME_PATTERN
 
 if TYPE_CHECKING:
@@ -40,7 +41,17 @@ def subset(run: Run, settings: Settings, draw: Draw, on_step: Callable[[str], No
     RecipeError for a pool without an item or a comment, and for a release to draw within that is not there.
     """
     _check_names(draw)
+    with run.lock_tables():
+        return _subset(run, settings, draw, on_step)
+
+
+def _subset(run: Run, settings: Settings, draw: Draw, on_step: Callable[[str], None]) -> BuiltRelease:
     integrated = read_integrated(run)
+    if integrated.recipe_sha256 != recipe_hash(run.recipe):
+        raise NotReadyError(
+            f"the recipe of {run.run_id!r} was changed after its tables were made",
+            hint=f"run `microlens-build integrate {run.run_id}` first",
+        )
     comments = standing_comments(run, run.refreshes.standings())
     hashes = comments_hashes(comments, run.ledger.parts("comments"))
     if run.refreshes.newest() is not None and not hashes.items() <= integrated.inputs.items():
@@ -55,7 +66,7 @@ def subset(run: Run, settings: Settings, draw: Draw, on_step: Callable[[str], No
     if known is not None:
         return known
     work = run.folder / "tmp" / "subset"
-    with run.lock_tables(), DuckEngine(settings, run.folder / "tmp") as engine:
+    with DuckEngine(settings, run.folder / "tmp") as engine:
         shutil.rmtree(work, ignore_errors=True)
         add_integrated(engine, run.integrated, integrated)
         (add_comments_by_item if is_merging(integrated) else add_comments)(engine, comments)
@@ -66,7 +77,7 @@ def subset(run: Run, settings: Settings, draw: Draw, on_step: Callable[[str], No
         check_enough(draw, drawn.users, run.run_id)
         users = engine.run("observed_users", work / "observed_users.parquet")
         check_left(draw, users)
-        named = replace(draw, name=draw.name or f"{run.run_id}-{short_count(users)}")
+        named = replace(draw, name=draw.name or _name_of_none(run, users, inputs["plan"]))
         _check_names(named)
         built = build_release(run, engine, Plan(named, drawn, integrated, inputs, work), on_step)
         shutil.rmtree(work, ignore_errors=True)
@@ -81,6 +92,21 @@ def _check_names(draw: Draw) -> None:
         )
     if draw.within is not None and draw.within == draw.name:
         raise RecipeError(f"the release {draw.name!r} cannot be drawn from itself", hint="give another --name")
+
+
+def _name_of_none(run: Run, users: int, plan: str) -> str:
+    """By the run and the users that were drawn; RecipeError if a release that was drawn otherwise has it."""
+    name = f"{run.run_id}-{short_count(users)}"
+    try:
+        known = read_manifest(run.release_folder(name), next_step="build the release")
+    except (NotReadyError, CorruptDataError):
+        return name
+    if known.inputs.get("plan") != plan:
+        raise RecipeError(
+            f"the run {run.run_id!r} has a release {name!r} that was drawn in another way",
+            hint="give this one a --name of its own",
+        )
+    return name
 
 
 def _inputs(run: Run, draw: Draw, integrated: Manifest, source: Manifest | None) -> dict[str, str]:

@@ -11,7 +11,8 @@
     ├── PageChangedError      6   a page no longer has the shape that its adapter knows
     │   └── ExtractorBrokenError  a library that reads the site for us no longer can
     ├── KeyMismatchError      7   this process holds another pseudonym key than the run
-    └── CorruptDataError      8   bytes on disk are not what their manifest or ledger says
+    ├── CorruptDataError      8   bytes on disk are not what their manifest or ledger says
+    └── DiskFullError         9   there is no space left to write to
 
 Exit code 70 is a bug: its traceback is printed.
 """
@@ -79,3 +80,8 @@ class KeyMismatchError(MicrolensError):
 
 class CorruptDataError(MicrolensError):
     exit_code = 8
+
+
+class DiskFullError(MicrolensError):
+    exit_code = 9
+    usual_hint = "free some space, then run the same command again: what is finished stays"

@@ -13,6 +13,7 @@ from microlens.ledger_rows import Part
 from microlens.store import sha256_of, sync
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 
@@ -36,16 +37,30 @@ def write_part(run_folder: Path, kind: str, table: pa.Table, *, group_rows: int 
     )
 
 
-def verify_part(run_folder: Path, part: Part) -> Path:
-    """The path of a part whose bytes are those that the ledger lists; CorruptDataError if they are not."""
-    path = run_folder / part.path
-    found = sha256_of(path) if path.exists() else "nothing"
-    if found != part.sha256:
+def faulty_parts(run_folder: Path, parts: Iterable[Part]) -> dict[str, str]:
+    """By its path, what each part holds that has not the bytes that the ledger lists."""
+    faults = {}
+    for part in parts:
+        path = run_folder / part.path
+        found = sha256_of(path) if path.exists() else "nothing"
+        if found != part.sha256:
+            faults[part.path] = f"the part {path} holds {found}; the ledger says {part.sha256}"
+    return faults
+
+
+def verify_parts(run_folder: Path, parts: Iterable[Part]) -> None:
+    """CorruptDataError names all parts whose bytes are not those that the ledger lists."""
+    refuse_parts(faulty_parts(run_folder, parts))
+
+
+def refuse_parts(faults: Mapping[str, str]) -> None:
+    """CorruptDataError for `faulty_parts`, if there are any."""
+    if faults:
         raise CorruptDataError(
-            f"the part {path} holds {found}; the ledger says {part.sha256}",
-            hint="restore it from a backup: the site may no longer show what it held",
+            "\n".join(faults[path] for path in sorted(faults)),
+            hint="restore them from a backup, for the site may no longer show what they held; "
+            "what another machine keeps comes again by `microlens-build integrate --from URL`",
         )
-    return path
 
 
 def write_table(path: Path, table: pa.Table, *, group_rows: int | None = None) -> None:

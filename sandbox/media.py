@@ -45,7 +45,7 @@ class Plan:
     """What they show: another clip's for a near-duplicate, which was made of it by another encoder."""
 
     stamp: bytes
-    """What an encoding that several videos borrow ends with, or was made of, so that each still has a clip of its own."""
+    """What a clip ends with that several videos borrow, or were made of, so that each still has a file of its own."""
 
     cover_topic: int
     topic: int

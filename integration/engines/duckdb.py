@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 from typing import TYPE_CHECKING, Self
 
@@ -9,7 +11,7 @@ import duckdb
 import pyarrow.parquet as pq
 
 from integration.steps import step_sql
-from microlens.errors import CorruptDataError, MicrolensError
+from microlens.errors import CorruptDataError, DiskFullError, MicrolensError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,6 +20,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from microlens.settings import Settings
+
+
+_OF_FILES = (duckdb.IOException, duckdb.InvalidInputException)
+_NO_SPACE = os.strerror(errno.ENOSPC)
 
 
 class DuckEngine:
@@ -87,7 +93,12 @@ class DuckEngine:
                 f"a step needs more memory than it may have: {_first_line(error)}",
                 hint="raise MICROLENS_MEMORY_LIMIT, or lower MICROLENS_THREADS",
             ) from error
-        except (duckdb.IOException, duckdb.InvalidInputException) as error:
+        except duckdb.Error as error:
+            if _NO_SPACE in str(error):
+                raise DiskFullError(f"the disk is full: {_first_line(error)}", hint=DiskFullError.usual_hint) from error
+            # Damage that only a reader of Parquet notices comes as an error of no class in particular.
+            if type(error) is not duckdb.Error and not isinstance(error, _OF_FILES):
+                raise
             raise CorruptDataError(
                 f"a table cannot be read or written: {_first_line(error)}",
                 hint="if a file named there is damaged, delete it and run the stage that makes it again",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from typing import NoReturn
 
@@ -25,7 +26,7 @@ from microlens.cli import (
     subset,
     work,
 )
-from microlens.errors import BUG_EXIT_CODE, MicrolensError
+from microlens.errors import BUG_EXIT_CODE, DiskFullError, MicrolensError
 
 INTERRUPT_EXIT_CODE = 130
 
@@ -54,14 +55,24 @@ def main() -> NoReturn:
     except MicrolensError as error:
         sys.stderr.write(f"microlens-build: {error}\n")
         sys.exit(error.exit_code)
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            _tell_bug()
+        where = f": nothing more can be written to {error.filename}" if error.filename else ""
+        sys.stderr.write(f"microlens-build: the disk is full{where}\n{DiskFullError.usual_hint}\n")
+        sys.exit(DiskFullError.exit_code)
     except SystemExit as end:
         if end.code == INTERRUPT_EXIT_CODE:  # what typer makes of a KeyboardInterrupt
             sys.stderr.write("microlens-build: stopped; run the same command again to go on\n")
         raise
     except Exception:  # noqa: BLE001 - the last stop: a bug is shown whole and has its own exit code
-        import traceback
-
-        traceback.print_exc()
-        sys.stderr.write("microlens-build: this is a bug; please report it with the lines above\n")
-        sys.exit(BUG_EXIT_CODE)
+        _tell_bug()
     sys.exit(0)
+
+
+def _tell_bug() -> NoReturn:
+    import traceback
+
+    traceback.print_exc()
+    sys.stderr.write("microlens-build: this is a bug; please report it with the lines above\n")
+    sys.exit(BUG_EXIT_CODE)

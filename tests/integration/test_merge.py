@@ -271,6 +271,48 @@ def test_comments_are_gathered_while_the_crawl_goes_on(make):
     assert data_bytes(calm.subset()) == data_bytes(gathered.subset())
 
 
+def test_comments_taken_in_beside_an_integration_wait_for_it(make, monkeypatch):
+    """An integration knows of all that was taken in before it, and nobody takes in more meanwhile."""
+    made, data = make(comments={"text": "none"}), world(10)
+    names = list(data.videos)
+    made.add_videos(data.videos)
+    early, late = ([row for row in data.comments if row["video_id"] in some] for some in (names[:4], names[4:]))
+    made.add_comments(names[:4], early)
+    made.finish_crawl()
+    refused = []
+
+    def beside(run):
+        made.add_comments(names[4:], late)
+        with pytest.raises(NotReadyError, match="another process") as waits:
+            made.gather()
+        refused.append(waits)
+
+    monkeypatch.setattr("integration.merge.check_here", beside)
+    made.integrate(is_partial=True)
+    monkeypatch.undo()
+    manifest, _ = made.integrate()
+
+    assert 1 == len(refused)
+    assert len(earliest(data.comments, 5_000)) == manifest.counters["interactions"]
+
+
+def test_tables_of_an_unfinished_crawl_are_not_taken_for_whole_ones(small):
+    """What is partial is only good enough for who asked for it."""
+    data = world(3)
+    names = list(data.videos)
+    small.add_videos(data.videos)
+    small.add_comments(names[:4], [row for row in data.comments if row["video_id"] in names[:4]])
+    small.finish_crawl()
+    first, again = (small.integrate(is_partial=True)[1] for _ in range(2))
+    with pytest.raises(NotReadyError, match="comments of 4 videos"):
+        small.integrate()
+    small.add_comments(names[4:], [row for row in data.comments if row["video_id"] in names[4:]])
+    whole = small.integrate()[1]
+
+    assert (True, False, True) == (first, again, whole)
+    assert not small.integrate(is_partial=True)[1]
+
+
 def test_what_is_gathered_since_leaves_the_tables_as_they_are(small):
     """A draw after it is that of the last integration."""
     data = world(11)

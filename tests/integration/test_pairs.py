@@ -211,6 +211,26 @@ def test_a_part_that_was_changed_is_named(comments):
         comments.take_in(state)
 
 
+def test_every_bad_part_is_named_and_the_others_are_taken_in(comments):
+    """One damaged file keeps nobody else's comments away, and comes in once it is mended."""
+    dice = random.Random(24)
+    for number in range(4):
+        comments.commit({(f"v{number}", 0): some_rows(dice, f"v{number}", 9)})
+    good, *bad = [comments.folder / path for path in comments.parts][:3]
+    bodies = [path.read_bytes() for path in bad]
+    bad[0].write_bytes(bodies[0][:-1])
+    bad[1].unlink()
+    with pytest.raises(CorruptDataError) as refused:
+        comments.take_in(PairState())
+    state = read_state(comments.folder / "pairs")
+    for path, body in zip(bad, bodies, strict=True):
+        path.write_bytes(body)
+
+    assert [True, True, False] == [path.name in refused.value.message for path in (*bad, good)]
+    assert 18 == state.rows
+    assert comments.due() == rows_of(comments.folder / "pairs", comments.merge(comments.take_in(state)))
+
+
 def test_a_part_with_other_rows_than_the_ledger_says_is_named(comments):
     """A part with the right hash may still lack a reading that it should hold."""
     dice = random.Random(5)
@@ -240,6 +260,24 @@ def test_a_file_of_the_state_that_is_not_as_it_was_is_named(comments, which, is_
 
     with pytest.raises(CorruptDataError, match=file.path):
         comments.merge(state)
+
+
+@pytest.mark.parametrize("which", ["waiting", "readings", "replaced"])
+def test_one_bit_of_the_state_that_flips_is_noticed(comments, which):
+    """The parts may be gone by then: pairs that are wrong must not be taken for right."""
+    for _ in crawl(comments, random.Random(8), days=1):
+        pass
+    state = comments.take_in(PairState())
+    comments.commit({("v0", 1): some_rows(random.Random(9), "v0", 9)})
+    state = comments.take_in(state)
+    listed = getattr(state, which)
+    path = comments.folder / "pairs" / (listed[0] if which == "waiting" else listed).path
+    body = bytearray(path.read_bytes())
+    body[len(body) // 2] ^= 1
+    path.write_bytes(body)
+
+    with pytest.raises(CorruptDataError, match=path.name):
+        comments.take_in(comments.merge(state), closed={"v1"})
 
 
 def test_buckets_grow_in_number_with_the_rows(comments):
@@ -299,7 +337,7 @@ def test_what_the_state_does_not_list_is_swept(comments):
     state = comments.merge(state)
     there = {path.relative_to(place).as_posix() for path in place.rglob("*") if path.is_file()}
 
-    assert {"_state.json", "readings-1.parquet", "replaced-1.parquet", *(file.path for file in state.merged)} == there
+    assert {"_state.json", "readings-1.parquet", *(file.path for file in state.merged)} == there
 
 
 def test_a_merge_that_was_killed_anywhere_goes_on_where_it_stopped(comments):

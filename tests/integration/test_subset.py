@@ -51,6 +51,29 @@ def test_the_paper_preset_is_its_rules(wide):
     )
 
 
+def test_a_run_whose_recipe_was_changed_is_integrated_before_it_is_drawn_from(wide):
+    """A release says by which thresholds its items were kept."""
+    wide.open(filters={"min_title_characters": 9})
+
+    with pytest.raises(NotReadyError, match="recipe of 'small' was changed"):
+        wide.subset()
+
+
+def test_a_draw_that_finds_nobody_says_so(wide):
+    """In strict mode it is an error, however many users were asked for."""
+    with pytest.raises(TooFewUsersError, match="all users were asked for; the run 'small' has none"):
+        wide.subset(min_user=1_000, is_strict=True)
+
+
+def test_another_draw_does_not_take_the_name_of_one_that_was_named_for_its_users(wide):
+    """Without a name a release is called by its users; another draw of as many needs one."""
+    first = wide.subset(users=5, name=None)
+    with pytest.raises(RecipeError, match=f"{first.name!r} that was drawn in another way"):
+        wide.subset(users=5, name=None, seed=99)
+
+    assert not wide.subset(users=5, name=None).is_new
+
+
 def test_nested_releases_are_nested_in_the_same_pool(wide):
     """Of one seed, pool and cutoff a smaller release's pairs lie within a larger one's."""
     rules = {"stage": "seed", "cutoff": Release(cutoff="2023-11-20").cutoff, "min_user": 2}
