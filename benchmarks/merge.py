@@ -35,6 +35,8 @@ from microlens.tables import CRAWLED_COMMENTS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from integration.sampling_order import Arc
+
 _PART_ROWS = 1_000_000
 _MEAN_SESSION = 29
 """Interactions of a user, as in the paper's Table 1: 1.0 billion of 34.5 million users."""
@@ -124,9 +126,14 @@ def _subset(folder: Path, users: int) -> int:
         engine.add_table("twins", _NO_TWINS)
         engine.add_files("users", sorted((folder / "integrated/users").glob("*.parquet")), CRAWLED_COMMENTS)
         pairs = folder / "integrated/pairs"
-        add_interactions(engine, [pairs / file.path for file in read_state(pairs).merged])
-        engine.add_view("drawn_from", "SELECT * FROM interactions")
-        return sample(engine, Draw(users=users), 0, folder / "drawn", lambda _: None).pairs
+        files = [pairs / file.path for file in read_state(pairs).merged]
+
+        def add_pairs(arc: Arc | None) -> None:
+            own = [path for part, path in enumerate(files) if arc is None or arc.touches(part, len(files))]
+            add_interactions(engine, own)
+            engine.add_view("drawn_from", "SELECT * FROM interactions")
+
+        return sample(engine, Draw(users=users), 0, folder / "drawn", lambda _: None, add_pairs=add_pairs).pairs
 
 
 def _scan(folder: Path, users: int) -> int:

@@ -12,15 +12,21 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from integration.engines.duckdb import DuckEngine
+    from integration.sampling_order import Arc
     from microlens.manifest import Manifest
 
 
-def add_integrated(engine: DuckEngine, folder: Path, manifest: Manifest) -> None:
-    """Make every table of a finished integration readable by its name."""
+def add_integrated(engine: DuckEngine, folder: Path, manifest: Manifest, arc: Arc | None = None) -> None:
+    """Make every table of a finished integration readable by its name.
+
+    With an arc, interactions are at least those of the users in it: the files that have none are left out.
+    """
     files: dict[str, list[Path]] = {}
     for output in manifest.outputs:
         files.setdefault(output.path.partition("/")[0].removesuffix(".parquet"), []).append(folder / output.path)
-    pairs = files.pop("pairs")
+    pairs = files.pop("pairs")  # equal parts of all keys, in their order
+    if arc is not None:
+        pairs = [path for part, path in enumerate(pairs) if arc.touches(part, len(pairs))]
     for name, paths in files.items():
         engine.add_files(name, paths, PAIRS)
     add_twins(engine, is_merging=is_merging(manifest))

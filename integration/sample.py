@@ -1,6 +1,6 @@
 """Who is drawn, and what of theirs is published: pool, users, their pairs, core.
 
-Users are looked at in the order of their hash, no further than it takes to find enough: of a billion interactions only
+Users are looked at in the sampling order, no further than it takes to find enough: of a billion interactions only
 those of the candidates are counted in a pool, and only those of the users drawn are sorted.
 """
 
@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from integration.sampling_order import Arc, hash_bound
 from microlens.errors import RecipeError, TooFewUsersError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from pathlib import Path
 
     from integration.draw import Draw
@@ -27,8 +28,6 @@ log = structlog.get_logger()
 _NEVER = 2**62
 _ALL = 2**31 - 1
 """The most that LIMIT takes in every engine."""
-_BEYOND_ALL = "g"
-"""No hexadecimal digit comes after it."""
 _FIRST_REACH = 4
 """Candidates looked at for each user wanted, where a pool decides which of them are eligible."""
 
@@ -45,19 +44,28 @@ class Sample:
     """Of the users drawn, before the core was taken."""
 
 
-def sample(engine: DuckEngine, draw: Draw, seed: int, work: Path, on_step: Callable[[str], None]) -> Sample:
+def sample(
+    engine: DuckEngine,
+    draw: Draw,
+    seed: int,
+    work: Path,
+    on_step: Callable[[str], None],
+    *,
+    add_pairs: Callable[[Arc | None], None],
+) -> Sample:
     """Draw users, and take their pairs; the tables that this makes lie in `work`.
 
-    The engine has the tables items, snapshots, users and `drawn_from`: the pairs that may be drawn.
+    The engine has the tables items, snapshots and users. `add_pairs` makes readable as `drawn_from` the pairs that may
+    be drawn: at least those of users whose keys lie in the arc that it is given; without one, all.
     RecipeError if no item, or no comment, is left to draw for.
     """
     cutoff_ms = draw.cutoff_ms if draw.cutoff_ms is not None else _NEVER
     on_step("pool")
     pool_items = _make_pool(engine, draw, cutoff_ms, work)
     on_step("users")
-    order = {"seed": draw.seed if draw.seed is not None else seed, "is_reseeded": draw.seed not in {None, seed}}
-    users = _draw_users(engine, draw, order, cutoff_ms, work)
+    users = _draw_users(engine, draw, seed, cutoff_ms, work=work, add_pairs=add_pairs)
     if users == 0 and draw.cutoff is not None:
+        add_pairs(None)
         _check_cutoff(engine, draw, cutoff_ms)
     on_step("pairs")
     pairs = engine.run("sampled_pairs", work / "sampled_pairs.parquet", {"cutoff_ms": cutoff_ms})
@@ -125,17 +133,23 @@ def _make_pool(engine: DuckEngine, draw: Draw, cutoff_ms: int, work: Path) -> in
     return found
 
 
-def _draw_users(engine: DuckEngine, draw: Draw, order: Mapping[str, object], cutoff_ms: int, work: Path) -> int:
-    """Make `sampled_users`; gives how many there are.
+def _draw_users(
+    engine: DuckEngine, draw: Draw, seed: int, cutoff_ms: int, *, work: Path, add_pairs: Callable[[Arc | None], None]
+) -> int:
+    """Make `sampled_users`, and their pairs readable; gives how many there are.
 
-    The first so many by their hash are the same however far one looks, as long as they are found.
+    The first so many in the sampling order are the same however far one looks, as long as they are found.
     """
+    order = {"seed": draw.seed if draw.seed is not None else seed, "is_reseeded": draw.seed not in {None, seed}}
     floor = {"min_user": draw.min_user}
     known = _count(engine, f"SELECT count(*) AS n FROM users WHERE interaction_count >= {draw.min_user:d}")
     wanted = min(draw.users or known, known)
     reach = wanted * (_FIRST_REACH if draw.is_of_a_pool or draw.max_user is not None else 1)
     while True:
-        bound = _bound(reach, known)
+        share = _share(reach, known)
+        arc = Arc.of(seed, share)
+        bound = hash_bound(share) if order["is_reseeded"] else arc.bound
+        add_pairs(None if order["is_reseeded"] else arc)
         engine.run("candidates", work / "candidates.parquet", {**order, **floor, "bound": bound})
         if draw.is_of_a_pool:
             engine.run("pool_users", work / "pool_users.parquet", {"cutoff_ms": cutoff_ms})
@@ -143,15 +157,14 @@ def _draw_users(engine: DuckEngine, draw: Draw, order: Mapping[str, object], cut
             engine.add_view("pool_users", "SELECT * FROM candidates")
         limits = {**floor, "max_user": min(draw.max_user or _ALL, _ALL), "users": wanted}
         found = engine.run("sampled_users", work / "sampled_users.parquet", limits)
-        if found == wanted or bound == _BEYOND_ALL:
+        if found == wanted or share >= 1:
             return found
         reach = max(_FIRST_REACH * reach, math.ceil(reach * wanted / max(found, 1)))
 
 
-def _bound(reach: int, known: int) -> str:
-    """A hash before which nearly surely `reach` of `known` users come; hashes are even over their range."""
-    share = (reach + 6 * math.sqrt(reach)) / max(known, 1)
-    return f"{int(share * 2**64):016x}" if share < 1 else _BEYOND_ALL
+def _share(reach: int, known: int) -> float:
+    """The share of keys, or hashes, among which nearly surely `reach` of `known` users are: they lie evenly."""
+    return (reach + 6 * math.sqrt(reach)) / max(known, 1)
 
 
 def _check_cutoff(engine: DuckEngine, draw: Draw, cutoff_ms: int) -> None:

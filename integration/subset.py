@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from integration.release import BuiltRelease
+    from integration.sampling_order import Arc
     from microlens.manifest import Manifest
     from microlens.runs import Run
     from microlens.settings import Settings
@@ -72,8 +73,13 @@ def _subset(run: Run, settings: Settings, draw: Draw, on_step: Callable[[str], N
         (add_comments_by_item if is_merging(integrated) else add_comments)(engine, comments)
         if draw.within is not None:
             add_pairs_within(run, engine, draw.within, work)
-        engine.add_view("drawn_from", f"SELECT * FROM {'interactions' if draw.within is None else 'pairs_within'}")
-        drawn = sample(engine, draw, run.recipe.seed, work, on_step)
+
+        def add_pairs(arc: Arc | None) -> None:
+            if draw.within is None:
+                add_integrated(engine, run.integrated, integrated, arc)
+            engine.add_view("drawn_from", f"SELECT * FROM {'interactions' if draw.within is None else 'pairs_within'}")
+
+        drawn = sample(engine, draw, run.recipe.seed, work, on_step, add_pairs=add_pairs)
         check_enough(draw, drawn.users, run.run_id)
         users = engine.run("observed_users", work / "observed_users.parquet")
         check_left(draw, users)

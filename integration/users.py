@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from integration.integrated import add_interactions
+from integration.sampling_order import start_of
 from integration.steps import step_sql
 from microlens.manifest import Output, describe_output, write_atomically
 from microlens.store import sha256_of
@@ -51,7 +52,7 @@ def count_users(
         if one is None or one["made_of"] != made_of or not _stands(path, one["output"]):
             on_step(f"users {number + 1}")
             add_interactions(engine, [folder / "pairs" / file.path])
-            rows = engine.run("users", path, {"seed": seed})
+            rows = engine.run("users", path, {"start": start_of(seed)})
             counted = pc.sum(pq.read_table(path, columns=["interaction_count"])["interaction_count"]).as_py() or 0
             output = describe_output(folder, path, rows=rows)
             one = {"made_of": made_of, "interactions": counted, "output": asdict(output)}

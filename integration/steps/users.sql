@@ -1,8 +1,9 @@
--- Every user with the count of interactions and the place in the sampling order (sha256 exists in every engine).
+-- Every user with the count of interactions and the place in the sampling order: by key, from :start on and around.
+-- A key is a keyed hash (HMAC) already, and pairs lie in this order: who is drawn is found in a few of their files.
 SELECT
     user_key,
     count(*) AS interaction_count,
-    sha256(concat(:seed, ':', lower(hex(user_key)))) AS sampling_hash
+    concat(CASE WHEN user_key >= unhex(:start) THEN '0' ELSE '1' END, lower(hex(user_key))) AS sampling_hash
 FROM interactions
 GROUP BY user_key
 ORDER BY user_key

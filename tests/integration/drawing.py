@@ -27,8 +27,11 @@ SEED = 5
 
 
 def place_of(user_key, seed=SEED):
-    """Where a user stands in the sampling order."""
-    return hashlib.sha256(f"{seed}:{user_key.hex()}".encode()).hexdigest(), user_key
+    """Where a user stands in the sampling order: by key from the seed's start on, or by another seed's hash."""
+    if seed != SEED:
+        return hashlib.sha256(f"{seed}:{user_key.hex()}".encode()).hexdigest(), user_key
+    start = hashlib.sha256(f"users from {seed}".encode()).digest()[:16]
+    return f"{int(user_key < start)}{user_key.hex()}", user_key
 
 
 @dataclass
@@ -49,7 +52,7 @@ class Tables:
 
 def tables(dice, *, items=6, users=12, pairs=60, visits=3):
     """Items with one to so many visits, users with a few pairs; many equal times, likes and counts."""
-    keys = [number.to_bytes(16, "big") for number in range(users)]
+    keys = [hashlib.sha256(f"user {number}".encode()).digest()[:16] for number in range(users)]
     videos = [f"v{number}" for number in range(items)]
     made = {}
     for number in range(pairs):
@@ -86,8 +89,14 @@ def draw_from(made, draw, at, *, shuffle=0, parts=1):
     engine.add_table("items", table(made.items, ITEMS))
     engine.add_table("snapshots", table(made.snapshots, SNAPSHOTS))
     engine.add_table("users", table(made.users(), USERS))
-    engine.add_table("drawn_from", table(made.pairs, PAIRS))
-    drawn = sample(engine, draw, SEED, work, lambda _: None)
+
+    def add_pairs(arc):
+        def is_there(row):
+            return arc is None or arc.touches(row["user_key"][0], 256)
+
+        engine.add_table("drawn_from", table([row for row in made.pairs if is_there(row)], PAIRS))
+
+    drawn = sample(engine, draw, SEED, work, lambda _: None, add_pairs=add_pairs)
     return drawn, engine.query("SELECT * FROM pairs").to_pylist()
 
 
