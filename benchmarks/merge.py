@@ -84,7 +84,7 @@ def _merge(folder: Path, parts: list[Path]) -> int:
         recipe=SimpleNamespace(seed=0, comments=SimpleNamespace(max_per_video=5000)),
         ledger=SimpleNamespace(parts=lambda _: listed),
     )
-    comments = StandingComments(readings, tuple(parts), (), pa.table({}), ())
+    comments = StandingComments(readings)
     with DuckEngine(settings, folder / "tmp") as engine:
         engine.add_files("items", [folder / "items.parquet"], CRAWLED_COMMENTS)
         engine.add_table("twins", _NO_TWINS)
