@@ -139,7 +139,7 @@ class CommentParts:
         told = {"text": text, "gender": gender, "user_key": pc.if_else(has_gender, columns["user_key"], None)}
         comments = pa.table({name: columns[name] for name in CRAWLED_COMMENTS.names}, schema=CRAWLED_COMMENTS)
         texts = pa.table({name: {**columns, **told}[name] for name in CRAWLED_TEXTS.names}, schema=CRAWLED_TEXTS)
-        return comments, texts.filter(pc.or_(pc.is_valid(text), has_gender))
+        return comments, texts.filter(pc.or_(pc.is_valid(text), has_gender)) if text.null_count else texts
 
     def _taken(self, spool: Spool) -> Comments:
         """What is kept of a video: its last page may hold more than the recipe takes."""
