@@ -26,7 +26,7 @@ PART_ROWS = 50_000
 PART_AFTER_S = 3.0
 GROUP_ROWS = 10_000
 """A part is sorted by video: a refresh that looks for one video's comments reads only a group or two of it."""
-_COMMENTS_LAYOUT: dict[str, Any] = {
+COMMENTS_LAYOUT: dict[str, Any] = {
     "use_dictionary": ["video_id"],  # of keys, which hardly repeat, it would only cost: a sixth of the part
     "column_encoding": {"commented_at_ms": "DELTA_BINARY_PACKED"},
     "group_rows": GROUP_ROWS,
@@ -112,7 +112,7 @@ class CommentParts:
 
         comments, texts = self._tables(spools)
         if comments.num_rows:
-            parts.append(write_part(self._run.folder, "comments", comments, **_COMMENTS_LAYOUT))
+            parts.append(write_part(self._run.folder, "comments", comments, **COMMENTS_LAYOUT))
         if texts.num_rows:
             parts.append(write_part(self._run.folder, "texts", texts, beside=parts[0].part_id, **_TEXTS_LAYOUT))
 
