@@ -123,6 +123,24 @@ def test_texts_are_those_that_stand(small, made):
     assert {"edited"} == texts
 
 
+def test_an_edited_text_makes_a_new_release(small, made):
+    """Though not one pair has changed; the same texts again do not."""
+    small.integrate()
+    first, again = small.subset(), small.subset()
+    day = Day(small)
+    for name in ("v0", "v1", "v2", "v3", "v4"):
+        day.visit(name, title=f"Title {name}")
+    day.read({name: [{**row, "text": "edited"} for row in rows_of(made, name)] for name in made.videos})
+    day.end()
+    before = pairs(small)
+    small.integrate()
+    edited = small.subset()
+
+    assert [True, False, True] == [one.is_new for one in (first, again, edited)]
+    assert before == pairs(small)
+    assert {"edited"} == {row["text"] for row in release_table(edited, "comments")}
+
+
 def test_the_newest_page_is_the_items(small):
     """Title and counts are those of the last visit; every visit stays in the snapshots."""
     day = Day(small)
