@@ -49,8 +49,9 @@ def add_texts(run: Run, engine: DuckEngine, comments: StandingComments) -> None:
 
 
 def texts_hash(run: Run, comments: StandingComments) -> str:
-    """Of all the texts that a release may be made of."""
-    told = [*sorted(part.sha256 for part in _parts(run, comments).values()), *comments.left_out]
+    """Of all the texts that a release may be made of, and which of them stand."""
+    parts = sorted(part.sha256 for part in _parts(run, comments).values())
+    told = [*parts, *comments.left_out] if parts else []
     return hashlib.sha256("\n".join(told).encode()).hexdigest()
 
 
