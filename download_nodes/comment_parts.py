@@ -86,10 +86,9 @@ class CommentParts:
         """Commit spools of one refresh, by video; those that another node was quicker with are left out."""
         left = dict(spools)
         while left:
-            parts: list[Part] = []
+            parts = self._write(left)
+            comments, texts = [*parts, None, None][:2]
             try:
-                self._write(left, parts)
-                comments, texts = [*parts, None, None][:2]
                 taken = self._run.ledger.commit_comments(
                     comments,
                     {video_id: len(self._taken(spool)) for video_id, spool in left.items()},
@@ -98,7 +97,7 @@ class CommentParts:
                     declared={video_id: spool.declared for video_id, spool in left.items()},
                     additions={video_id for video_id, spool in left.items() if spool.is_addition},
                 )
-            except (OSError, LedgerFullError):
+            except LedgerFullError:
                 self._discard(parts)
                 raise
             if not taken:
@@ -106,15 +105,21 @@ class CommentParts:
             self._discard(parts)
             left = {video_id: spool for video_id, spool in left.items() if video_id not in taken}
 
-    def _write(self, spools: dict[str, Spool], parts: list[Part]) -> None:
-        """Write the part of these comments, and that of their texts, as far as there are any; each is told at once."""
+    def _write(self, spools: dict[str, Spool]) -> list[Part]:
+        """Write the part of these comments, and that of their texts, as far as there are any; none if one fails."""
         from microlens.parts import write_part  # noqa: PLC0415 - Arrow, of no use before the first comments
 
         comments, texts = self._tables(spools)
-        if comments.num_rows:
-            parts.append(write_part(self._run.folder, "comments", comments, **COMMENTS_LAYOUT))
-        if texts.num_rows:
-            parts.append(write_part(self._run.folder, "texts", texts, beside=parts[0].part_id, **_TEXTS_LAYOUT))
+        parts: list[Part] = []
+        try:
+            if comments.num_rows:
+                parts.append(write_part(self._run.folder, "comments", comments, **COMMENTS_LAYOUT))
+            if texts.num_rows:
+                parts.append(write_part(self._run.folder, "texts", texts, beside=parts[0].part_id, **_TEXTS_LAYOUT))
+        except OSError:
+            self._discard(parts)
+            raise
+        return parts
 
     def _tables(self, spools: dict[str, Spool]) -> tuple[pa.Table, pa.Table]:
         """Comments, and those of them that have a text or a gender with these, both sorted by video."""
@@ -129,16 +134,16 @@ class CommentParts:
             names += [name] * len(taken)
             whole.extend(taken)
         text, gender = pa.array(whole.texts, pa.string()), pa.array(whole.genders, pa.string())
+        has_gender = pc.is_valid(gender)
         columns = {
             "video_id": pa.array(names, pa.string()),
             "comment_id": pa.array(whole.keys, pa.binary(COMMENT_KEY_BYTES)),
             "user_key": pa.array(whole.users, pa.binary(USER_KEY_BYTES)),
             "commented_at_ms": pa.array(whole.moments, pa.int64()),
         }
-        has_gender = pc.is_valid(gender)
-        told = {"text": text, "gender": gender, "user_key": pc.if_else(has_gender, columns["user_key"], None)}
-        comments = pa.table({name: columns[name] for name in CRAWLED_COMMENTS.names}, schema=CRAWLED_COMMENTS)
-        texts = pa.table({name: {**columns, **told}[name] for name in CRAWLED_TEXTS.names}, schema=CRAWLED_TEXTS)
+        comments = pa.table(columns, schema=CRAWLED_COMMENTS)
+        columns |= {"text": text, "gender": gender, "user_key": pc.if_else(has_gender, columns["user_key"], None)}
+        texts = pa.table({name: columns[name] for name in CRAWLED_TEXTS.names}, schema=CRAWLED_TEXTS)
         return comments, texts.filter(pc.or_(pc.is_valid(text), has_gender)) if text.null_count else texts
 
     def _taken(self, spool: Spool) -> Comments:

@@ -90,6 +90,25 @@ def test_a_node_that_is_killed_between_the_parts_loses_and_doubles_nothing(video
     assert [9, 9] == [len(desk.rows(kind)) for kind in ("comments", "texts")]
 
 
+def test_comments_whose_texts_cannot_be_written_are_not_kept_either(video):
+    """What the disk refuses leaves no part behind, and all of it is written the next time."""
+    desk = video()
+    parts, spool = CommentParts(desk.run), Spool.open(desk.folder / "spool", "v")
+    spool.add(Comments([b"comment1"], [bytes(16)], ["a text"], [None], [1]), [])
+    parts.add(spool)
+    taken, texts = parts.take(), desk.run.folder / "crawled/texts"
+    texts.parent.mkdir(exist_ok=True)
+    texts.write_bytes(b"")
+    with pytest.raises(OSError, match="exists"):
+        parts.commit(taken)
+    left = list((desk.run.folder / "crawled/comments").iterdir())
+    texts.unlink()
+    parts.commit(taken)
+
+    assert [] == left
+    assert ["a text"] == [row["text"] for row in desk.said()]
+
+
 def test_texts_of_a_video_that_is_taken_are_left_out(video):
     """Where another node was quicker with one of two videos, both parts are written again without it."""
     desk = video()
