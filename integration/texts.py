@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from integration.pull import check_here
-from microlens.parts import verify_part
+from microlens.parts import verify_parts
 from microlens.tables import CRAWLED_TEXTS
 
 if TYPE_CHECKING:
@@ -23,11 +23,12 @@ _STANDING = pa.schema([("video_id", pa.string()), ("filename", pa.string())])
 def add_texts(run: Run, engine: DuckEngine, comments: StandingComments) -> None:
     """Make the standing rows readable as `crawled_texts`; none where the recipe keeps neither texts nor genders.
 
-    NotReadyError if parts lie on other machines alone; CorruptDataError names one that is not what the ledger lists.
+    NotReadyError if parts lie on other machines alone; CorruptDataError names those that are not what the ledger lists.
     """
     check_here(run, ("texts",))
     parts = _parts(run, comments)
-    paths = {name: verify_part(run.folder, part) for name, part in sorted(parts.items())}
+    verify_parts(run.folder, parts.values())
+    paths = {name: run.folder / part.path for name, part in sorted(parts.items())}
     mixed = [path for name, path in paths.items() if name in comments.mixed]
     whole = [path for name, path in paths.items() if name not in comments.mixed]
     if not mixed:
