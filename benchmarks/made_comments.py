@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
+from microlens.privacy import COMMENT_KEY_BYTES
+
 
 def mixed(numbers: np.ndarray) -> np.ndarray:
     """Numbers spread over 64 bits one to one, as keys are (splitmix64's finisher)."""
@@ -15,6 +17,11 @@ def mixed(numbers: np.ndarray) -> np.ndarray:
 
 
 def random_ids(generator: np.random.Generator, count: int) -> pa.Array:
-    """Comment ids: strings of 32 digits."""
-    offsets = pa.py_buffer(np.arange(count + 1, dtype=np.int32) * 32)
-    return pa.StringArray.from_buffers(count, offsets, pa.py_buffer(generator.bytes(16 * count).hex().encode()))
+    """Comment ids: 8 bytes each."""
+    return keys_of(generator.bytes(COMMENT_KEY_BYTES * count), COMMENT_KEY_BYTES)
+
+
+def keys_of(raw: bytes | np.ndarray, size: int) -> pa.Array:
+    """Keys of one size from the bytes of all of them."""
+    buffer = pa.py_buffer(raw)
+    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(size), buffer.size // size, [None, buffer])

@@ -17,8 +17,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmarks.made_comments import mixed, random_ids
+from benchmarks.made_comments import keys_of, mixed, random_ids
 from benchmarks.measure import Cost, cost_of
+from download_nodes.comment_parts import COMMENTS_LAYOUT
 from integration.comments import StandingComments
 from integration.draw import Draw
 from integration.engines.duckdb import DuckEngine
@@ -28,6 +29,8 @@ from integration.pair_state import read_state
 from integration.sample import sample
 from microlens.comment_lists import CommentList
 from microlens.ledger_rows import Part
+from microlens.parts import write_table
+from microlens.privacy import USER_KEY_BYTES
 from microlens.settings import Settings
 from microlens.store import sha256_of
 from microlens.tables import CRAWLED_COMMENTS
@@ -61,8 +64,10 @@ def run(items: int) -> Iterator[str]:
             jobs["subset, Polars"] = _subset_in_polars
         users = min(_SAMPLE, items // _MEAN_SESSION // 5)
         costs |= {what: cost_of(job, folder, users) for what, job in jobs.items()}
+        bytes_in = sum(path.stat().st_size for path in parts) / items
         bytes_a_row = sum(path.stat().st_size for path in (folder / "integrated/pairs").rglob("*.parquet")) / items
-    yield f"{items:,} comments to {costs['merge, ours'].value:,} interactions and users; {bytes_a_row:.1f} bytes a row"
+    yield f"{items:,} comments to {costs['merge, ours'].value:,} interactions and users"
+    yield f"bytes a row: {bytes_in:.1f} in parts, {bytes_a_row:.1f} merged"
     yield f"subset: the interactions of {users:,} users"
     yield from (_line(what, cost, costs[_FLOOR_OF[what.partition(",")[0]]]) for what, cost in costs.items())
 
@@ -86,7 +91,7 @@ def _merge(folder: Path, parts: list[Path]) -> int:
         recipe=SimpleNamespace(seed=0, comments=SimpleNamespace(max_per_video=5000)),
         ledger=SimpleNamespace(parts=lambda _: listed),
     )
-    comments = StandingComments(readings, tuple(parts), (), pa.table({}), ())
+    comments = StandingComments(readings)
     with DuckEngine(settings, folder / "tmp") as engine:
         engine.add_files("items", [folder / "items.parquet"], CRAWLED_COMMENTS)
         engine.add_table("twins", _NO_TWINS)
@@ -164,7 +169,7 @@ def _duckdb(folder: Path) -> duckdb.DuckDBPyConnection:
 
 
 def _make_parts(folder: Path, rows: int) -> list[Path]:
-    """Random comments: Zipf-like videos, users with 29 each, keys and comment ids as nodes make them."""
+    """Random comments, sorted by video: Zipf-like videos, users with 29 each, keys and ids as nodes make them."""
     generator = np.random.default_rng(0)
     videos = max(100, rows // 880)
     names = pa.array([f"v{n:07d}" for n in range(videos)])
@@ -177,18 +182,16 @@ def _make_parts(folder: Path, rows: int) -> list[Path]:
         count = min(_PART_ROWS, rows - start)
         users = generator.integers(0, population, count, dtype=np.uint64)
         keys = np.column_stack([mixed(users), mixed(users + np.uint64(population))])
+        places = np.sort(np.searchsorted(cumulative, generator.random(count)))
         table = pa.table(
             {
-                "platform": pa.repeat(pa.scalar("bench"), count),
-                "video_id": names.take(pa.array(np.searchsorted(cumulative, generator.random(count)))),
+                "video_id": names.take(pa.array(places)),
                 "comment_id": random_ids(generator, count),
-                "user_key": pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), count, [None, pa.py_buffer(keys)]),
-                "text": pa.nulls(count, pa.string()),
-                "gender": pa.nulls(count, pa.string()),
+                "user_key": keys_of(keys, USER_KEY_BYTES),
                 "commented_at_ms": pa.array(generator.integers(1_600_000_000_000, 1_700_000_000_000, count)),
             },
             schema=CRAWLED_COMMENTS,
         )
         parts.append(folder / f"part-{start:010d}.parquet")
-        pq.write_table(table, parts[-1], compression="zstd")
+        write_table(parts[-1], table, **COMMENTS_LAYOUT)
     return parts

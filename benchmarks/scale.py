@@ -21,13 +21,15 @@ import numpy as np
 import pyarrow as pa
 
 import integration.release as release_room
-from benchmarks.made_comments import mixed, random_ids
+from benchmarks.made_comments import keys_of, mixed, random_ids
 from benchmarks.measure import Cost, cost_of
+from download_nodes.comment_parts import COMMENTS_LAYOUT
 from integration.draw import Draw
 from integration.merge import gather, integrate
 from integration.subset import subset
 from microlens.ledger_rows import PageRow, Selected
 from microlens.parts import write_part
+from microlens.privacy import USER_KEY_BYTES
 from microlens.recipe import Recipe
 from microlens.records import AssetRecord, MediaLink
 from microlens.runs import open_or_create, open_run
@@ -157,7 +159,7 @@ def _make_increment(folder: Path, number: int, rows: int, of_rows: int) -> int:
         counts = np.clip(wanted, 1, _MOST_OF_VIDEO)
         names = [f"v{number:02d}{video + at:07d}" for at in range(len(counts))]
         _add_videos(run, names)
-        part = write_part(run.folder, "comments", _comments(generator, names, counts, population))
+        part = write_part(run.folder, "comments", _comments(generator, names, counts, population), **COMMENTS_LAYOUT)
         run.ledger.commit_comments(part, dict(zip(names, counts.tolist(), strict=True)))
         made, video = made + int(counts.sum()), video + len(names)
     run.ledger.close()
@@ -170,12 +172,9 @@ def _comments(generator: np.random.Generator, names: list[str], counts: np.ndarr
     keys = np.column_stack([mixed(users), mixed(users + np.uint64(population))])
     videos = pa.array(names).take(pa.array(np.repeat(np.arange(len(names)), counts)))
     columns = {
-        "platform": pa.repeat(pa.scalar("sandbox"), rows),
         "video_id": videos,
         "comment_id": random_ids(generator, rows),
-        "user_key": pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), rows, [None, pa.py_buffer(keys)]),
-        "text": pa.nulls(rows, pa.string()),
-        "gender": pa.nulls(rows, pa.string()),
+        "user_key": keys_of(keys, USER_KEY_BYTES),
         "commented_at_ms": pa.array(generator.integers(1_600_000_000_000, 1_700_000_000_000, rows)),
     }
     return pa.table({name: columns[name] for name in CRAWLED_COMMENTS.names}, schema=CRAWLED_COMMENTS)

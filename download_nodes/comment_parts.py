@@ -1,13 +1,16 @@
-"""Complete videos' comments, gathered into one Parquet part, which the ledger lists in the same transaction."""
+"""Complete videos' comments, gathered into one Parquet part, and their texts into another beside it.
+
+The ledger lists both in one transaction: what a process that died left of them is never read.
+"""
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from download_nodes.spool import Comments, spool_path
 from microlens.database import LedgerFullError
-from microlens.privacy import USER_KEY_BYTES
+from microlens.privacy import COMMENT_KEY_BYTES, USER_KEY_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +26,12 @@ PART_ROWS = 50_000
 PART_AFTER_S = 3.0
 GROUP_ROWS = 10_000
 """A part is sorted by video: a refresh that looks for one video's comments reads only a group or two of it."""
+COMMENTS_LAYOUT: dict[str, Any] = {
+    "use_dictionary": ["video_id"],  # of keys, which hardly repeat, it would only cost: a sixth of the part
+    "column_encoding": {"commented_at_ms": "DELTA_BINARY_PACKED"},
+    "group_rows": GROUP_ROWS,
+}
+_TEXTS_LAYOUT: dict[str, Any] = {"use_dictionary": ["video_id", "text", "gender"]}
 
 
 class CommentParts:
@@ -75,54 +84,72 @@ class CommentParts:
 
     def _commit_part(self, refresh: int, spools: dict[str, Spool]) -> None:
         """Commit spools of one refresh, by video; those that another node was quicker with are left out."""
-        from microlens.parts import write_part  # noqa: PLC0415 - Arrow, of no use before the first comments
-
         left = dict(spools)
         while left:
-            table = self._table(left)
-            is_empty = table.num_rows == 0
-            part = None if is_empty else write_part(self._run.folder, "comments", table, group_rows=GROUP_ROWS)
+            parts = self._write(left)
+            comments, texts = [*parts, None, None][:2]
             try:
                 taken = self._run.ledger.commit_comments(
-                    part,
+                    comments,
                     {video_id: len(self._taken(spool)) for video_id, spool in left.items()},
+                    texts=texts,
                     refresh=refresh,
                     declared={video_id: spool.declared for video_id, spool in left.items()},
                     additions={video_id for video_id, spool in left.items() if spool.is_addition},
                 )
             except LedgerFullError:
-                self._discard(part)
+                self._discard(parts)
                 raise
             if not taken:
                 break
-            self._discard(part)
+            self._discard(parts)
             left = {video_id: spool for video_id, spool in left.items() if video_id not in taken}
 
-    def _table(self, spools: dict[str, Spool]) -> pa.Table:
+    def _write(self, spools: dict[str, Spool]) -> list[Part]:
+        """Write the part of these comments, and that of their texts, as far as there are any; none if one fails."""
+        from microlens.parts import write_part  # noqa: PLC0415 - Arrow, of no use before the first comments
+
+        comments, texts = self._tables(spools)
+        parts: list[Part] = []
+        try:
+            if comments.num_rows:
+                parts.append(write_part(self._run.folder, "comments", comments, **COMMENTS_LAYOUT))
+            if texts.num_rows:
+                parts.append(write_part(self._run.folder, "texts", texts, beside=parts[0].part_id, **_TEXTS_LAYOUT))
+        except OSError:
+            self._discard(parts)
+            raise
+        return parts
+
+    def _tables(self, spools: dict[str, Spool]) -> tuple[pa.Table, pa.Table]:
+        """Comments, and those of them that have a text or a gender with these, both sorted by video."""
         import pyarrow as pa  # noqa: PLC0415
+        import pyarrow.compute as pc  # noqa: PLC0415
 
-        from microlens.tables import CRAWLED_COMMENTS  # noqa: PLC0415
+        from microlens.tables import CRAWLED_COMMENTS, CRAWLED_TEXTS  # noqa: PLC0415
 
-        taken = {name: self._taken(spools[name]) for name in sorted(spools)}
         names, whole = [], Comments()
-        for name, comments in taken.items():
-            names += [name] * len(comments)
-            whole.extend(comments)
-        arrays = {
-            "platform": pa.array([self._run.recipe.platform] * len(names), pa.string()),
+        for name in sorted(spools):
+            taken = self._taken(spools[name])
+            names += [name] * len(taken)
+            whole.extend(taken)
+        text, gender = pa.array(whole.texts, pa.string()), pa.array(whole.genders, pa.string())
+        has_gender = pc.is_valid(gender)
+        columns = {
             "video_id": pa.array(names, pa.string()),
-            "comment_id": pa.array(whole.keys, pa.string()),
+            "comment_id": pa.array(whole.keys, pa.binary(COMMENT_KEY_BYTES)),
             "user_key": pa.array(whole.users, pa.binary(USER_KEY_BYTES)),
-            "text": pa.array(whole.texts, pa.string()),
-            "gender": pa.array(whole.genders, pa.string()),
             "commented_at_ms": pa.array(whole.moments, pa.int64()),
         }
-        return pa.table(arrays, schema=CRAWLED_COMMENTS)
+        comments = pa.table(columns, schema=CRAWLED_COMMENTS)
+        columns |= {"text": text, "gender": gender, "user_key": pc.if_else(has_gender, columns["user_key"], None)}
+        texts = pa.table({name: columns[name] for name in CRAWLED_TEXTS.names}, schema=CRAWLED_TEXTS)
+        return comments, texts.filter(pc.or_(pc.is_valid(text), has_gender)) if text.null_count else texts
 
     def _taken(self, spool: Spool) -> Comments:
         """What is kept of a video: its last page may hold more than the recipe takes."""
         return spool.comments.first(self._run.recipe.comments.max_per_video)
 
-    def _discard(self, part: Part | None) -> None:
-        if part is not None:
+    def _discard(self, parts: list[Part]) -> None:
+        for part in parts:
             (self._run.folder / part.path).unlink(missing_ok=True)

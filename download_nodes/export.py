@@ -27,6 +27,7 @@ from multidict import CIMultiDict
 
 from microlens.errors import NotReadyError
 from microlens.export_tokens import is_valid
+from microlens.ledger_rows import PART_KINDS
 from microlens.local_store import LocalStore
 
 if TYPE_CHECKING:
@@ -43,7 +44,6 @@ log = structlog.get_logger()
 
 PAGE = 5_000
 """Objects in a page of the manifest: about 400 KB."""
-_PART_KINDS = ("videos", "comments")
 _TELL_EVERY_S = 10.0
 _PATIENCE_S = 30.0
 """What a stop gives transfers that are under way."""
@@ -122,7 +122,7 @@ class Export:
 
     def _held_parts(self) -> dict[str, tuple[Part, Path]]:
         """Parts that the ledger lists and that lie below crawled/ here: another machine may have written their rows."""
-        parts = [part for kind in _PART_KINDS for part in self._run.ledger.parts(kind)]
+        parts = [part for kind in PART_KINDS for part in self._run.ledger.parts(kind)]
         paths = {part.part_id: self._folder / part.path for part in parts}
         return {
             part.part_id: (part, paths[part.part_id])

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import orjson
 
-from microlens.privacy import USER_KEY_BYTES
+from microlens.privacy import COMMENT_KEY_BYTES, USER_KEY_BYTES
 from microlens.records import refreshed
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 class Comments:
     """Comments by column, all of one length; raw ids are in none of them."""
 
-    keys: list[str] = field(default_factory=list)
-    """Of the comments, 32 hexadecimal digits each."""
+    keys: list[bytes] = field(default_factory=list)
+    """Of the comments, 8 bytes each."""
     users: list[bytes] = field(default_factory=list)
     """Pseudonyms, 16 bytes each."""
     texts: list[str | None] = field(default_factory=list)
@@ -59,16 +59,15 @@ class Comments:
     def to_json(self, pending: list[str], declared: int | None) -> bytes:
         """One line of a spool; a column of nothing is null."""
         texts, genders = (column if any(column) else None for column in (self.texts, self.genders))
-        users = b"".join(self.users).hex()
-        return orjson.dumps((pending, declared, self.keys, users, texts, genders, self.moments)) + b"\n"
+        keys, users = (b"".join(column).hex() for column in (self.keys, self.users))
+        return orjson.dumps((pending, declared, keys, users, texts, genders, self.moments)) + b"\n"
 
     @classmethod
     def from_json(cls, line: bytes) -> tuple[list[str], Comments, int | None]:
         pending, declared, keys, users, texts, genders, moments = orjson.loads(line)
         nothing: list[str | None] = [None] * len(moments)
-        whole = bytes.fromhex(users)
-        cut = [whole[at : at + USER_KEY_BYTES] for at in range(0, len(whole), USER_KEY_BYTES)]
-        return pending, cls(keys, cut, texts or nothing, genders or nothing, moments), declared
+        columns = (_cut(keys, COMMENT_KEY_BYTES), _cut(users, USER_KEY_BYTES), texts or nothing, genders or nothing)
+        return pending, cls(*columns, moments), declared
 
 
 @dataclass(slots=True)
@@ -85,7 +84,7 @@ class Spool:
     """How many comments there are, as the first page says."""
     is_addition: bool = False
     """Its comments are only those that have come since the video was last read."""
-    _known: set[str] = field(default_factory=set)
+    _known: set[bytes] = field(default_factory=set)
     _file: BinaryIO | None = None
 
     @classmethod
@@ -115,7 +114,7 @@ class Spool:
             self._file.close()
             self._file = None
 
-    def keep_only(self, keys: Collection[str]) -> None:
+    def keep_only(self, keys: Collection[bytes]) -> None:
         """The other comments are known already."""
         self.comments = self.comments.at([place for place, key in enumerate(self.comments.keys) if key in keys])
         self.is_addition = True
@@ -151,6 +150,12 @@ class Spool:
 def spool_path(folder: Path, video_id: str, refresh: int) -> Path:
     """Where it lies: a site chooses its ids, so an id is no file name."""
     return folder / f"{hashlib.sha256(refreshed(video_id, refresh).encode()).hexdigest()}.jsonl"
+
+
+def _cut(digits: str, size: int) -> list[bytes]:
+    """Keys of one size, from the digits of all of them."""
+    whole = bytes.fromhex(digits)
+    return [whole[at : at + size] for at in range(0, len(whole), size)]
 
 
 def _write(file: BinaryIO, line: bytes) -> None:

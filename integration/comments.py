@@ -1,28 +1,23 @@
-"""The comments that stand: of every part, the rows of readings that no later whole list of their video has replaced."""
+"""The comments that stand: of every part, the rows of readings that no later whole list of their video has replaced.
+
+Their texts lie in parts of their own, beside those that pairs are made of (integration.texts).
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-
 from microlens.comment_lists import newest_readings, that_stand
-from microlens.errors import CorruptDataError
 from microlens.outcomes import PASSING
 from microlens.records import refreshed
-from microlens.tables import CRAWLED_COMMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
-    from integration.engines.duckdb import DuckEngine
     from microlens.comment_lists import CommentList
     from microlens.refreshes import Standing
     from microlens.runs import Run
-
-_STANDING = pa.schema([("video_id", pa.string()), ("filename", pa.string())])
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +26,10 @@ class StandingComments:
 
     readings: tuple[CommentList, ...]
     """Those that stand, in a fixed order."""
-    whole: tuple[Path, ...]
-    mixed: tuple[Path, ...]
-    """Parts of which some videos' rows count and others' do not."""
-    of_mixed: pa.Table
-    """video_id, filename: the rows that do."""
-    left_out: tuple[str, ...]
+    mixed: frozenset[str] = frozenset()
+    """Paths of the parts of which some videos' rows count and others' do not."""
+    left_out: tuple[str, ...] = ()
     """Names of the readings that do not stand, in a fixed order."""
-    has_words: bool = True
-    """Whether there is more in the parts than pairs: texts or genders."""
 
 
 def standing_comments(run: Run, standings: Iterable[Standing]) -> StandingComments:
@@ -53,48 +43,8 @@ def standing_comments(run: Run, standings: Iterable[Standing]) -> StandingCommen
     for one in lists:
         if one.path is not None:
             (kept if (one.video_id, one.refresh) in standing else dropped).add(one.path)
-    mixed = kept & dropped
-    rows = [
-        {"video_id": one.video_id, "filename": str(run.folder / one.path)}
-        for one in lists
-        if one.path is not None and one.path in mixed and (one.video_id, one.refresh) in standing
-    ]
     left_out = (refreshed(*key) for one in lists if (key := (one.video_id, one.refresh)) not in standing)
-    return StandingComments(
-        readings=readings,
-        whole=tuple(run.folder / path for path in sorted(kept - dropped)),
-        mixed=tuple(run.folder / path for path in sorted(mixed)),
-        of_mixed=pa.Table.from_pylist(rows, schema=_STANDING),
-        left_out=tuple(sorted(left_out)),
-        has_words=run.recipe.comments.text != "none" or run.recipe.comments.gender,
-    )
-
-
-def add_comments(engine: DuckEngine, comments: StandingComments, name: str = "crawled_comments") -> None:
-    """Make the standing rows readable as a table of this name; none where they tell no more than pairs do.
-
-    CorruptDataError names a part that is missing.
-    """
-    if not comments.has_words:
-        engine.add_files(name, (), CRAWLED_COMMENTS)
-        return
-    for path in (*comments.whole, *comments.mixed):
-        if not path.exists():
-            raise CorruptDataError(
-                f"the part {path} is missing: texts and genders are read from it",
-                hint="restore it from a backup: the site may no longer show what it held",
-            )
-    if not comments.mixed:
-        engine.add_files(name, comments.whole, CRAWLED_COMMENTS)
-        return
-    engine.add_files("comments_of_whole_parts", comments.whole, CRAWLED_COMMENTS)
-    engine.add_files("comments_of_mixed_parts", comments.mixed, CRAWLED_COMMENTS, with_filename=True)
-    engine.add_table("standing", comments.of_mixed)
-    engine.add_view(
-        name,
-        "SELECT * FROM comments_of_whole_parts UNION ALL "
-        "SELECT c.* EXCLUDE (filename) FROM comments_of_mixed_parts AS c SEMI JOIN standing USING (video_id, filename)",
-    )
+    return StandingComments(readings, frozenset(kept & dropped), tuple(sorted(left_out)))
 
 
 def _closed_lists(run: Run, lists: Iterable[CommentList], standings: Iterable[Standing]) -> set[str]:

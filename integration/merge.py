@@ -144,7 +144,7 @@ def _make_tables(
 def gather(run: Run, settings: Settings, on_step: Callable[[str], None] = lambda _: None) -> dict[str, int]:
     """Take in the comments that stand now, and make no tables; gives what is merged, and what waits for `integrate`.
 
-    What is taken in needs its parts no longer, but for texts and genders. CorruptDataError as for `integrate`.
+    What is taken in needs its parts no longer; texts and genders lie in others. CorruptDataError as for `integrate`.
     """
     with run.lock_tables(), DuckEngine(settings, run.folder / "tmp") as engine:
         check_here(run)

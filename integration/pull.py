@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from microlens.errors import CorruptDataError, NotReadyError, StoreUnreachableError
+from microlens.ledger_rows import PART_KINDS
 from microlens.local_store import LocalStore
 from microlens.store import sync
 from microlens.store_cache import complete, fetch_into
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from integration.sources import Source
     from microlens.ledger_rows import Part
@@ -37,7 +38,6 @@ _SLOW_S = 30.0
 """A source that has given nothing for so long, and has something to give, is told of."""
 _TICK_S = 0.5
 _AGAIN_S = 0.02
-_PART_KINDS = ("videos", "comments")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ class Pulled:
 
 def lacking(run: Run, *, media: bool = True) -> list[Wanted]:
     """What other machines keep of a run and this one does not have."""
-    parts = [part for kind in _PART_KINDS for part in run.ledger.parts(kind)]
+    parts = [part for kind in PART_KINDS for part in run.ledger.parts(kind)]
     wanted = [Wanted(part.sha256, part) for part in parts if not (run.folder / part.path).exists()]
     if not media or not isinstance(run.store, LocalStore):  # a bucket has what all of them have stored
         return wanted
@@ -283,11 +283,11 @@ def progress_facts(progress: Mapping[str, Progress], left: int, *, began: float)
     return facts
 
 
-def check_here(run: Run) -> None:
-    """NotReadyError if parts lie on other machines alone."""
+def check_here(run: Run, kinds: Collection[str] = ("videos", "comments")) -> None:
+    """NotReadyError if parts of these kinds lie on other machines alone: tables are made without any text."""
     parts = [one.part for one in lacking(run, media=False) if one.part is not None]
     ours = run.ledger.keeping.parts
-    elsewhere = [part for part in parts if part.kept_at != ours]
+    elsewhere = [part for part in parts if part.kept_at != ours and part.kind in kinds]
     if elsewhere:
         raise NotReadyError(
             f"{len(elsewhere)} parts of {run.run_id!r} are kept on other machines, {elsewhere[0].path} among them",

@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 from microlens.errors import CorruptDataError, RecipeError
 from microlens.export_store import ExportStore
 from microlens.export_tokens import export_key, make_token
+from microlens.ledger_rows import PART_KINDS
 from microlens.local_store import LocalStore
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ class FolderSource:
         return self._store.sizes(hashes)
 
     def parts(self) -> dict[str, str]:
-        listed = [part for kind in ("videos", "comments") for part in self._run.ledger.parts(kind)]
+        listed = [part for kind in PART_KINDS for part in self._run.ledger.parts(kind)]
         return {part.part_id: part.sha256 for part in listed if (self._folder / part.path).is_file()}
 
     def read(self, sha256: str, offset: int) -> Iterator[bytes]:

@@ -11,14 +11,14 @@ import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from integration.comments import add_comments, standing_comments
+from integration.comments import standing_comments
 from integration.draw import Draw
 from integration.engines.duckdb import DuckEngine
 from integration.integrated import add_integrated
 from integration.merge import comments_hashes, read_integrated, recipe_hash
 from integration.release import Plan, build_release, finished_release, hash_of
 from integration.sample import check_enough, check_left, sample
-from integration.twins import add_comments_by_item, is_merging
+from integration.texts import add_texts, texts_hash
 from integration.within import add_pairs_within, read_release
 from microlens.errors import CorruptDataError, NotReadyError, RecipeError
 from microlens.manifest import read_manifest
@@ -62,7 +62,7 @@ def _subset(run: Run, settings: Settings, draw: Draw, on_step: Callable[[str], N
             hint=f"run `microlens-build integrate {run.run_id}` first",
         )
     source = read_release(run, draw.within) if draw.within is not None else None
-    inputs = _inputs(run, draw, integrated, source)
+    inputs = _inputs(run, draw, integrated, source) | {"texts": texts_hash(run, comments)}
     known = finished_release(run, draw.name, inputs) if draw.name is not None else None
     if known is not None:
         return known
@@ -70,7 +70,8 @@ def _subset(run: Run, settings: Settings, draw: Draw, on_step: Callable[[str], N
     with DuckEngine(settings, run.folder / "tmp") as engine:
         shutil.rmtree(work, ignore_errors=True)
         add_integrated(engine, run.integrated, integrated)
-        (add_comments_by_item if is_merging(integrated) else add_comments)(engine, comments)
+        on_step("texts")
+        add_texts(run, engine, comments)
         if draw.within is not None:
             add_pairs_within(run, engine, draw.within, work)
 

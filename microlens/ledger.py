@@ -167,11 +167,12 @@ class Ledger(LedgerReading):
         part: Part | None,
         counts: Mapping[str, int],
         *,
+        texts: Part | None = None,
         refresh: int = 0,
         declared: Mapping[str, int | None] | None = None,
         additions: Collection[str] = (),
     ) -> set[str]:
-        """Commit a part of comments and the readings that it completes, all of one refresh.
+        """Commit a part of comments, that of their texts, and the readings that they complete, all of one refresh.
 
         `counts` are rows a video, `declared` what the site said there were; `additions` name the videos of which the
         part holds only what had come since they were last read. Gives the videos that another node had completed
@@ -195,8 +196,7 @@ class Ledger(LedgerReading):
             if taken:
                 return taken
             insert_new(connection, collected_table, rows)
-            if part is not None:
-                insert_new(connection, part_table, [self.part_to_sql(part)])
+            insert_new(connection, part_table, [self.part_to_sql(one) for one in (part, texts) if one is not None])
         return set()
 
     def record_failure(self, failure: Failure) -> None:

@@ -78,6 +78,10 @@ class Mark:
     page: int = 0
 
 
+PART_KINDS = ("videos", "comments", "texts")
+"""What nodes write: each kind lies in a folder of its own below crawled/."""
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """A finished Parquet file under the run's folder."""
@@ -89,6 +93,8 @@ class Part:
     sha256: str
     kept_at: str = field(default="", compare=False)
     """In whose folder (microlens.keeping); empty until it is committed."""
+    beside: str | None = None
+    """Of texts: id of the part that holds their comments."""
 
 
 def page_to_sql(page: PageRow, part: Part | None) -> dict[str, Any]:

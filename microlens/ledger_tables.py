@@ -24,8 +24,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-SCHEMA_VERSION = 4
-"""Raise it with every change of a table: a ledger of another version is refused when it is opened."""
+SCHEMA_VERSION = 5
+"""Raise it with every change of a table, or of what parts hold: a ledger of another version is refused when opened."""
 
 metadata = sa.MetaData()
 
@@ -183,6 +183,7 @@ part_table = sa.Table(
     metadata,
     sa.Column("part_id", sa.String, primary_key=True),
     sa.Column("kind", sa.String, nullable=False),
+    sa.Column("beside", sa.String),  # of texts: the part that holds their comments
     sa.Column("path", sa.String, nullable=False),
     sa.Column("rows", sa.BigInteger, nullable=False),
     sa.Column("sha256", sa.String, nullable=False),

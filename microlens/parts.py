@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,15 +17,24 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def write_part(run_folder: Path, kind: str, table: pa.Table, *, group_rows: int | None = None) -> Part:
+def write_part(
+    run_folder: Path,
+    kind: str,
+    table: pa.Table,
+    *,
+    beside: str | None = None,
+    group_rows: int | None = None,
+    **layout: Any,
+) -> Part:
     """Write a table to crawled/<kind>/<id>.parquet by temporary file and rename.
 
     `group_rows` are the rows of a row group: who looks for a few sorted rows then reads only the groups that hold them.
+    `layout` is what else Arrow's writer is told, `beside` the part that this one tells more of.
     The part counts only once the ledger lists it: one that is left over from a crash is never read.
     """
     part_id = uuid.uuid4().hex
     path = run_folder / "crawled" / kind / f"{part_id}.parquet"
-    write_table(path, table, group_rows=group_rows)
+    write_table(path, table, group_rows=group_rows, **layout)
     sync(path)
     sync(path.parent)
     return Part(
@@ -34,6 +43,7 @@ def write_part(run_folder: Path, kind: str, table: pa.Table, *, group_rows: int 
         path=path.relative_to(run_folder).as_posix(),
         rows=table.num_rows,
         sha256=sha256_of(path),
+        beside=beside,
     )
 
 
@@ -63,12 +73,12 @@ def refuse_parts(faults: Mapping[str, str]) -> None:
         )
 
 
-def write_table(path: Path, table: pa.Table, *, group_rows: int | None = None) -> None:
+def write_table(path: Path, table: pa.Table, *, group_rows: int | None = None, **layout: Any) -> None:
     """Write a table by temporary file and rename; the same rows give the same bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".tmp")
     try:
-        pq.write_table(table, temporary, compression="zstd", write_statistics=True, row_group_size=group_rows)
+        pq.write_table(table, temporary, compression="zstd", write_statistics=True, row_group_size=group_rows, **layout)
         temporary.replace(path)
     except OSError:  # the disk is full: it is not to be filled with halves
         temporary.unlink(missing_ok=True)

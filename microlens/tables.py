@@ -51,13 +51,20 @@ CRAWLED_VIDEOS = pa.schema(
 
 CRAWLED_COMMENTS = pa.schema(
     [
-        _column("platform", pa.string(), "name of the adapter", nullable=False),
         _column("video_id", pa.string(), "the platform's own id", nullable=False),
-        _column("comment_id", pa.string(), "the platform's own id of the comment", nullable=False),
+        _column("comment_id", pa.binary(8), "keyed pseudonym of the comment's own id", nullable=False),
         _column("user_key", pa.binary(16), "keyed pseudonym of the author", nullable=False),
-        _column("text", pa.string(), "scrubbed or raw, as the recipe says"),
-        _column("gender", pa.string(), "where public and asked for"),
         _column("commented_at_ms", pa.int64(), "milliseconds since 1970, UTC", nullable=False),
+    ]
+)
+
+CRAWLED_TEXTS = pa.schema(
+    [
+        _column("video_id", pa.string(), "the platform's own id", nullable=False),
+        _column("comment_id", pa.binary(8), "as in crawled comments", nullable=False),
+        _column("text", pa.string(), "scrubbed or raw, as the recipe says"),
+        _column("gender", pa.string(), "of the author, where public and asked for"),
+        _column("user_key", pa.binary(16), "keyed pseudonym of the author where a gender is told: it is the author's"),
     ]
 )
 

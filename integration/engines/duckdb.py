@@ -75,8 +75,8 @@ class DuckEngine:
         output.parent.mkdir(parents=True, exist_ok=True)
         temporary = output.with_name(output.name + ".tmp")
         select = _bound(step_sql(step), parameters or {})
-        # Level 1 makes these tables no larger than level 3, and costs a fifth less.
-        options = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1"
+        # Level 1 makes these tables no larger than level 3, and costs a fifth less; V2 spares the length of every key.
+        options = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, PARQUET_VERSION V2"
         self._execute(f"COPY ({select}) TO {_quoted(str(temporary))} ({options})")
         temporary.replace(output)
         self._execute(f"CREATE OR REPLACE VIEW {step} AS SELECT * FROM read_parquet({_quoted(str(output))})")

@@ -1,5 +1,5 @@
 -- One round towards the core: the pairs of users with at least :min_user and of items with at least :min_item of them.
-SELECT pairs.user_key, pairs.video_id, pairs.commented_at_ms, pairs.comment_id
+SELECT pairs.user_key, pairs.video_id, pairs.commented_at_ms, pairs.comment_id, pairs.page_id
 FROM pairs
 JOIN (
     SELECT user_key FROM pairs GROUP BY user_key HAVING count(*) >= :min_user

@@ -1,5 +1,10 @@
 -- The pairs of the release that is drawn from, as far as they still stand.
-SELECT interactions.user_key, interactions.video_id, interactions.commented_at_ms, interactions.comment_id
+SELECT
+    interactions.user_key,
+    interactions.video_id,
+    interactions.commented_at_ms,
+    interactions.comment_id,
+    interactions.page_id
 FROM interactions
 JOIN within_users ON within_users.user_key = interactions.user_key
 JOIN within_items ON within_items.video_id = interactions.video_id

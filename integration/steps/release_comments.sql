@@ -1,14 +1,14 @@
 -- The texts of the comments that are the interactions, apart from them: most readers never need them.
-SELECT user_ids.user_id, item_ids.item_id, min(c.text) AS text
-FROM pairs AS interactions
-JOIN user_ids ON user_ids.user_key = interactions.user_key
-JOIN item_ids ON item_ids.video_id = interactions.video_id
-JOIN crawled_comments AS c
-    ON c.video_id = interactions.video_id
-    AND c.comment_id = interactions.comment_id
-    -- A site may number each video's comments for itself: merged twins can have one number twice.
-    AND c.user_key = interactions.user_key
-    AND c.commented_at_ms = interactions.commented_at_ms
-WHERE c.text IS NOT NULL
-GROUP BY user_ids.user_id, item_ids.item_id
-ORDER BY user_ids.user_id, item_ids.item_id
+-- A comment is looked for on the page where it was made: duplicates of a video may number theirs alike.
+-- What has no text is left out last: asked of the texts themselves, it would make them look fewer than the pairs are.
+SELECT told.user_id, told.item_id, min(crawled_texts.text) AS text
+FROM (
+    SELECT user_ids.user_id, item_ids.item_id, pairs.page_id, pairs.comment_id
+    FROM pairs
+    JOIN user_ids ON user_ids.user_key = pairs.user_key
+    JOIN item_ids ON item_ids.video_id = pairs.video_id
+) AS told
+JOIN crawled_texts ON crawled_texts.video_id = told.page_id AND crawled_texts.comment_id = told.comment_id
+GROUP BY told.user_id, told.item_id
+HAVING min(crawled_texts.text) IS NOT NULL
+ORDER BY told.user_id, told.item_id

@@ -7,11 +7,11 @@ FROM pairs AS interactions
 JOIN user_ids ON user_ids.user_key = interactions.user_key
 JOIN item_ids ON item_ids.video_id = interactions.video_id
 LEFT JOIN (
-    SELECT c.user_key, max(c.gender) AS gender
-    FROM crawled_comments AS c
-    JOIN user_ids ON user_ids.user_key = c.user_key
-    WHERE c.gender IS NOT NULL
-    GROUP BY c.user_key
+    SELECT crawled_texts.user_key, max(crawled_texts.gender) AS gender
+    FROM crawled_texts
+    JOIN user_ids ON user_ids.user_key = crawled_texts.user_key
+    WHERE crawled_texts.gender IS NOT NULL
+    GROUP BY crawled_texts.user_key
 ) AS genders ON genders.user_key = interactions.user_key
 GROUP BY user_ids.user_id
 ORDER BY user_ids.user_id

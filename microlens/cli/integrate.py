@@ -23,7 +23,7 @@ def command(
         typer.Option(
             "--gather",
             help="Take the comments in that there are, and make no tables yet: cheap, however large the run is. Their "
-            "parts are then needed for texts and genders alone.",
+            "parts are then needed by a re-crawl alone; texts and genders lie in parts of their own.",
         ),
     ] = False,
     sources: Annotated[

@@ -103,12 +103,21 @@ class Desk:
         return asyncio.run(work())
 
     def comments(self):
-        """All committed comments, from the parts that the ledger lists, by the site's own ids where it knows them."""
-        parts = self.run.ledger.parts("comments")
-        rows = [row for part in parts for row in pq.read_table(self.run.folder / part.path).to_pylist()]
+        """All committed comments with their texts, by the site's own ids where it knows them."""
         raw_ids = [comment["id"] for comments in self.site.comments.values() for comment in comments]
         raw_of = dict(zip(self.run.pseudonyms.comment_keys("sandbox", raw_ids), raw_ids, strict=True))
-        return [{**row, "comment_id": raw_of.get(row["comment_id"], row["comment_id"])} for row in rows]
+        return [{**row, "comment_id": raw_of.get(row["comment_id"], row["comment_id"])} for row in self.said()]
+
+    def said(self):
+        """All committed comments with their texts."""
+        texts = {(row["video_id"], row["comment_id"]): row for row in self.rows("texts")}
+        nothing = {"text": None, "gender": None}
+        return [{**texts.get((row["video_id"], row["comment_id"]), nothing), **row} for row in self.rows("comments")]
+
+    def rows(self, kind):
+        """Those of the parts of a kind that the ledger lists."""
+        parts = self.run.ledger.parts(kind)
+        return [row for part in parts for row in pq.read_table(self.run.folder / part.path).to_pylist()]
 
     def reasons(self, work="media"):
         return {row["name"]: row["reason"] for row in self.run.ledger.final_failures(work)}

@@ -5,7 +5,6 @@ import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-import pyarrow.parquet as pq
 import pytest
 
 from download_nodes import courtesy
@@ -116,15 +115,10 @@ def asking(desk, site, tmp_path_factory, monkeypatch):
     return drain
 
 
-def rows_of(desk):
-    parts = desk.run.ledger.parts("comments")
-    return [row for part in parts for row in pq.read_table(desk.run.folder / part.path).to_pylist()]
-
-
 def test_comments_are_collected_through_the_node(asking, desk, site):
     """Comments and replies are rows without raw ids; robots.txt came first; the User-Agent is the recipe's."""
     done = asking()
-    rows = rows_of(desk)
+    rows = desk.said()
 
     assert 1 == done["comments"]
     assert {"text 1", "text 2", "text 3"} == {row["text"] for row in rows}
@@ -152,7 +146,7 @@ def test_no_more_than_the_recipe_takes_is_asked_for(asking, desk, site):
     """Two comments stand in the first answer: the replies are not asked for."""
     asking(most=2)
 
-    assert 2 == len(rows_of(desk))
+    assert 2 == len(desk.said())
     assert "GetCommentReplies" not in site.asked
 
 
@@ -161,7 +155,7 @@ def test_a_429_inside_an_extractor_rests_the_host(asking, desk, site):
     site.replies = [(200, {}), (429, {"Retry-After": "1"})]
     asking()
 
-    assert 3 == len(rows_of(desk))
+    assert 3 == len(desk.said())
     assert 2 == site.asked.count("GetCommentReplies")
     assert {} == desk.run.ledger.failure_counts()
 
@@ -175,7 +169,7 @@ def test_a_redirect_s_host_is_the_one_that_refuses(asking, desk, site, capfd):
     said = capfd.readouterr()
     rests = [line for line in (said.out + said.err).splitlines() if "host_rests" in line]
 
-    assert 3 == len(rows_of(desk))
+    assert 3 == len(desk.said())
     assert 1 == len(rests)
     assert there in rests[0]
     assert {} == desk.run.ledger.failure_counts()
@@ -189,7 +183,7 @@ def test_a_redirect_to_a_resting_host_gives_the_item_back(asking, desk, site, mo
     site.replies = [(307, {"Location": f"{there}/graphql"})] * 2
     asking(rests=there)
 
-    assert 3 == len(rows_of(desk))
+    assert 3 == len(desk.said())
     assert 3 == site.asked.count("GetVideoAndComments")
     assert 2 == site.asked.count("/robots.txt")
     assert {} == desk.run.ledger.failure_counts()
@@ -210,7 +204,7 @@ def test_refusals_inside_an_extractor_have_their_reasons(asking, desk, site, rep
     asking()
 
     assert {f"BannedVideo:{VIDEO}": reason} == desk.reasons("comments")
-    assert [] == rows_of(desk)
+    assert [] == desk.said()
 
 
 def test_robots_txt_holds_inside_an_extractor(asking, desk, site):

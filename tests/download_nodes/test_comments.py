@@ -257,7 +257,9 @@ def test_comments_that_cannot_be_read_are_kept_as_a_sample_without_their_users(d
 
 def _comments(*keys):
     count = len(keys)
-    return Comments(list(keys), [bytes(16)] * count, [None] * count, [None] * count, [1] * count)
+    return Comments(
+        [key.encode().ljust(8) for key in keys], [bytes(16)] * count, [None] * count, [None] * count, [1] * count
+    )
 
 
 def test_a_comments_own_id_does_not_reach_the_disk(video):

@@ -187,14 +187,15 @@ def test_comments_that_cannot_be_kept_are_asked_for_again(disk, desk_at, clip, m
     }
     assert {} == desk.run.ledger.failure_counts()
     assert [] == list(desk.run.spool.iterdir())
-    assert {part.path for part in desk.run.ledger.parts("comments")} == {
-        path.relative_to(desk.run.folder).as_posix() for path in (desk.run.folder / "crawled/comments").iterdir()
-    }
+    for kind in ("comments", "texts"):
+        assert {part.path for part in desk.run.ledger.parts(kind)} == {
+            path.relative_to(desk.run.folder).as_posix() for path in (desk.run.folder / "crawled" / kind).iterdir()
+        }
 
 
 def test_a_page_that_was_written_in_part_is_not_there(disk):
     """Half a line at the end of a spool is cut off, in whichever try: no later page is appended to it."""
-    page = Comments(["a" * 32] * 50, [bytes(16)] * 50, ["text " * 100] * 50, [None] * 50, [1] * 50)
+    page = Comments([b"a" * 8] * 50, [bytes(16)] * 50, ["text " * 100] * 50, [None] * 50, [1] * 50)
     spool = Spool.open(disk.folder / "spool", "v")
     spool.add(page, ["http://x.test/2"])
     disk.fill(but=8192)

@@ -11,6 +11,7 @@ import pyarrow as pa
 from integration.engines.duckdb import DuckEngine
 from integration.sample import sample
 from microlens.settings import Settings
+from tests.integration.made import comment_key
 
 ITEMS = pa.schema([("video_id", pa.string()), ("stage", pa.string())])
 SNAPSHOTS = pa.schema([("video_id", pa.string()), ("crawled_at_ms", pa.int64()), ("like_count", pa.int64())])
@@ -20,7 +21,8 @@ PAIRS = pa.schema(
         ("user_key", pa.binary(16)),
         ("video_id", pa.string()),
         ("commented_at_ms", pa.int64()),
-        ("comment_id", pa.string()),
+        ("comment_id", pa.binary(8)),
+        ("page_id", pa.string()),
     ]
 )
 SEED = 5
@@ -57,7 +59,14 @@ def tables(dice, *, items=6, users=12, pairs=60, visits=3):
     made = {}
     for number in range(pairs):
         key, video = keys[int(users * dice.random() ** 1.5)], dice.choice(videos)
-        made.setdefault((key, video), {"commented_at_ms": dice.randrange(12), "comment_id": f"c{number % 7}"})
+        made.setdefault(
+            (key, video),
+            {
+                "commented_at_ms": dice.randrange(12),
+                "comment_id": comment_key(f"c{number % 7}"),
+                "page_id": f"p{number % 3}",
+            },
+        )
     return Tables(
         items=[{"video_id": video, "stage": dice.choice(["seed", "related"])} for video in videos],
         snapshots=[

@@ -18,7 +18,7 @@ from microlens.recipe import Recipe
 from microlens.records import AssetRecord, Failure, MediaLink
 from microlens.runs import open_or_create
 from microlens.settings import Settings
-from microlens.tables import CRAWLED_COMMENTS, CRAWLED_VIDEOS
+from microlens.tables import CRAWLED_COMMENTS, CRAWLED_TEXTS, CRAWLED_VIDEOS
 
 KEY = "0f" * 32
 DAY_MS = 86_400_000
@@ -49,7 +49,7 @@ def world(seed=1, *, videos=8, users=12, comments=160):
         made.comments.append(
             {
                 "video_id": f"v{dice.randrange(videos)}",
-                "comment_id": f"c{number:04d}",
+                "comment_id": comment_key(f"c{number:04d}"),
                 "user": f"raw-{int(users * dice.random() ** 2)}",
                 "text": dice.choice([None, f"text {number}"]),
                 "gender": dice.choice([None, "f", "m"]),
@@ -140,15 +140,7 @@ class Made:
 
     def add_comments(self, video_ids, rows):
         """Commit the complete comments of these videos as one part."""
-        key = self.run.pseudonyms.user_key
-        made = [{**row, "platform": "sandbox", "user_key": key("sandbox", row["user"])} for row in rows]
-        part = (
-            write_part(self.run.folder, "comments", pa.Table.from_pylist(made, schema=CRAWLED_COMMENTS))
-            if made
-            else None
-        )
-        counts = {name: sum(row["video_id"] == name for row in rows) for name in video_ids}
-        assert not self.run.ledger.commit_comments(part, counts)
+        commit_comments(self.run, {name: [row for row in rows if row["video_id"] == name] for name in video_ids}, rows)
 
     def fail(self, name, reason):
         video_id = name.partition("/")[0]
@@ -181,6 +173,27 @@ class Made:
     def users(self, made):
         """Raw users by their key."""
         return {self.run.pseudonyms.user_key("sandbox", row["user"]): row["user"] for row in made.comments}
+
+
+def comment_key(word):
+    """A comment's 8 bytes, in the order of the words."""
+    return word.encode().ljust(8, b"\0")
+
+
+def commit_comments(run, rows_by_video, rows, **how):
+    """Commit readings as one part of comments in the order of `rows`, and one of their texts if they have any."""
+    key = run.pseudonyms.user_key
+    made = [{**row, "user_key": key("sandbox", row["user"])} for row in rows]
+    part = write_part(run.folder, "comments", pa.Table.from_pylist(made, schema=CRAWLED_COMMENTS)) if made else None
+    told = [
+        {**row, "user_key": row["user_key"] if row.get("gender") else None}
+        for row in made
+        if row.get("text") is not None or row.get("gender") is not None
+    ]
+    table = pa.Table.from_pylist(told, schema=CRAWLED_TEXTS)
+    texts = write_part(run.folder, "texts", table, beside=part.part_id) if told else None
+    counts = {video_id: len(own) for video_id, own in rows_by_video.items()}
+    assert not run.ledger.commit_comments(part, counts, texts=texts, **how)
 
 
 def video_row(video_id, *, crawled_at_ms=START_MS, title="t", tags=(), like_count=1, language=None, **more):

@@ -4,11 +4,12 @@ import random
 from collections import Counter
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from microlens.errors import CorruptDataError, NotReadyError
 from microlens.manifest import MANIFEST_NAME, verify
-from tests.integration.made import data_bytes, earliest, world
+from tests.integration.made import comment_key, data_bytes, earliest, world
 
 TABLES = ["videos", "measured", "verdicts", "items", "interactions", "users"]
 STEPS = ["videos", "measured", "verdicts", "items", "gather", "merge bucket 1 of 1", "users 1"]
@@ -213,8 +214,8 @@ def test_the_tables_depend_on_neither_parts_nor_order(make, parts, shuffle):
         assert one.table(step) == other.table(step)
 
 
-def comment_parts(made):
-    return [made.run.folder / part.path for part in made.run.ledger.parts("comments")]
+def comment_parts(made, kind="comments"):
+    return [made.run.folder / part.path for part in made.run.ledger.parts(kind)]
 
 
 def steps_of(made):
@@ -252,8 +253,8 @@ def test_users_are_counted_again_only_if_the_items_changed(small):
 
 
 def test_comments_are_gathered_while_the_crawl_goes_on(make):
-    """Taken in part by part, and each part deleted then: the bytes of one integration at the end."""
-    calm, gathered = (make(name, comments={"text": "none"}) for name in ("calm", "gathered"))
+    """Taken in part by part, and each part deleted then: the bytes of one integration at the end, texts included."""
+    calm, gathered = (make(name) for name in ("calm", "gathered"))
     data = world(10)
     calm.fill(data, parts=4).integrate()
     names = list(data.videos)
@@ -268,7 +269,9 @@ def test_comments_are_gathered_while_the_crawl_goes_on(make):
     assert {"readings": len(names), "pairs": 0, "comments that wait": len(data.comments)} == told
     for name in TABLES:
         assert calm.table(name) == gathered.table(name)
-    assert data_bytes(calm.subset()) == data_bytes(gathered.subset())
+    built = calm.subset()
+    assert data_bytes(built) == data_bytes(gathered.subset())
+    assert pq.read_table(built.path / "data/comments.parquet").num_rows
 
 
 def test_comments_taken_in_beside_an_integration_wait_for_it(make, monkeypatch):
@@ -329,14 +332,19 @@ def test_what_is_gathered_since_leaves_the_tables_as_they_are(small):
     assert "late" in {row["video_id"] for row in small.table("interactions")}
 
 
-def test_a_part_whose_texts_are_wanted_and_gone_is_named(small):
-    """Pairs need it no longer; the texts of a release do."""
-    small.fill(world(12)).integrate()
-    (path,) = comment_parts(small)
-    path.unlink()
+@pytest.mark.parametrize("is_gone", [True, False])
+def test_texts_that_are_not_as_they_were_are_named(small, is_gone):
+    """Tables are made without them; a release is not published with other words, or without."""
+    small.fill(world(12))
+    (path,) = comment_parts(small, "texts")
+    path.write_bytes(path.read_bytes()[:-9] + b"x" * 9)
+    if is_gone:
+        path.unlink()
+    small.integrate()
 
-    with pytest.raises(CorruptDataError, match=f"{path} is missing: texts"):
+    with pytest.raises(CorruptDataError, match=f"{path} holds {'nothing' if is_gone else '[0-9a-f]{64}'}; the ledger"):
         small.subset()
+    assert not small.run.release_folder("out").exists()
 
 
 def test_more_comes_between_a_kill_and_the_next_call(make):
@@ -377,7 +385,7 @@ def test_a_part_that_the_ledger_does_not_list_is_not_read(small):
 
     small.fill(world(6))
     key = small.run.pseudonyms.user_key("sandbox", "ghost")
-    row = {"platform": "sandbox", "video_id": "v0", "comment_id": "ghost", "user_key": key, "commented_at_ms": 1}
+    row = {"video_id": "v0", "comment_id": comment_key("ghost"), "user_key": key, "commented_at_ms": 1}
     write_part(small.run.folder, "comments", pa.Table.from_pylist([row], schema=CRAWLED_COMMENTS))
     small.integrate()
 

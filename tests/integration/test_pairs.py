@@ -25,6 +25,7 @@ from microlens.errors import CorruptDataError
 from microlens.parts import write_part
 from microlens.settings import Settings
 from microlens.tables import CRAWLED_COMMENTS
+from tests.integration.made import comment_key
 
 SMALL = {"MICROLENS_MEMORY_LIMIT": "120MB", "MICROLENS_THREADS": "2"}
 BUCKET_ROWS = 60
@@ -45,7 +46,7 @@ class Comments:
     def commit(self, readings, *, additions=()):
         """One part of whole readings: {(video, refresh): rows}, all of one refresh."""
         rows = [row for own in readings.values() for row in own]
-        table = pa.Table.from_pylist([{"platform": "p", **row} for row in rows], schema=CRAWLED_COMMENTS)
+        table = pa.Table.from_pylist(rows, schema=CRAWLED_COMMENTS)
         part = write_part(self.folder, "comments", table, group_rows=50) if rows else None
         if part:
             self.parts[part.path] = part
@@ -105,7 +106,7 @@ def some_rows(dice, video, count):
     return [
         {
             "video_id": video,
-            "comment_id": f"c{dice.randrange(10**6):06d}",
+            "comment_id": comment_key(f"c{dice.randrange(10**6):06d}"),
             "user_key": bytes([dice.randrange(256)]) * 16,
             "commented_at_ms": dice.randrange(50),
         }
@@ -386,12 +387,9 @@ def many_rows(generator, video, rows=100_000):
     keys = pa.py_buffer(generator.bytes(16 * rows))
     return pa.table(
         {
-            "platform": pa.repeat(pa.scalar("p"), rows),
             "video_id": pa.repeat(pa.scalar(video), rows),
-            "comment_id": pa.array(np.char.mod("c%08d", np.arange(rows))),
+            "comment_id": pa.array(np.char.mod("%08d", np.arange(rows)).astype("S8").tolist(), pa.binary(8)),
             "user_key": pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), rows, [None, keys]),
-            "text": pa.nulls(rows, pa.string()),
-            "gender": pa.nulls(rows, pa.string()),
             "commented_at_ms": pa.array(generator.integers(0, 10**9, rows)),
         },
         schema=CRAWLED_COMMENTS,

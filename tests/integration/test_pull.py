@@ -102,7 +102,7 @@ def test_nothing_is_read_twice(split):
 def test_wrong_bytes_are_refused_by_name_and_asked_of_another(split):
     """One machine's disk has gone bad: what it gives wrongly comes from the other; alone it ends in an error."""
     made, (bad, good) = split(2)
-    spoilt = [an_object(bad), next((bad / "crawled/comments").iterdir())]
+    spoilt = [an_object(bad), *(next((bad / "crawled" / kind).iterdir()) for kind in ("comments", "texts"))]
     for path in spoilt:
         path.chmod(0o644)
         path.write_bytes(b"x" + path.read_bytes()[1:])
@@ -110,11 +110,27 @@ def test_wrong_bytes_are_refused_by_name_and_asked_of_another(split):
     both = pull(made.run, sources(made, f"file://{bad}", f"file://{good}"))
 
     assert sorted(path.name for path in spoilt) == sorted(name.split("/")[-1].split(" ")[-1] for name in alone.wrong)
-    assert 2 == len(alone.missing)
-    with pytest.raises(CorruptDataError, match="2 files were refused"):
+    assert 3 == len(alone.missing)
+    with pytest.raises(CorruptDataError, match="3 files were refused"):
         alone.check()
     assert [] == both.missing
     assert files_of(good) == files_of(made.run.folder)
+
+
+def test_texts_may_be_withheld(split):
+    """Without them tables are made, but no release; once they are pulled as well, it is made."""
+    made, (whole, bare) = split(2)
+    shutil.rmtree(bare / "crawled/texts")
+    pulled = pull(made.run, sources(made, f"file://{bare}"))
+    made.integrate()
+    with pytest.raises(NotReadyError, match=r"3 parts of .* are kept on other machines, crawled/texts/"):
+        made.subset()
+    pull(made.run, sources(made, f"file://{whole}"))
+    built = made.subset()
+
+    assert {part.path for part in made.run.ledger.parts("texts")} == set(pulled.missing)
+    assert not made.integrate()[1]
+    assert pq.read_metadata(built.path / "data/comments.parquet").num_rows
 
 
 def test_a_machine_that_is_away_is_told_and_the_others_go_on(split):

@@ -7,8 +7,8 @@ from microlens.errors import NotReadyError
 from microlens.ledger_rows import PageRow
 from microlens.parts import write_part
 from microlens.records import Failure, MediaLink
-from microlens.tables import CRAWLED_COMMENTS, CRAWLED_VIDEOS
-from tests.integration.made import START_MS, release_table, video_row, world
+from microlens.tables import CRAWLED_VIDEOS
+from tests.integration.made import START_MS, comment_key, commit_comments, release_table, video_row, world
 
 EVERYTHING_MS = 2**50
 """A moment before which all was read."""
@@ -46,16 +46,8 @@ class Day:
 
     def read(self, rows_by_video, additions=()):
         """Commit readings of these videos' comments as one part."""
-        key = self.run.pseudonyms.user_key
-        rows = [
-            {**row, "platform": "sandbox", "user_key": key("sandbox", row["user"])}
-            for rows in rows_by_video.values()
-            for row in rows
-        ]
-        table = pa.Table.from_pylist(rows, schema=CRAWLED_COMMENTS)
-        part = write_part(self.run.folder, "comments", table) if rows else None
-        counts = {video_id: len(rows) for video_id, rows in rows_by_video.items()}
-        assert not self.run.ledger.commit_comments(part, counts, refresh=self.number, additions=additions)
+        rows = [row for own in rows_by_video.values() for row in own]
+        commit_comments(self.run, rows_by_video, rows, refresh=self.number, additions=additions)
 
     def give_up_comments(self, video_id, reason):
         name = f"{video_id}@{self.number}"
@@ -89,7 +81,7 @@ def earliest(rows):
 def new(video_id, number, user="raw-new", text="new"):
     return {
         "video_id": video_id,
-        "comment_id": f"d{number:04d}",
+        "comment_id": comment_key(f"d{number:04d}"),
         "user": user,
         "text": text,
         "gender": None,
@@ -129,6 +121,24 @@ def test_texts_are_those_that_stand(small, made):
 
     texts = {row["text"] for row in release_table(built, "comments") if row["item_id"] == items["v0"]}
     assert {"edited"} == texts
+
+
+def test_an_edited_text_makes_a_new_release(small, made):
+    """Though not one pair has changed; the same texts again do not."""
+    small.integrate()
+    first, again = small.subset(), small.subset()
+    day = Day(small)
+    for name in ("v0", "v1", "v2", "v3", "v4"):
+        day.visit(name, title=f"Title {name}")
+    day.read({name: [{**row, "text": "edited"} for row in rows_of(made, name)] for name in made.videos})
+    day.end()
+    before = pairs(small)
+    small.integrate()
+    edited = small.subset()
+
+    assert [True, False, True] == [one.is_new for one in (first, again, edited)]
+    assert before == pairs(small)
+    assert {"edited"} == {row["text"] for row in release_table(edited, "comments")}
 
 
 def test_the_newest_page_is_the_items(small):

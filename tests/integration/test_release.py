@@ -14,7 +14,7 @@ from integration.subset import short_count
 from microlens.errors import CorruptDataError, NotReadyError, TooFewUsersError
 from microlens.manifest import MANIFEST_NAME, read_manifest, verify
 from microlens.privacy import Pseudonymiser
-from tests.integration.made import DAY_MS, data_bytes, earliest, release_table, world
+from tests.integration.made import DAY_MS, comment_key, data_bytes, earliest, release_table, world
 
 PSEUDONYMS = Pseudonymiser(bytes(range(32)))
 KEYS = st.sets(st.binary(min_size=16, max_size=16), max_size=30)
@@ -96,7 +96,9 @@ def test_a_later_version_keeps_its_ids(small):
     more = {"v8": {"title": "A late one", "like_count": 5, "stage": "seed"}}
     small.add_videos(more)
     row = data.comments[0]
-    small.add_comments(["v8"], [{**row, "video_id": "v8", "comment_id": f"n{n}", "user": f"new{n}"} for n in range(4)])
+    small.add_comments(
+        ["v8"], [{**row, "video_id": "v8", "comment_id": comment_key(f"n{n}"), "user": f"new{n}"} for n in range(4)]
+    )
     built = small.build()
     after = {kind: small.ids("out", kind) for kind in ("user", "item")}
 

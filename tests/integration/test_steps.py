@@ -12,8 +12,8 @@ from integration.engines.duckdb import DuckEngine, _bound
 from integration.sampling_order import start_of
 from integration.steps import step_sql
 from microlens.settings import Settings
-from microlens.tables import CRAWLED_COMMENTS, CRAWLED_VIDEOS, MEASUREMENTS
-from tests.integration.made import DAY_MS, video_row
+from microlens.tables import CRAWLED_TEXTS, CRAWLED_VIDEOS, MEASUREMENTS
+from tests.integration.made import DAY_MS, comment_key, video_row
 
 VIDEOS = ["v1", "v2", "v3"]
 USERS = [bytes([number]) * 16 for number in range(5)]
@@ -22,7 +22,7 @@ INTERACTIONS = pa.schema(
         ("user_key", pa.binary(16)),
         ("video_id", pa.string()),
         ("commented_at_ms", pa.int64()),
-        ("comment_id", pa.string()),
+        ("comment_id", pa.binary(8)),
     ]
 )
 COUNTED = pa.schema([("user_key", pa.binary(16)), ("interaction_count", pa.int64()), ("sampling_hash", pa.string())])
@@ -35,9 +35,8 @@ times = st.sampled_from([0, 1, 2, DAY_MS - 1, DAY_MS, 5 * DAY_MS])
 comments = st.lists(
     st.builds(
         lambda video, user, number, at, text, gender: {
-            "platform": "sandbox",
             "video_id": video,
-            "comment_id": f"c{number}",
+            "comment_id": comment_key(f"c{number}"),
             "user_key": user,
             "text": text,
             "gender": gender,
@@ -59,7 +58,7 @@ interactions = st.lists(
             "user_key": user,
             "video_id": video,
             "commented_at_ms": at,
-            "comment_id": f"c{number}",
+            "comment_id": comment_key(f"c{number}"),
         },
         st.sampled_from(VIDEOS),
         st.sampled_from(USERS),
@@ -260,6 +259,7 @@ def test_observed_are_those_of_whom_there_are_pairs(run, rows, sampled):
 
 
 USER_IDS = [{"user_key": USERS[0], "user_id": 2}, {"user_key": USERS[2], "user_id": 1}]
+COUNTS_FOR = {"v2": "v1"}
 ITEM_IDS = [{"video_id": "v1", "item_id": 2}, {"video_id": "v3", "item_id": 1}]
 IDS = {
     "user_ids": (USER_IDS, pa.schema([("user_key", pa.binary(16)), ("user_id", pa.int32())])),
@@ -305,7 +305,7 @@ def test_public_users_have_the_length_of_their_sequence(run, rows, said):
         own = [row["gender"] for row in said if row["user_key"] == user["user_key"] and row["gender"]]
         genders[user["user_id"]] = max(own, default=None)
 
-    found = run("release_users", {"pairs": (rows, INTERACTIONS), "crawled_comments": (said, CRAWLED_COMMENTS), **IDS})
+    found = run("release_users", {"pairs": (rows, INTERACTIONS), "crawled_texts": (said, CRAWLED_TEXTS), **IDS})
 
     assert [(user, counts[user], genders[user]) for user in sorted(counts)] == [tuple(row.values()) for row in found]
 
@@ -313,15 +313,18 @@ def test_public_users_have_the_length_of_their_sequence(run, rows, said):
 @given(said=comments)
 @quick
 def test_public_texts_are_those_of_the_interactions(run, said):
-    """One row for each pair whose comment has a text, and no other comment's text."""
-    rows = list({(row["user_key"], row["video_id"]): row for row in said}.values())
+    """One row for each pair whose comment has a text, and no other comment's text, whichever page it was made on."""
+    rows = list({(row["user_key"], row["video_id"]): {**row, "page_id": row["video_id"]} for row in said}.values())
+    for row in rows:
+        row["video_id"] = COUNTS_FOR.get(row["page_id"], row["page_id"])
+    rows = list({(row["user_key"], row["video_id"]): row for row in rows}.values())
     wanted = sorted((user, item, row["text"]) for user, item, row in public(rows) if row["text"] is not None)
 
     found = run(
         "release_comments",
         {
-            "pairs": ([{name: row[name] for name in INTERACTIONS.names} for row in rows], INTERACTIONS),
-            "crawled_comments": (said, CRAWLED_COMMENTS),
+            "pairs": ([{name: row[name] for name in ITEM_PAIRS.names} for row in rows], ITEM_PAIRS),
+            "crawled_texts": (said, CRAWLED_TEXTS),
             **IDS,
         },
     )

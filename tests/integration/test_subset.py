@@ -7,7 +7,7 @@ from integration.shape import comparison
 from microlens.errors import CorruptDataError, NotReadyError, RecipeError, TooFewUsersError
 from microlens.manifest import read_manifest
 from microlens.recipe import Release, parse_release
-from tests.integration.made import START_MS, data_bytes, release_table, world
+from tests.integration.made import START_MS, comment_key, data_bytes, release_table, world
 from tests.integration.test_refreshed import Day
 
 
@@ -125,7 +125,13 @@ def test_what_has_come_since_is_not_drawn_within(wide):
     """A comment and a user that the older release does not know are in a new draw, and in none within the old one."""
     wide.subset(name="old")
     rows = [
-        {"comment_id": f"n{number}", "user": f"new{number % 3}", "text": None, "gender": None, "video_id": "late"}
+        {
+            "comment_id": comment_key(f"n{number}"),
+            "user": f"new{number % 3}",
+            "text": None,
+            "gender": None,
+            "video_id": "late",
+        }
         | {"commented_at_ms": START_MS + number}
         for number in range(9)
     ]
@@ -176,7 +182,7 @@ def test_what_leaves_leaves_a_hole_and_what_comes_takes_none(make):
     """A video and a user go, others come: those that stay keep their ids, and no id is ever given to a second."""
     small = make()
     data = world(2, videos=4, users=6, comments=60)
-    data.comments += [{**data.comments[0], "video_id": "v0", "comment_id": "only", "user": "raw-once"}]
+    data.comments += [{**data.comments[0], "video_id": "v0", "comment_id": comment_key("only"), "user": "raw-once"}]
     first = published(small.fill(data).build())
     before = {kind: small.ids("out", kind) for kind in ("user", "item")}
     gone = small.run.pseudonyms.user_key("sandbox", "raw-once")
@@ -185,7 +191,7 @@ def test_what_leaves_leaves_a_hole_and_what_comes_takes_none(make):
     day.end("v1", "v2", "v3")
     small.add_videos({"new": {"title": "A new one", "like_count": 5, "stage": "seed"}})
     row = {**data.comments[0], "video_id": "new"}
-    small.add_comments(["new"], [{**row, "comment_id": f"n{n}", "user": f"new{n}"} for n in range(3)])
+    small.add_comments(["new"], [{**row, "comment_id": comment_key(f"n{n}"), "user": f"new{n}"} for n in range(3)])
     built = small.build()
     second = published(built)
     after = {kind: small.ids("out", kind) for kind in ("user", "item")}

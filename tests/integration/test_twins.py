@@ -3,7 +3,7 @@
 import pytest
 
 from microlens.errors import NotReadyError
-from tests.integration.made import earliest, release_table, world
+from tests.integration.made import comment_key, earliest, release_table, world
 
 MERGE = {"twins": "merge"}
 COPIES = {"v1": "v0", "v4": "v0", "v3": "v2"}
@@ -88,7 +88,7 @@ def test_comments_of_one_number_on_two_copies_keep_their_authors(make):
     """Where a site numbers each video's comments for itself, no text goes to another user."""
     data = with_copies(3)
     data.comments = [
-        {"video_id": video, "comment_id": "1", "user": user, "text": f"by {user}", "commented_at_ms": 5}
+        {"video_id": video, "comment_id": comment_key("1"), "user": user, "text": f"by {user}", "commented_at_ms": 5}
         for video, user in (("v0", "ann"), ("v1", "bob"))
     ]
     made = make(filters=MERGE).fill(data)
@@ -143,7 +143,7 @@ def test_a_silent_video_is_kept_and_says_why(make):
     made.fail("mute/audio", "no_audio")
     names = ["none", "mute", "loud", "torn"]
     made.add_comments(names, [
-        {"video_id": name, "comment_id": name, "user": "ann", "commented_at_ms": 5} for name in names
+        {"video_id": name, "comment_id": comment_key(name), "user": "ann", "commented_at_ms": 5} for name in names
     ])  # fmt: skip
     built = made.build()
     wanted = {"none": "missing", "mute": "no_audio", "loud": None, "torn": "not_decodable"}

@@ -84,12 +84,9 @@ def test_a_table_is_replaced_whole(tmp_path):
 
 comments = st.fixed_dictionaries(
     {
-        "platform": st.text(),
         "video_id": st.text(),
-        "comment_id": st.text(),
+        "comment_id": st.binary(min_size=8, max_size=8),
         "user_key": st.binary(min_size=16, max_size=16),
-        "text": st.none() | st.text(),
-        "gender": st.none() | st.text(),
         "commented_at_ms": st.integers(-(2**63), 2**63 - 1),
     }
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from microlens.settings import Settings
@@ -53,12 +52,10 @@ def check_tables(run, world, collected):
 
 
 def check_raw_comments(run, world, collected):
-    """The parts that the ledger lists hold every comment of every collected video once, and no other."""
-    table = pq.ParquetDataset([run.folder / part.path for part in run.ledger.parts("comments")]).read(
-        columns=["video_id", "comment_id"]
-    )
-    found = Counter(zip(table["video_id"].to_pylist(), table["comment_id"].to_pylist(), strict=True))
+    """The listed parts hold every comment of every collected video once, and no other; its text lies beside."""
+    found = ids_in(run, "comments")
     assert 1 == max(found.values())
+    assert (found if run.recipe.comments.text != "none" else Counter()) == ids_in(run, "texts")
     most = run.recipe.comments.max_per_video
     wanted = set()
     for video_id in collected.ids:
@@ -66,4 +63,13 @@ def check_raw_comments(run, world, collected):
         keys = run.pseudonyms.comment_keys(run.recipe.platform, [comment_id(number) for number in newest])
         wanted |= {(video_id, key) for key in keys}
     assert (set(), set()) == (wanted - found.keys(), found.keys() - wanted)
-    assert pc.count(table["comment_id"]).as_py() == len(wanted)
+    assert found.total() == len(wanted)
+
+
+def ids_in(run, kind):
+    """How often each comment stands in the listed parts of a kind."""
+    paths = [run.folder / part.path for part in run.ledger.parts(kind)]
+    if not paths:
+        return Counter()
+    table = pq.ParquetDataset(paths).read(columns=["video_id", "comment_id"])
+    return Counter(zip(table["video_id"].to_pylist(), table["comment_id"].to_pylist(), strict=True))
