@@ -36,7 +36,7 @@ class Arc:
 
     @property
     def bound(self) -> str:
-        """The place (steps/users.sql: 0 or 1, then the key) that all in it come before; of a whole circle all there are."""
+        """The place (steps/users.sql: 0 or 1, then the key) before which all in it come; of a whole circle, all."""
         if self.length >= _CIRCLE:
             return _BEYOND_ALL
         turn, key = divmod(self.start + self.length, _CIRCLE)
