@@ -61,8 +61,8 @@ class Measured:
     video_duration_s: float | None = None
     video_phash: str | None = None
     """Of the frame at half time."""
-    video_frames: Sequence[str] = ()
-    """Hashes of more frames, in order of time."""
+    video_frames: Sequence[str] | None = None
+    """Hashes of more frames, in order of time; None where there is no file."""
     audio_sha256: str | None = None
 
 
@@ -138,7 +138,7 @@ def _looks(row: Measured) -> Looks:
         video_id=row.video_id,
         like_count=row.like_count,
         duration_s=row.video_duration_s,
-        frames=row.video_frames,
+        frames=row.video_frames or (),
         middle=row.video_phash,
         cover=row.cover_phash,
         sound_sha256=row.audio_sha256,

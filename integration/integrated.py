@@ -33,13 +33,13 @@ def add_integrated(engine: DuckEngine, folder: Path, manifest: Manifest, arc: Ar
     add_interactions(engine, pairs)
 
 
-def add_interactions(engine: DuckEngine, pairs: Sequence[Path]) -> None:
+def add_interactions(engine: Engine, pairs: Sequence[Path]) -> None:
     """Make `interactions` readable, of these files; the engine has `items`, `twins` and `floors`."""
     add_item_pairs(engine, pairs)
     engine.add_step("interactions")
 
 
-def add_item_pairs(engine: DuckEngine, pairs: Sequence[Path]) -> None:
+def add_item_pairs(engine: Engine, pairs: Sequence[Path]) -> None:
     """The same before an item's oldest pairs are left out; the engine has `items` and `twins`."""
     engine.add_files("merged_pairs", pairs, PAIRS)
     engine.add_step("item_pairs")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from integration.comments import StandingComments
-    from integration.engines.duckdb import DuckEngine
+    from integration.engines import Engine
     from integration.pair_state import PairState
     from microlens.comment_lists import CommentList
     from microlens.runs import Run
@@ -41,7 +41,7 @@ class Counted:
 
 def gather_comments(
     run: Run,
-    engine: DuckEngine,
+    engine: Engine,
     comments: StandingComments,
     bucket_rows: int,
     on_step: Callable[[str], None] = lambda _: None,
@@ -67,7 +67,7 @@ def gather_comments(
 
 def count_interactions(
     run: Run,
-    engine: DuckEngine,
+    engine: Engine,
     comments: StandingComments,
     bucket_rows: int,
     on_step: Callable[[str], None] = lambda _: None,
@@ -98,7 +98,7 @@ def _crowded(readings: Iterable[CommentList], items: Iterable[str], pages: Mappi
     return [video_id for video_id in items if read[video_id] > most]
 
 
-def _make_floors(engine: DuckEngine, path: Path, crowded: list[str], most: int) -> Output:
+def _make_floors(engine: Engine, path: Path, crowded: list[str], most: int) -> Output:
     if crowded:
         engine.add_table("crowded", pa.table([pa.array(crowded, pa.string())], names=["video_id"]))
         engine.run("floors", path, {"max_per_video": most})

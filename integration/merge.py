@@ -16,7 +16,7 @@ import pyarrow as pa
 from filtering.early import Thresholds
 from filtering.verdict import Measured, decide
 from integration.comments import StandingComments, standing_comments
-from integration.engines.duckdb import DuckEngine
+from integration.engines import open_engine
 from integration.interactions import count_interactions, gather_comments
 from integration.pull import check_here
 from integration.twins import add_twins, count_merged
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
+    from integration.engines import Engine
     from microlens.ledger_rows import Part
     from microlens.recipe import Recipe
     from microlens.runs import Run
@@ -291,7 +292,7 @@ def _digest(lines: list[str]) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def add_inputs(engine: DuckEngine, inputs: Inputs) -> None:
+def add_inputs(engine: Engine, inputs: Inputs) -> None:
     """Make all but the comments readable by the steps."""
     engine.add_files("crawled_videos", inputs.video_parts, CRAWLED_VIDEOS)
     engine.add_table("page", inputs.pages)

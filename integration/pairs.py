@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from integration.engines.duckdb import DuckEngine
+    from integration.engines import Engine
     from integration.pair_state import PairFile, PairState
 
 
 def merge_pairs(
-    engine: DuckEngine,
+    engine: Engine,
     folder: Path,
     state: PairState,
     bucket_rows: int,
@@ -72,7 +72,7 @@ def _is_past(file: PairFile, bits: int, bucket: int) -> bool:
     return (file.bucket + 1) << (bits - file.bits) <= bucket + 1
 
 
-def _merge_bucket(engine: DuckEngine, folder: Path, state: PairState, bits: int, bucket: int) -> PairFile:
+def _merge_bucket(engine: Engine, folder: Path, state: PairState, bits: int, bucket: int) -> PairFile:
     before = [file for file in state.merged if file.covers(bits, bucket)]
     since = [file for file in state.waiting if file.covers(bits, bucket)]
     if not since and state.replaced is None and [file.bits for file in before] == [bits]:

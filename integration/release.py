@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from integration.draw import Draw
-    from integration.engines.duckdb import DuckEngine
+    from integration.engines import Engine
     from integration.sample import Sample
     from microlens.runs import Run
 
@@ -99,7 +99,7 @@ class BuiltRelease:
     """False if the very same release stood there already."""
 
 
-def build_release(run: Run, engine: DuckEngine, plan: Plan, on_step: Callable[[str], None]) -> BuiltRelease:
+def build_release(run: Run, engine: Engine, plan: Plan, on_step: Callable[[str], None]) -> BuiltRelease:
     """Write the release, unless the same one is finished already."""
     draw, work = plan.draw, plan.work
     name = str(draw.name)
@@ -177,7 +177,7 @@ def hash_of(finished: Manifest) -> str:
     return hashlib.sha256(repr([(output.path, output.sha256) for output in finished.outputs]).encode()).hexdigest()
 
 
-def _assign(run: Run, engine: DuckEngine, name: str) -> list[tuple[str, str]]:
+def _assign(run: Run, engine: Engine, name: str) -> list[tuple[str, str]]:
     """Give users and items their public ids; gives what is to be linked: (sha256, path in the release)."""
     private = run.folder / "private" / "ids" / name
     users = engine.query("SELECT user_key FROM observed_users ORDER BY user_key")["user_key"].to_pylist()
@@ -186,7 +186,9 @@ def _assign(run: Run, engine: DuckEngine, name: str) -> list[tuple[str, str]]:
         "user_ids",
         pa.table([pa.array(user_ids, pa.binary(16)), pa.array(user_ids.values(), pa.int32())], schema=USER_IDS),
     )
-    items = engine.query("SELECT items.* FROM items JOIN observed_items USING (video_id) ORDER BY video_id").to_pylist()
+    items = engine.query(
+        "SELECT * FROM items WHERE video_id IN (SELECT video_id FROM observed_items) ORDER BY video_id"
+    ).to_pylist()
     item_ids = assign_ids(private / "items.parquet", [i["video_id"] for i in items], ITEM_IDS, run.pseudonyms)
     rows, links = [], []
     for item in items:

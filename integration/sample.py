@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from integration.draw import Draw
-    from integration.engines.duckdb import DuckEngine
+    from integration.engines import Engine
 
 log = structlog.get_logger()
 
@@ -76,7 +76,7 @@ def sample(
     return Sample(pool_items, users, pairs)
 
 
-def keep_core(engine: DuckEngine, min_user: int, min_item: int, *, rows: int, work: Path) -> int:
+def keep_core(engine: Engine, min_user: int, min_item: int, *, rows: int, work: Path) -> int:
     """Leave in `pairs` the largest part in which users and items have so many each; gives its rows.
 
     There is one such part, in whatever order the others are dropped (Seidman, Social Networks 5, 1983).
@@ -119,7 +119,7 @@ def check_left(draw: Draw, users: int) -> None:
     log.warning("empty_core", min_user=draw.core[0], min_item=draw.core[1])
 
 
-def _make_pool(engine: DuckEngine, draw: Draw, cutoff_ms: int, work: Path) -> int | None:
+def _make_pool(engine: Engine, draw: Draw, cutoff_ms: int, work: Path) -> int | None:
     if draw.stage is None and draw.min_likes is None and draw.pool is None:
         engine.add_view("pool_items", "SELECT video_id FROM items")
         return None
@@ -167,7 +167,7 @@ def _share(reach: int, known: int) -> float:
     return (reach + 6 * math.sqrt(reach)) / max(known, 1)
 
 
-def _check_cutoff(engine: DuckEngine, draw: Draw, cutoff_ms: int) -> None:
+def _check_cutoff(engine: Engine, draw: Draw, cutoff_ms: int) -> None:
     first = engine.query("SELECT min(commented_at_ms) AS at FROM drawn_from")["at"][0].as_py()
     if first is not None and cutoff_ms <= first:
         raise RecipeError(
@@ -177,5 +177,5 @@ def _check_cutoff(engine: DuckEngine, draw: Draw, cutoff_ms: int) -> None:
         )
 
 
-def _count(engine: DuckEngine, sql: str) -> int:
+def _count(engine: Engine, sql: str) -> int:
     return int(engine.query(sql)["n"][0].as_py())

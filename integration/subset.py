@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from integration.comments import standing_comments
 from integration.draw import Draw
-from integration.engines.duckdb import DuckEngine
+from integration.engines import open_engine
 from integration.integrated import add_integrated
 from integration.merge import comments_hashes, read_integrated, recipe_hash
 from integration.release import Plan, build_release, finished_release, hash_of

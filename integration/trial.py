@@ -13,7 +13,7 @@ import yaml
 
 from filtering.early import Thresholds
 from filtering.verdict import FILTERS, Measured, decide, objections
-from integration.engines.duckdb import DuckEngine
+from integration.engines import open_engine
 from integration.merge import add_inputs, read_inputs
 from microlens.errors import RecipeError
 from microlens.recipe import parse_recipe
@@ -150,7 +150,7 @@ def _measured(run: Run, settings: Settings, inputs: Inputs) -> list[Measured]:
     scratch.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="trial-", dir=scratch) as name:
         folder = Path(name)
-        with DuckEngine(settings, folder) as engine:
+        with open_engine(settings, folder) as engine:
             add_inputs(engine, inputs)
             for step in ("videos", "measured"):
                 engine.run(step, folder / f"{step}.parquet")

@@ -21,7 +21,7 @@ def is_merging(integrated: Manifest) -> bool:
     return integrated.counters.get("merged") is not None
 
 
-def add_twins(engine: DuckEngine, *, is_merging: bool) -> None:
+def add_twins(engine: Engine, *, is_merging: bool) -> None:
     """Make readable as `twins` which page's comments count for which item, where not only its own do.
 
     The engine must have `verdicts`.

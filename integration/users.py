@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from integration.engines.duckdb import DuckEngine
+    from integration.engines import Engine
     from integration.pair_state import PairFile
 
 _MADE = "_made.json"
 
 
 def count_users(
-    engine: DuckEngine,
+    engine: Engine,
     folder: Path,
     files: Iterable[PairFile],
     *,

@@ -13,7 +13,7 @@ from microlens.tables import INTERACTIONS
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from integration.engines.duckdb import DuckEngine
+    from integration.engines import Engine
     from microlens.manifest import Manifest
     from microlens.runs import Run
 
@@ -30,7 +30,7 @@ def read_release(run: Run, name: str) -> Manifest:
     return read_manifest(run.release_folder(name), next_step="build the release")
 
 
-def add_pairs_within(run: Run, engine: DuckEngine, name: str, work: Path) -> None:
+def add_pairs_within(run: Run, engine: Engine, name: str, work: Path) -> None:
     """Make the table `pairs_within` of what a release holds, by its private maps, as far as it still stands.
 
     NotReadyError if the maps are gone; CorruptDataError if its table of pairs is not the one that was published.

@@ -7,6 +7,7 @@
     ├── UnreachableError      5   a site, a server or a store did not answer
     │   ├── SiteUnreachableError
     │   ├── RedisUnreachableError
+    │   ├── SparkUnreachableError
     │   └── StoreUnreachableError    its server does not answer, has no such bucket, or refuses us
     ├── PageChangedError      6   a page no longer has the shape that its adapter knows
     │   └── ExtractorBrokenError  a library that reads the site for us no longer can
@@ -57,6 +58,10 @@ class SiteUnreachableError(UnreachableError):
 
 
 class RedisUnreachableError(UnreachableError):
+    pass
+
+
+class SparkUnreachableError(UnreachableError):
     pass
 
 

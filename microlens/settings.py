@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -49,6 +49,12 @@ class Settings(BaseSettings):
         gt=0,
         le=1,
         description="Share of failures above which a node warns, and a command ends with a note.",
+    )
+    engine: Literal["duckdb", "spark"] = Field(
+        default="duckdb", description="What runs the steps: DuckDB in this process, or a Spark server."
+    )
+    spark_master: SecretStr | None = Field(
+        default=None, description="The server of a Spark engine, as sc://HOST:15002; it may hold a token."
     )
     memory_limit: str = Field(default="2GB", pattern=r"^\d+(\.\d+)?\s*[KMGT]i?B$", description="What DuckDB may take.")
     threads: int = Field(default=2, ge=1, description="Threads of DuckDB.")

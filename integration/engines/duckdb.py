@@ -44,6 +44,8 @@ class DuckEngine:
         )
         # Not a global option: DuckDB refuses it in `config`.
         self._execute("SET enable_progress_bar = false")
+        # By the name that Spark knows it by, which has a length to choose.
+        self._execute("CREATE TEMPORARY MACRO sha2(text, bits) AS sha256(text)")
 
     def __enter__(self) -> Self:
         return self

@@ -5,7 +5,7 @@ FROM (
         user_key,
         interaction_count,
         CASE
-            WHEN :is_reseeded THEN sha256(concat(:seed, ':', lower(hex(user_key))))
+            WHEN :is_reseeded THEN sha2(concat(:seed, ':', lower(hex(user_key))), 256)
             ELSE sampling_hash
         END AS sampling_hash
     FROM users

@@ -23,7 +23,7 @@ SELECT
     video.sha256 AS video_sha256,
     video.duration_s AS video_duration_s,
     video.phash AS video_phash,
-    coalesce(video.frame_hashes, []) AS video_frames,
+    video.frame_hashes AS video_frames,
     audio.sha256 AS audio_sha256
 FROM page
 LEFT JOIN videos ON videos.video_id = page.video_id
