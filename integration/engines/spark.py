@@ -37,6 +37,8 @@ _SESSION = {
     "spark.sql.ansi.enabled": "true",  # an overflow is an error, as it is in DuckDB
     "spark.sql.caseSensitive": "false",
 }
+_RETRIES = {"max_retries": 7, "max_backoff": 8_000}
+"""Half a minute, in milliseconds: the library's own ten minutes are long for somebody who waits."""
 _GROUP_ROWS = 122_880
 """Rows of a row group: as many as DuckDB writes."""
 _LOST = (
@@ -77,8 +79,7 @@ class SparkEngine:
             for key, value in _SESSION.items():
                 builder = builder.config(key, value)
             self._session = builder.create()
-            # The library's own ten minutes are long for somebody who waits.
-            self._session.client.set_retry_policies([DefaultPolicy(max_retries=8, max_backoff=10_000)])
+            self._session.client.set_retry_policies([DefaultPolicy(**_RETRIES)])
         self._scratch.mkdir(parents=True)
         self._check_sight()
 
@@ -174,6 +175,8 @@ class SparkEngine:
             told = _in_our_words(error, self._address)
             if told is None:
                 raise
+            if isinstance(told, SparkUnreachableError):
+                self._session.release_session_on_close = False  # there is nobody to release it
             raise told from error
 
 

@@ -7,7 +7,15 @@ from typing import Annotated
 
 import typer
 
-from microlens.cli.options import AsJson
+from microlens.cli.options import (
+    AsJson,
+    EngineName,
+    Master,
+    MemoryLimit,
+    TemporaryDir,
+    Threads,
+    settings_for_steps,
+)
 
 NAME = "filter"
 
@@ -33,6 +41,11 @@ def command(
         Path | None,
         typer.Option("--html", metavar="FILE", help="With --dry-run: write a page of their covers and titles."),
     ] = None,
+    engine: EngineName = None,
+    master: Master = None,
+    memory_limit: MemoryLimit = None,
+    threads: Threads = None,
+    temporary_dir: TemporaryDir = None,
     as_json: AsJson = False,
 ) -> None:
     """Decide anew what is kept, by the recipe's filters; no media file is read again. Or try other thresholds first.
@@ -44,10 +57,9 @@ def command(
     from microlens.cli.filtering import apply_filters, show_trial
     from microlens.cli.output import Reporter
     from microlens.logs import configure_logs
-    from microlens.settings import Settings
 
     configure_logs()
-    settings, reporter = Settings(), Reporter()
+    settings, reporter = settings_for_steps(engine, master, memory_limit, threads, temporary_dir), Reporter()
     if is_dry_run:
         show_trial(target, settings, changes=changes or [], samples=samples, sheet=sheet, as_json=as_json)
     else:

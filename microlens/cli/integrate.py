@@ -7,7 +7,15 @@ from typing import Annotated
 
 import typer
 
-from microlens.cli.options import RunName
+from microlens.cli.options import (
+    EngineName,
+    Master,
+    MemoryLimit,
+    RunName,
+    TemporaryDir,
+    Threads,
+    settings_for_steps,
+)
 
 NAME = "integrate"
 
@@ -36,6 +44,11 @@ def command(
     ] = None,
     channels: Annotated[int, typer.Option(min=1, max=64, help="Connections to each of them.")] = 4,
     ca_file: Annotated[Path | None, typer.Option(help="Who else may have signed their certificates, PEM.")] = None,
+    engine: EngineName = None,
+    master: Master = None,
+    memory_limit: MemoryLimit = None,
+    threads: Threads = None,
+    temporary_dir: TemporaryDir = None,
 ) -> None:
     """Merge what the nodes fetched: verdicts with reasons, items, interactions, users.
 
@@ -48,10 +61,9 @@ def command(
     from microlens.cli.pulling import pull_from
     from microlens.logs import configure_logs
     from microlens.runs import find_run, mark_used
-    from microlens.settings import Settings
 
     configure_logs()
-    settings, reporter = Settings(), Reporter()
+    settings, reporter = settings_for_steps(engine, master, memory_limit, threads, temporary_dir), Reporter()
     run = find_run(run_name, settings)
     mark_used(run)
     pull_from(run, settings, sources or [], channels=channels, ca_file=ca_file, reporter=reporter)

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+
+from microlens.errors import RecipeError
+
+if TYPE_CHECKING:
+    from microlens.settings import Settings
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object on standard output.")]
 RunName = Annotated[
@@ -13,3 +18,43 @@ RunName = Annotated[
 ]
 RecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe: see deploy/recipes/.")]
 Processes = Annotated[int, typer.Option("-n", "--processes", min=1, max=256, help="Download processes.")]
+
+# Of the commands that run steps. Each goes above the setting of its name, whose default holds without either.
+EngineName = Annotated[
+    Literal["duckdb", "spark"] | None,
+    typer.Option(
+        "--engine", show_default="duckdb", help="What runs the steps: DuckDB in this process, or a Spark server."
+    ),
+]
+Master = Annotated[
+    str | None, typer.Option("--master", metavar="URL", help="The Spark server, as sc://spark.example:15002.")
+]
+MemoryLimit = Annotated[
+    str | None, typer.Option("--memory-limit", metavar="SIZE", show_default="2GB", help="What DuckDB may take, as 8GB.")
+]
+Threads = Annotated[int | None, typer.Option("--threads", min=1, show_default="2", help="Threads of DuckDB.")]
+TemporaryDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--temporary-dir", show_default="the run's tmp/", help="Where DuckDB puts what does not fit its memory."
+    ),
+]
+
+
+def settings_for_steps(
+    engine: str | None, master: str | None, memory_limit: str | None, threads: int | None, temporary_dir: Path | None
+) -> Settings:
+    """The settings with what the command line says above them; RecipeError for a --master that nobody would ask."""
+    from microlens.settings import Settings
+
+    told: dict[str, Any] = {
+        "engine": engine,
+        "spark_master": master,
+        "memory_limit": memory_limit,
+        "threads": threads,
+        "temporary_dir": temporary_dir,
+    }
+    settings = Settings(**{name: value for name, value in told.items() if value is not None})
+    if master is not None and settings.engine != "spark":
+        raise RecipeError("--master names a Spark server, and the engine is duckdb", hint="add --engine spark")
+    return settings

@@ -7,7 +7,15 @@ from typing import Annotated
 
 import typer
 
-from microlens.cli.options import AsJson
+from microlens.cli.options import (
+    AsJson,
+    EngineName,
+    Master,
+    MemoryLimit,
+    TemporaryDir,
+    Threads,
+    settings_for_steps,
+)
 
 NAME = "publish"
 
@@ -23,6 +31,11 @@ def command(
         typer.Option("--wait", help="Wait until there is a run and all of it is collected: a cluster's integrator."),
     ] = False,
     is_ranking: Annotated[bool, typer.Option("--rank", help="Rank the recipe's models on each release.")] = False,
+    engine: EngineName = None,
+    master: Master = None,
+    memory_limit: MemoryLimit = None,
+    threads: Threads = None,
+    temporary_dir: TemporaryDir = None,
     as_json: AsJson = False,
 ) -> None:
     """Integrate a run and publish all releases of its recipe; what is done already is not done again.
@@ -33,7 +46,12 @@ def command(
     """
     from microlens.cli.output import Reporter, print_result
     from microlens.cli.pipeline import publish_run
-    from microlens.settings import Settings
 
-    result = publish_run(target, Settings(), is_waiting=is_waiting, is_ranking=is_ranking, reporter=Reporter())
+    result = publish_run(
+        target,
+        settings_for_steps(engine, master, memory_limit, threads, temporary_dir),
+        is_waiting=is_waiting,
+        is_ranking=is_ranking,
+        reporter=Reporter(),
+    )
     print_result(result, as_json=as_json)

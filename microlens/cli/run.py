@@ -4,12 +4,32 @@ from __future__ import annotations
 
 import typer
 
-from microlens.cli.options import AsJson, Processes, RecipePath
+from microlens.cli.options import (
+    AsJson,
+    EngineName,
+    Master,
+    MemoryLimit,
+    Processes,
+    RecipePath,
+    TemporaryDir,
+    Threads,
+    settings_for_steps,
+)
 
 NAME = "run"
 
 
-def command(recipe: RecipePath, *, processes: Processes = 2, as_json: AsJson = False) -> None:
+def command(
+    recipe: RecipePath,
+    *,
+    processes: Processes = 2,
+    engine: EngineName = None,
+    master: Master = None,
+    memory_limit: MemoryLimit = None,
+    threads: Threads = None,
+    temporary_dir: TemporaryDir = None,
+    as_json: AsJson = False,
+) -> None:
     """Build a recipe's dataset from end to end: crawl, download, integrate, release, benchmark.
 
     Run again, it goes on where it stopped, and does nothing if all is done.
@@ -19,8 +39,12 @@ def command(recipe: RecipePath, *, processes: Processes = 2, as_json: AsJson = F
     from microlens.cli.output import Reporter, print_result
     from microlens.cli.pipeline import run_recipe
     from microlens.recipe import load_recipe
-    from microlens.settings import Settings
 
-    result = run_recipe(load_recipe(recipe), Settings(), processes=processes, reporter=Reporter())
+    result = run_recipe(
+        load_recipe(recipe),
+        settings_for_steps(engine, master, memory_limit, threads, temporary_dir),
+        processes=processes,
+        reporter=Reporter(),
+    )
     print_result(result, as_json=as_json)
     raise typer.Exit

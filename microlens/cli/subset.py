@@ -6,7 +6,16 @@ from typing import Annotated
 
 import typer
 
-from microlens.cli.options import AsJson, RunName
+from microlens.cli.options import (
+    AsJson,
+    EngineName,
+    Master,
+    MemoryLimit,
+    RunName,
+    TemporaryDir,
+    Threads,
+    settings_for_steps,
+)
 
 NAME = "subset"
 
@@ -56,6 +65,11 @@ def command(
         typer.Option(metavar="RELEASE", help="Draw only from this release of the run, as MicroLens-1M."),
     ] = None,
     is_strict: Annotated[bool, typer.Option("--strict", help="Exit with 4 if fewer users are eligible.")] = False,
+    engine: EngineName = None,
+    master: Master = None,
+    memory_limit: MemoryLimit = None,
+    threads: Threads = None,
+    temporary_dir: TemporaryDir = None,
     as_json: AsJson = False,
 ) -> None:
     """Draw users and publish them as a release; a smaller draw lies within every larger one of the same pool.
@@ -67,7 +81,6 @@ def command(
     from microlens.logs import configure_logs
     from microlens.recipe import parse_release
     from microlens.runs import find_run, mark_used
-    from microlens.settings import Settings
 
     configure_logs()
     asked = {
@@ -85,7 +98,7 @@ def command(
         "within": within,
     }
     release = parse_release({option: value for option, value in asked.items() if value is not None})
-    settings, reporter = Settings(), Reporter()
+    settings, reporter = settings_for_steps(engine, master, memory_limit, threads, temporary_dir), Reporter()
     run = find_run(run_name, settings)
     mark_used(run)
     draw = Draw.of(release, name=name, is_strict=is_strict)
