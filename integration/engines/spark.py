@@ -48,6 +48,7 @@ _LOST = (
     "SESSION_CLOSED",
     "SESSION_CHANGED",
     "OPERATION_NOT_FOUND",
+    "stopped SparkContext",
 )
 _TOO_LARGE = ("OutOfMemory", "UNABLE_TO_ACQUIRE_MEMORY", "maxResultSize", "Java heap space", "Resources exhausted")
 _UNREADABLE = (

@@ -41,6 +41,7 @@ def check_machine(settings: Settings) -> list[Check]:
         _redis(settings),
         *_database(settings),
         *_store(settings),
+        *_spark(settings),
         _encoder(),
         _folder(settings),
         _disk(settings),
@@ -99,6 +100,19 @@ def _store(settings: Settings) -> Iterator[Check]:
         yield Check("store", is_fine=True, found=f"{found} can be written and read")
     except MicrolensError as error:
         yield Check("store", is_fine=False, found=error.message, hint=error.hint)
+
+
+def _spark(settings: Settings) -> Iterator[Check]:
+    """Nothing where DuckDB runs the steps: it is one of the packages."""
+    if settings.engine != "spark":
+        return
+    from integration.engines import open_engine
+
+    try:
+        with open_engine(settings, settings.runs_dir):
+            yield Check("spark", is_fine=True, found="answers, and sees the folder of runs")
+    except MicrolensError as error:
+        yield Check("spark", is_fine=False, found=error.message, hint=error.hint)
 
 
 def _encoder() -> Check:
