@@ -8,15 +8,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pydantic import SecretStr
+from typer.testing import CliRunner
 
 from integration.engines import open_engine
 from integration.engines import spark as spark_module
 from integration.steps import step_sql
-from microlens.cli import checks
+from microlens.cli import app, checks
+from microlens.cli.options import settings_for_steps
 from microlens.errors import CorruptDataError, MicrolensError, RecipeError, SparkUnreachableError
 from microlens.settings import Settings
 from tests.integration.every_step import csv_sha256, made_tables, run_steps, shuffled
-from tests.integration.made import data_bytes, world
+from tests.integration.made import KEY, data_bytes, world
 from tests.integration.sail import sail
 
 STEPS = Path(step_sql.__code__.co_filename).parent
@@ -218,6 +220,30 @@ def test_a_damaged_file_is_corrupt_data(master, tmp_path):
         for engine in engines:
             with pytest.raises(CorruptDataError):
                 engine.add_files("bad", [tmp_path / "bad.parquet"], pa.schema([]))
+
+
+def test_the_command_line_names_the_engine(monkeypatch, master, make):
+    """`--engine` and `--master` decide who runs the steps; Spark's tables are written by Arrow."""
+    made = make().fill(world())
+    monkeypatch.setenv("MICROLENS_RUNS_DIR", str(made.settings.runs_dir))
+    monkeypatch.setenv("MICROLENS_PSEUDONYM_KEY", KEY)
+
+    for options, writer in ((["--engine", "spark", "--master", master], "arrow"), ([], "DuckDB")):
+        done = CliRunner().invoke(app, ["integrate", "small", *options], catch_exceptions=False)
+
+        assert 0 == done.exit_code
+        assert writer in pq.read_metadata(made.run.integrated / "items.parquet").created_by
+        (made.run.integrated / "items.parquet").unlink()
+
+
+def test_options_stand_above_settings(monkeypatch, tmp_path):
+    """What the command line does not say the environment does; a server that nobody would ask is refused."""
+    monkeypatch.setenv("MICROLENS_THREADS", "3")
+    told = settings_for_steps(None, None, "40MB", None, tmp_path)
+
+    assert ("duckdb", "40MB", 3, tmp_path) == (told.engine, told.memory_limit, told.threads, told.temporary_dir)
+    with pytest.raises(RecipeError, match="--master"):
+        settings_for_steps(None, "sc://127.0.0.1:15002", None, None, None)
 
 
 def test_doctor_tries_the_server_out(master, tmp_path):
