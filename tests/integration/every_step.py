@@ -76,7 +76,7 @@ def made_tables(seed, rows):
         "user_key": users.take(by_user),
         "video_id": videos.take(of_video),
         "commented_at_ms": dice.times(),
-        "comment_id": dice.pick([*HOSTILE, *map(str, range(100))], pa.string()),
+        "comment_id": _comment_ids(dice),
     }
     some = dice.of(len(videos) // 3)
     return {
@@ -206,6 +206,16 @@ def _users(dice, count):
 def _ids(dice, keys, schema):
     """Ids from 1, in any order."""
     return pa.table([keys, pa.array(dice.random.permutation(len(keys)) + 1, pa.int32())], schema=schema)
+
+
+def _comment_ids(dice):
+    """Few, so that many are equal."""
+    kind = PAIRS.field("comment_id").type
+    if pa.types.is_string(kind):
+        return dice.pick([*HOSTILE, *map(str, range(100))], kind)
+    return dice.pick(
+        [one[: kind.byte_width] for one in (*EXTREMES, *(dice.random.bytes(16) for _ in range(100)))], kind
+    )
 
 
 def _with_paths(dice, items):
