@@ -150,6 +150,7 @@ def _measured(run: Run, settings: Settings, inputs: Inputs) -> list[Measured]:
     scratch.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="trial-", dir=scratch) as name:
         folder = Path(name)
+        folder.chmod(scratch.stat().st_mode)  # closed to others it is of no use to an engine that is one
         with open_engine(settings, folder) as engine:
             add_inputs(engine, inputs)
             for step in ("videos", "measured"):

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Self
 import grpc
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pyspark.errors import PySparkException, PySparkValueError
+from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 from pyspark.sql.connect.client import DefaultChannelBuilder
 from pyspark.sql.connect.client.retries import DefaultPolicy
@@ -72,22 +72,25 @@ class SparkEngine:
             )
         master = settings.spark_master.get_secret_value()
         self._address = _reachable(master)
-        # No such folder of Python's own: they are closed to everybody else, whom the server may be.
-        self._scratch = temporary.absolute() / f"spark-{uuid.uuid4().hex}"
+        self._is_lost = False
         self._tables = 0
+        # None of Python's own temporary folders: they are closed to everybody else, whom the server may be.
+        self._scratch = temporary.absolute() / "spark"
+        shutil.rmtree(self._scratch, ignore_errors=True)  # a killed process may have left it
+        self._scratch.mkdir(parents=True)
         with self._errors():
             builder = SparkSession.builder.remote(master)
             for key, value in _SESSION.items():
                 builder = builder.config(key, value)
             self._session = builder.create()
             self._session.client.set_retry_policies([DefaultPolicy(**_RETRIES)])
-        self._scratch.mkdir(parents=True)
         self._check_sight()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._session.release_session_on_close = not self._is_lost  # there may be nobody to release it
         self._session.stop()
         shutil.rmtree(self._scratch, ignore_errors=True)
 
@@ -176,8 +179,7 @@ class SparkEngine:
             told = _in_our_words(error, self._address)
             if told is None:
                 raise
-            if isinstance(told, SparkUnreachableError):
-                self._session.release_session_on_close = False  # there is nobody to release it
+            self._is_lost = isinstance(told, SparkUnreachableError)
             raise told from error
 
 
@@ -187,7 +189,7 @@ def _reachable(master: str) -> str:
     logging.getLogger("SQLQueryContextLogger").disabled = True
     try:
         builder = DefaultChannelBuilder(master)
-    except PySparkValueError as error:
+    except (PySparkException, ValueError) as error:
         raise RecipeError(
             "the address of the Spark server cannot be used", hint="give it as sc://HOST:15002"
         ) from error

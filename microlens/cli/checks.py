@@ -6,6 +6,7 @@ import importlib
 import os
 import shutil
 import sys
+import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -108,11 +109,14 @@ def _spark(settings: Settings) -> Iterator[Check]:
         return
     from integration.engines import open_engine
 
+    folder = settings.runs_dir / f"doctor-{uuid.uuid4().hex}"
     try:
-        with open_engine(settings, settings.runs_dir):
+        with open_engine(settings, folder):
             yield Check("spark", is_fine=True, found="answers, and sees the folder of runs")
     except MicrolensError as error:
         yield Check("spark", is_fine=False, found=error.message, hint=error.hint)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _encoder() -> Check:

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from integration.engines import open_engine
 from integration.engines import spark as spark_module
 from integration.steps import step_sql
+from integration.trial import changed_filters, try_filters
 from microlens.cli import app, checks
 from microlens.cli.options import settings_for_steps
 from microlens.errors import CorruptDataError, MicrolensError, RecipeError, SparkUnreachableError
@@ -110,6 +111,16 @@ def test_a_run_is_the_same_on_both_engines(master, make, tmp_path, twins):
     assert one.counts["interactions"] > 20
 
 
+def test_a_trial_of_filters_is_the_same_on_both_engines(master, make):
+    """What would be dropped, and the samples of it, do not depend on who joins the tables."""
+    runs = [make("duck").fill(world(5)), on_spark(make("spark").fill(world(5)), master)]
+    filters = changed_filters(runs[0].run.recipe, ["filters.min_title_characters=8"])
+    one, other = (try_filters(made.run, made.settings, filters) for made in runs)
+
+    assert one == other
+    assert 8 == one.found
+
+
 def test_rows_can_tell_their_file(master, tmp_path):
     """A column `filename` holds the paths that were given, whatever signs are in them."""
     paths = [tmp_path / "plain.parquet", tmp_path / "it's 100% [a]{b}*?.parquet"]
@@ -152,7 +163,7 @@ def test_nothing_is_left_behind(master, tmp_path):
     with spark_in(tmp_path, master) as engine:
         engine.add_table("one", pa.table({"n": [1]}))
 
-        assert 1 == len(list(tmp_path.iterdir()))
+        assert [] != list((tmp_path / "spark").iterdir())
 
     assert [] == list(tmp_path.iterdir())
 
@@ -181,7 +192,7 @@ def test_a_master_that_nobody_answers_for_is_named(monkeypatch, tmp_path):
     assert "hidden" not in str(told.value)
 
 
-@pytest.mark.parametrize("master", [None, "spark://127.0.0.1:7077", "nonsense"])
+@pytest.mark.parametrize("master", [None, "spark://127.0.0.1:7077", "nonsense", "sc://127.0.0.1:port"])
 def test_a_master_that_is_none_is_refused(tmp_path, master):
     """Spark needs to be told its server, by an address of Spark Connect."""
     with pytest.raises(RecipeError, match=r"Spark|spark") as told:
@@ -255,6 +266,7 @@ def test_doctor_tries_the_server_out(master, tmp_path):
     assert not wrong.is_fine
     assert "--master" in wrong.hint
     assert [] == list(checks._spark(Settings()))
+    assert [] == list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
