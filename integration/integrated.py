@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from integration.engines.duckdb import DuckEngine
+    from integration.engines import Engine
     from integration.sampling_order import Arc
     from microlens.manifest import Manifest
 
 
-def add_integrated(engine: DuckEngine, folder: Path, manifest: Manifest, arc: Arc | None = None) -> None:
+def add_integrated(engine: Engine, folder: Path, manifest: Manifest, arc: Arc | None = None) -> None:
     """Make every table of a finished integration readable by its name.
 
     With an arc, interactions are at least those of the users in it: the files that have none are left out.

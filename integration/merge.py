@@ -103,7 +103,7 @@ def _make_tables(
     folder = run.integrated
     folder.mkdir(parents=True, exist_ok=True)
     rows: dict[str, int] = {}
-    with DuckEngine(settings, run.folder / "tmp") as engine:
+    with open_engine(settings, run.folder / "tmp") as engine:
         (folder / MANIFEST_NAME).unlink(missing_ok=True)
         add_inputs(engine, inputs)
         for step in ("videos", "measured"):
@@ -147,7 +147,7 @@ def gather(run: Run, settings: Settings, on_step: Callable[[str], None] = lambda
 
     What is taken in needs its parts no longer; texts and genders lie in others. CorruptDataError as for `integrate`.
     """
-    with run.lock_tables(), DuckEngine(settings, run.folder / "tmp") as engine:
+    with run.lock_tables(), open_engine(settings, run.folder / "tmp") as engine:
         check_here(run)
         comments = standing_comments(run, run.refreshes.standings())
         state = gather_comments(run, engine, comments, settings.bucket_rows, on_step)

@@ -45,7 +45,7 @@ class Sample:
 
 
 def sample(
-    engine: DuckEngine,
+    engine: Engine,
     draw: Draw,
     seed: int,
     work: Path,
@@ -134,7 +134,7 @@ def _make_pool(engine: Engine, draw: Draw, cutoff_ms: int, work: Path) -> int | 
 
 
 def _draw_users(
-    engine: DuckEngine, draw: Draw, seed: int, cutoff_ms: int, *, work: Path, add_pairs: Callable[[Arc | None], None]
+    engine: Engine, draw: Draw, seed: int, cutoff_ms: int, *, work: Path, add_pairs: Callable[[Arc | None], None]
 ) -> int:
     """Make `sampled_users`, and their pairs readable; gives how many there are.
 

@@ -67,7 +67,7 @@ def _subset(run: Run, settings: Settings, draw: Draw, on_step: Callable[[str], N
     if known is not None:
         return known
     work = run.folder / "tmp" / "subset"
-    with DuckEngine(settings, run.folder / "tmp") as engine:
+    with open_engine(settings, run.folder / "tmp") as engine:
         shutil.rmtree(work, ignore_errors=True)
         add_integrated(engine, run.integrated, integrated)
         on_step("texts")

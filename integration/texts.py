@@ -13,14 +13,14 @@ from microlens.tables import CRAWLED_TEXTS
 
 if TYPE_CHECKING:
     from integration.comments import StandingComments
-    from integration.engines.duckdb import DuckEngine
+    from integration.engines import Engine
     from microlens.ledger_rows import Part
     from microlens.runs import Run
 
 _STANDING = pa.schema([("video_id", pa.string()), ("filename", pa.string())])
 
 
-def add_texts(run: Run, engine: DuckEngine, comments: StandingComments) -> None:
+def add_texts(run: Run, engine: Engine, comments: StandingComments) -> None:
     """Make the standing rows readable as `crawled_texts`; none where the recipe keeps neither texts nor genders.
 
     NotReadyError if parts lie on other machines alone; CorruptDataError names those that are not what the ledger lists.
@@ -42,10 +42,11 @@ def add_texts(run: Run, engine: DuckEngine, comments: StandingComments) -> None:
     engine.add_files("texts_of_whole_parts", whole, CRAWLED_TEXTS)
     engine.add_files("texts_of_mixed_parts", mixed, CRAWLED_TEXTS, with_filename=True)
     engine.add_table("standing", pa.Table.from_pylist(rows, schema=_STANDING))
+    columns = ", ".join(f"t.{column}" for column in CRAWLED_TEXTS.names)
     engine.add_view(
         "crawled_texts",
-        "SELECT * FROM texts_of_whole_parts UNION ALL "
-        "SELECT t.* EXCLUDE (filename) FROM texts_of_mixed_parts AS t SEMI JOIN standing USING (video_id, filename)",
+        f"SELECT {columns} FROM texts_of_whole_parts AS t UNION ALL SELECT {columns} FROM texts_of_mixed_parts AS t "
+        "SEMI JOIN standing ON standing.video_id = t.video_id AND standing.filename = t.filename",
     )
 
 

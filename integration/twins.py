@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from integration.engines.duckdb import DuckEngine
+    from integration.engines import Engine
     from microlens.manifest import Manifest
 
 _TWINS = "SELECT video_id, twin_of FROM verdicts WHERE twin_of IS NOT NULL"
@@ -30,7 +30,7 @@ def add_twins(engine: Engine, *, is_merging: bool) -> None:
     engine.add_table("twins", twins if is_merging else twins.slice(0, 0))
 
 
-def count_merged(engine: DuckEngine) -> dict[str, int]:
+def count_merged(engine: Engine) -> dict[str, int]:
     """Count the duplicates whose comments went to another video, and the interactions that are such a comment."""
     (row,) = engine.query(
         f"SELECT (SELECT count(*) FROM ({_TWINS}) AS copies) AS videos, count(*) AS interactions "

@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 
 from integration.anonymise import ITEM_IDS, USER_IDS
 from integration.pair_state import PAIRS, REPLACED
-from microlens.tables import CRAWLED_COMMENTS, CRAWLED_VIDEOS, INTERACTIONS, MEASUREMENTS, VERDICTS
+from integration.sampling_order import start_of
+from microlens.tables import CRAWLED_TEXTS, CRAWLED_VIDEOS, INTERACTIONS, MEASUREMENTS, VERDICTS
 
 HOSTILE = [
     "it's",
@@ -76,7 +77,7 @@ def made_tables(seed, rows):
         "user_key": users.take(by_user),
         "video_id": videos.take(of_video),
         "commented_at_ms": dice.times(),
-        "comment_id": _comment_ids(dice),
+        "comment_id": dice.pick([dice.random.bytes(8) for _ in range(100)], pa.binary(8)),
     }
     some = dice.of(len(videos) // 3)
     return {
@@ -87,14 +88,13 @@ def made_tables(seed, rows):
         "replaced": _table(
             {"video_id": videos.take(some.places(len(videos))), "increment": some.pick([1, 2, 3], pa.int32())}, REPLACED
         ),
-        "crawled_comments": _table(
+        "crawled_texts": _table(
             {
                 **taken,
-                "platform": dice.pick(["sandbox"], pa.string()),
                 "text": dice.pick([*HOSTILE, None], pa.string()),
                 "gender": dice.pick(["f", "m", None], pa.string()),
             },
-            CRAWLED_COMMENTS,
+            CRAWLED_TEXTS,
         ),
         "twins": _twins(videos),
         "crowded": pa.table({"video_id": videos.slice(0, 12)}),
@@ -132,7 +132,7 @@ def run_steps(engine, tables, folder):
         ("item_pairs", {}),
         ("floors", {"max_per_video": max(2, rows // 5000)}),
         ("interactions", {}),
-        ("users", {"seed": 2026}),
+        ("users", {"start": start_of(2026)}),
         ("pool_items", {"stage": "seed", "min_likes": 1, "pool": rows // 250 + 5, **cutoff}),
         ("candidates", {"seed": 2**40, "is_reseeded": True, "bound": "c" * 16, **limits}),
         ("pool_users", cutoff),
@@ -206,16 +206,6 @@ def _users(dice, count):
 def _ids(dice, keys, schema):
     """Ids from 1, in any order."""
     return pa.table([keys, pa.array(dice.random.permutation(len(keys)) + 1, pa.int32())], schema=schema)
-
-
-def _comment_ids(dice):
-    """Few, so that many are equal."""
-    kind = PAIRS.field("comment_id").type
-    if pa.types.is_string(kind):
-        return dice.pick([*HOSTILE, *map(str, range(100))], kind)
-    return dice.pick(
-        [one[: kind.byte_width] for one in (*EXTREMES, *(dice.random.bytes(16) for _ in range(100)))], kind
-    )
 
 
 def _with_paths(dice, items):
