@@ -34,8 +34,8 @@ app = typer.Typer(
     name="microlens-build",
     help="Turn a micro-video site into a published recommendation dataset and a leaderboard on it.",
     epilog="Exit codes: 0 done, 2 recipe or option, 3 an earlier stage is not finished, 4 too few users (--strict), "
-    "5 site, Redis, database or store unreachable, 6 a page has changed, 7 another pseudonym key, 8 corrupt data, "
-    "70 a bug.",
+    "5 site, Redis, database, store or Spark unreachable, 6 a page has changed, 7 another pseudonym key, "
+    "8 corrupt data, 9 disk full, 70 a bug.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
