@@ -1,5 +1,10 @@
 """Subsets of a small run: pools, releases drawn within others, ids that stay, and what is told of them."""
 
+import os
+import signal
+import subprocess
+import sys
+
 import pyarrow.parquet as pq
 import pytest
 
@@ -7,7 +12,7 @@ from integration.shape import comparison
 from microlens.errors import CorruptDataError, NotReadyError, RecipeError, TooFewUsersError
 from microlens.manifest import read_manifest
 from microlens.recipe import Release, parse_release
-from tests.integration.made import START_MS, comment_key, data_bytes, release_table, world
+from tests.integration.made import KEY, START_MS, comment_key, data_bytes, release_table, world
 from tests.integration.test_refreshed import Day
 
 
@@ -30,6 +35,47 @@ def pairs_of(made, name):
 def published(built):
     """Public ids of a release, which a later version takes the place of."""
     return {kind: {row[f"{kind}_id"] for row in release_table(built, f"{kind}s")} for kind in ("user", "item")}
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from integration.draw import Draw
+from integration.subset import subset
+from microlens.runs import open_run
+from microlens.settings import Settings
+
+settings, left = Settings(), int(sys.argv[2])
+
+def on_step(_):
+    global left
+    left -= 1
+    if left < 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+subset(open_run(Path(sys.argv[1]), settings), settings, Draw(min_user=1, min_item=2, name="out"), on_step)
+"""
+
+
+def test_a_draw_that_was_killed_at_any_step_ends_as_if_it_had_not_been(make):
+    """SIGKILL again and again, later each time: the bytes of an undisturbed draw, and its ids."""
+    calm, killed = (make(name).fill(world(4, videos=12, users=60, comments=500)) for name in ("calm", "killed"))
+    for made in (calm, killed):
+        made.integrate()
+    expected = calm.subset(min_item=2)
+    command = [sys.executable, "-c", KILLED, str(killed.run.folder)]
+    environment = {**os.environ, "MICROLENS_RUNS_DIR": str(killed.run.folder.parent), "MICROLENS_PSEUDONYM_KEY": KEY}
+    ends = [
+        subprocess.run([*command, str(step)], env=environment, check=False, capture_output=True).returncode
+        for step in (1, 4, 7, 9)
+    ]
+    built = killed.subset(min_item=2)
+
+    assert [-signal.SIGKILL] * 4 == ends
+    assert data_bytes(expected) == data_bytes(built)
+    assert [calm.ids("out", kind) for kind in ("user", "item")] == [
+        killed.ids("out", kind) for kind in ("user", "item")
+    ]
 
 
 # --- pools ---
