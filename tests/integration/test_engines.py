@@ -13,7 +13,6 @@ import pytest
 from pydantic import SecretStr
 
 from integration.engines import open_engine
-from integration.engines import spark as spark_module
 from integration.steps import step_sql
 from integration.trial import changed_filters, try_filters
 from microlens.cli import checks
@@ -23,6 +22,11 @@ from microlens.settings import Settings
 from tests.integration.every_step import csv_sha256, made_tables, run_steps, shuffled
 from tests.integration.made import KEY, data_bytes, world
 from tests.integration.sail import sail
+
+with pytest.MonkeyPatch.context() as patch:
+    # PySpark takes a program without a file, such as a worker of pytest-xdist, for its own doctests, and ends it.
+    patch.setattr(sys, "ps1", "", raising=False)
+    from integration.engines import spark as spark_module
 
 STEPS = Path(step_sql.__code__.co_filename).parent
 
