@@ -18,7 +18,7 @@ from filtering.verdict import Measured, decide
 from integration.comments import StandingComments, standing_comments
 from integration.engines import open_engine
 from integration.interactions import count_interactions, gather_comments
-from integration.pull import check_here
+from integration.lacking import check_here
 from integration.twins import add_twins, count_merged
 from microlens import __version__
 from microlens.backlog import asset_name, media_items
@@ -96,7 +96,7 @@ def integrate(
 def _make_tables(
     run: Run, settings: Settings, inputs: Inputs, on_step: Callable[[str], None], is_partial: bool
 ) -> Manifest:
-    check_here(run)
+    check_here(run, readings=inputs.comments.readings)
     on_step("check")
     verify_parts(run.folder, run.ledger.parts("videos"))
     started = datetime.now(UTC).isoformat(timespec="seconds")
@@ -148,8 +148,8 @@ def gather(run: Run, settings: Settings, on_step: Callable[[str], None] = lambda
     What is taken in needs its parts no longer; texts and genders lie in others. CorruptDataError as for `integrate`.
     """
     with run.lock_tables(), open_engine(settings, run.folder / "tmp") as engine:
-        check_here(run)
         comments = standing_comments(run, run.refreshes.standings())
+        check_here(run, readings=comments.readings)
         state = gather_comments(run, engine, comments, settings.bucket_rows, on_step)
     return {
         "readings": sum(one.path is not None for one in comments.readings),

@@ -17,15 +17,16 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from integration.lacking import lacking
 from microlens.errors import CorruptDataError, NotReadyError, StoreUnreachableError
-from microlens.ledger_rows import PART_KINDS
 from microlens.local_store import LocalStore
 from microlens.store import sync
 from microlens.store_cache import complete, fetch_into
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from integration.lacking import Wanted
     from integration.sources import Source
     from microlens.ledger_rows import Part
     from microlens.runs import Run
@@ -38,23 +39,6 @@ _SLOW_S = 30.0
 """A source that has given nothing for so long, and has something to give, is told of."""
 _TICK_S = 0.5
 _AGAIN_S = 0.02
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """One file that this machine lacks."""
-
-    sha256: str
-    part: Part | None = None
-    """None for media."""
-
-    @property
-    def key(self) -> tuple[bool, str]:
-        return self.part is not None, self.sha256
-
-    @property
-    def name(self) -> str:
-        return self.part.path if self.part is not None else self.sha256
 
 
 @dataclass(slots=True)
@@ -98,19 +82,6 @@ class Pulled:
                 + (f" ({told})" if told else ""),
                 hint="name every machine that worked on this run with --from, then the same command takes the rest",
             )
-
-
-def lacking(run: Run, *, media: bool = True) -> list[Wanted]:
-    """What other machines keep of a run and this one does not have."""
-    parts = [part for kind in PART_KINDS for part in run.ledger.parts(kind)]
-    wanted = [Wanted(part.sha256, part) for part in parts if not (run.folder / part.path).exists()]
-    if not media or not isinstance(run.store, LocalStore):  # a bucket has what all of them have stored
-        return wanted
-    ours, elsewhere = run.ledger.keeping.media, set[str]()
-    for some in run.ledger.stored(but_at=ours):
-        elsewhere |= {one.sha256 for one in some}
-    held = run.store.sizes(elsewhere)
-    return [*wanted, *(Wanted(sha256) for sha256 in sorted(elsewhere - held.keys()))]
 
 
 def pull(
@@ -281,15 +252,3 @@ def progress_facts(progress: Mapping[str, Progress], left: int, *, began: float)
         word = "lost" if one.trouble else "SLOW" if is_slow else f"{one.size_bytes / seconds / 1e6:.1f} MB/s"
         facts[name] = f"{one.files} files, {word}"
     return facts
-
-
-def check_here(run: Run, kinds: Collection[str] = ("videos", "comments")) -> None:
-    """NotReadyError if parts of these kinds lie on other machines alone: tables are made without any text."""
-    parts = [one.part for one in lacking(run, media=False) if one.part is not None]
-    ours = run.ledger.keeping.parts
-    elsewhere = [part for part in parts if part.kept_at != ours and part.kind in kinds]
-    if elsewhere:
-        raise NotReadyError(
-            f"{len(elsewhere)} parts of {run.run_id!r} are kept on other machines, {elsewhere[0].path} among them",
-            hint=f"run `microlens-build integrate {run.run_id} --from URL` with each of these machines' exports",
-        )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from integration.pull import check_here
+from integration.lacking import check_here
 from microlens.parts import verify_parts
 from microlens.tables import CRAWLED_TEXTS
 

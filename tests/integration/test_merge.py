@@ -284,7 +284,7 @@ def test_comments_taken_in_beside_an_integration_wait_for_it(make, monkeypatch):
     made.finish_crawl()
     refused = []
 
-    def beside(run):
+    def beside(*_, **__):
         made.add_comments(names[4:], late)
         with pytest.raises(NotReadyError, match="another process") as waits:
             made.gather()

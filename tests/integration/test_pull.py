@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from download_nodes.export import Export
-from integration.pull import lacking, pull
+from integration.lacking import lacking
+from integration.pull import pull
 from integration.sources import open_source
 from microlens import export_store
 from microlens.errors import CorruptDataError, NotReadyError, RecipeError
@@ -36,8 +37,8 @@ def quick(monkeypatch):
 def split(make, tmp_path):
     """A run of which this machine has nothing but the ledger; gives it, and so many folders that have all files."""
 
-    def one(count=1, *, parts=3):
-        made = make()
+    def one(count=1, *, parts=3, **recipe):
+        made = make(**recipe)
         made.run.ledger.keeping = Keeping("there", "there")
         made.fill(world(3), parts=parts)
         made.run.ledger.keeping = Keeping("here", "here")
@@ -97,6 +98,26 @@ def test_nothing_is_read_twice(split):
     again = pull(made.run, sources(made, f"file://{first}"))
 
     assert (0, 0, 0) == (again.files, again.parts, again.size_bytes)
+
+
+def test_comments_taken_in_need_their_parts_no_longer(split):
+    """Once gathered and deleted they are neither missed nor pulled again, until a part comes that is new."""
+    made, (first,) = split(comments={"text": "none"})
+    pull(made.run, sources(made, f"file://{first}"))
+    made.gather()
+    shutil.rmtree(made.run.folder / "crawled/comments")
+    kept = lacking(made.run)
+    again = pull(made.run, sources(made, f"file://{first}"))
+    counters = made.integrate()[0].counters
+    made.add_videos({"v8": world(4, videos=9).videos["v8"]})
+    made.add_comments(["v8"], [{**row, "video_id": "v8"} for row in world(4).comments[:3]])
+    (new,) = (made.run.folder / "crawled/comments").iterdir()
+    new.unlink()
+
+    assert [] == kept
+    assert 0 == again.size_bytes
+    assert counters["interactions"]
+    assert [f"crawled/comments/{new.name}"] == [one.name for one in lacking(made.run)]
 
 
 def test_wrong_bytes_are_refused_by_name_and_asked_of_another(split):
