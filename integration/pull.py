@@ -230,7 +230,7 @@ def _fetch_part(run: Run, part: Part, read: Callable[[int], Iterator[bytes]], *,
     with gathered.open("a+b") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         for _ in range(2):  # what was left may be broken: then once more from the start
-            if complete(file, read) == part.sha256:
+            if complete(file, read, source=source) == part.sha256:
                 sync(gathered)
                 gathered.replace(target)
                 sync(target.parent)

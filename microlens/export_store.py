@@ -16,25 +16,25 @@ from functools import partial
 from http import HTTPStatus
 from itertools import pairwise
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import orjson
 
-from microlens.errors import CorruptDataError, RecipeError, StoreUnreachableError
-from microlens.network import NetworkPolicy
+from microlens.errors import CorruptDataError, StoreUnreachableError
+from microlens.export_connection import connector
 from microlens.store_cache import fetch_into
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
     from microlens.local_store import LocalStore
 
 _CHUNK_BYTES = 1 << 20
 _MOST_JSON_BYTES = 16 << 20
-_TIMEOUT_S = 30.0
 _TRIES = 5
 _FIRST_WAIT_S = 0.2
+_WORTH_BYTES = 1 << 16
+"""An answer that breaks off before is another try of the same; after so much the tries are counted anew."""
 _FEW = 1000
 """Objects that are asked for one by one; of more, the whole manifest is read."""
 _USEFUL = {
@@ -52,7 +52,7 @@ class ExportStore:
     def __init__(self, url: str, token: str, local: LocalStore, *, ca_file: Path | None = None) -> None:
         """Plain http is for private addresses; `ca_file` (PEM) names who else than the system's own may sign."""
         self.url, self._token, self._local = url.rstrip("/"), token, local
-        self._connect = _connector(self.url, ca_file)
+        self._connect = connector(self.url, ca_file)
         self._connection: http.client.HTTPConnection | None = None
 
     def close(self) -> None:
@@ -134,7 +134,7 @@ class ExportStore:
         )
 
     def _read(self, target: str, sha256: str, offset: int) -> Iterator[bytes]:
-        """The bytes from an offset on; what breaks off is asked for again from there, as long as something comes."""
+        """The bytes from an offset on; what breaks off is asked for again from there, as long as enough comes."""
         tries = 0
         while True:
             asked = {"Range": f"bytes={offset}-", "If-Range": f'"{sha256}"'} if offset else {}
@@ -160,7 +160,7 @@ class ExportStore:
             if broken is None and left == 0:
                 return
             self.close()
-            tries = 0 if offset > began else tries + 1
+            tries = 0 if offset - began >= _WORTH_BYTES else tries + 1
             self._pause(tries, broken)
 
     @contextlib.contextmanager
@@ -195,6 +195,9 @@ class ExportStore:
                 self.close()
                 self._pause(tries + 1, error)
                 continue
+            except StoreUnreachableError:  # it is too slow
+                self.close()
+                raise
             if answer.status == HTTPStatus.UNAUTHORIZED:
                 self.close()
                 raise StoreUnreachableError(
@@ -219,30 +222,3 @@ class ExportStore:
 def _skip(answer: http.client.HTTPResponse, count: int) -> None:
     while count > 0 and (chunk := answer.read(min(count, _CHUNK_BYTES))):
         count -= len(chunk)
-
-
-def _connector(url: str, ca_file: Path | None) -> Callable[[], http.client.HTTPConnection]:
-    """How to connect to a server; RecipeError for an address that is none, or that a token must not be sent to."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError as error:
-        raise RecipeError(f"{url!r} is no address of an export: {error}", hint="give https://HOST:PORT") from error
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.netloc.rpartition("@")[0] or parts.path:
-        raise RecipeError(f"{url!r} is no address of an export", hint="give https://HOST:PORT")
-    host = parts.hostname
-    if parts.scheme == "https":
-        context = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
-        return lambda: http.client.HTTPSConnection(host, port, timeout=_TIMEOUT_S, context=context)
-    return lambda: _PrivateConnection(host, port, timeout=_TIMEOUT_S)
-
-
-class _PrivateConnection(http.client.HTTPConnection):
-    """No TLS, so it must not lead to a public address: the token would travel there in the clear."""
-
-    def connect(self) -> None:
-        super().connect()
-        address = str(self.sock.getpeername()[0])
-        if NetworkPolicy([]).permits(address):
-            self.close()
-            raise RecipeError(f"http://{self.host} leads to the public address {address}", hint="serve and read https")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import time
 from typing import IO, TYPE_CHECKING
 
 from microlens.errors import CorruptDataError
+from microlens.pace import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -20,7 +22,8 @@ def fetch_into(local: LocalStore, sha256: str, read: Callable[[int], Iterable[by
     """Have an object in the local store as well; `read(offset)` gives its bytes from there to its end.
 
     What an earlier attempt has left is completed, whole or not at all stands under the hash, and two processes that
-    want the same object fetch it once. CorruptDataError if `source` gives other bytes than the name says.
+    want the same object fetch it once. CorruptDataError if `source` gives other bytes than the name says,
+    StoreUnreachableError if it gives them too slowly (microlens.pace).
     """
     if local.has(sha256):
         return
@@ -31,7 +34,7 @@ def fetch_into(local: LocalStore, sha256: str, read: Callable[[int], Iterable[by
             partial.unlink(missing_ok=True)
             return
         for _ in range(2):  # what was left may be broken: then once more from the start
-            if complete(file, read) == sha256:
+            if complete(file, read, source=source) == sha256:
                 local.put(partial, sha256)
                 return
             file.truncate(0)
@@ -41,14 +44,18 @@ def fetch_into(local: LocalStore, sha256: str, read: Callable[[int], Iterable[by
     )
 
 
-def complete(file: IO[bytes], read: Callable[[int], Iterable[bytes]]) -> str:
+def complete(file: IO[bytes], read: Callable[[int], Iterable[bytes]], *, source: str) -> str:
     """Append to a file what it lacks, `read(offset)` giving the bytes from there on; gives the hash of it all."""
+    pace = Pace(source)
     file.seek(0)
     digest = hashlib.sha256()
     while chunk := file.read(_CHUNK_BYTES):
         digest.update(chunk)
+    asked = time.monotonic()
     for more in read(file.tell()):
+        pace.add(time.monotonic() - asked, len(more))
         digest.update(more)
         file.write(more)
+        asked = time.monotonic()
     file.flush()
     return digest.hexdigest()

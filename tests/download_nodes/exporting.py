@@ -1,8 +1,10 @@
 """A run with a few objects and a part, and its export on this machine."""
 
 import asyncio
+import contextlib
 import hashlib
 import random
+import socketserver
 import threading
 from contextlib import contextmanager
 
@@ -48,6 +50,30 @@ def serving(app, tls=None):
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
+
+
+@contextmanager
+def dripping(begin=""):
+    """A server that answers with `begin` and then a byte now and then, for ever; gives its address."""
+    ended = threading.Event()
+
+    class Drip(socketserver.BaseRequestHandler):
+        def handle(self):
+            self.request.recv(1 << 16)
+            with contextlib.suppress(OSError):
+                self.request.sendall(begin.encode())
+                while not ended.wait(0.02):
+                    self.request.sendall(b"H")
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Drip) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            ended.set()
+            server.shutdown()
+            thread.join()
 
 
 class Node:

@@ -13,14 +13,14 @@ import pytest
 from aiohttp import web
 
 from download_nodes import export as export_room
-from microlens import export_store
+from microlens import export_store, pace
 from microlens.errors import CorruptDataError, RecipeError, StoreUnreachableError
 from microlens.export_store import ExportStore
 from microlens.export_tokens import make_token
 from microlens.local_store import LocalStore
 from microlens.store import sha256_of
 from tests.certificates import self_signed
-from tests.download_nodes.exporting import KEY, LARGE, NOW, Node, serving
+from tests.download_nodes.exporting import KEY, LARGE, NOW, Node, dripping, serving
 
 
 @pytest.fixture(autouse=True)
@@ -147,6 +147,16 @@ def test_a_server_without_ranges_is_read_over(opened, tmp_path):
 def test_a_server_that_gives_nothing_is_given_up(opened, tmp_path):
     """A server that breaks off before the first byte, time and again, is told; nothing stands under the name."""
     with serving(Unreliable(LARGE, cut_after=0).app()) as url, pytest.raises(StoreUnreachableError, match="no answer"):
+        opened(url, "token").link(LARGE_SHA, tmp_path / "1.mp4")
+
+    assert not (tmp_path / "1.mp4").exists()
+
+
+@pytest.mark.parametrize("begin", ["", "HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\n"])
+def test_a_server_that_drips_is_given_up(opened, tmp_path, monkeypatch, begin):
+    """A byte now and then, of the answer's head or of its body, runs into no time-out, and is too little anyway."""
+    monkeypatch.setattr(pace, "PATIENCE_S", 0.3)
+    with dripping(begin) as url, pytest.raises(StoreUnreachableError, match=r"gave \d+ bytes in"):
         opened(url, "token").link(LARGE_SHA, tmp_path / "1.mp4")
 
     assert not (tmp_path / "1.mp4").exists()

@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -16,7 +17,7 @@ from download_nodes.export import Export
 from integration.lacking import lacking
 from integration.pull import pull
 from integration.sources import open_source
-from microlens import export_store
+from microlens import export_store, pace
 from microlens.errors import CorruptDataError, NotReadyError, RecipeError
 from microlens.keeping import Keeping
 from microlens.settings import Settings
@@ -165,6 +166,35 @@ def test_a_machine_that_is_away_is_told_and_the_others_go_on(split):
     assert {"http://127.0.0.1:1"} == set(pulled.troubles)
     with pytest.raises(NotReadyError, match="1 files are on no machine that was asked"):
         pulled.check()
+
+
+def test_a_machine_that_drips_holds_nobody(split, monkeypatch):
+    """A file of which hardly anything comes goes back, and is taken from another that has it."""
+    monkeypatch.setattr(pace, "PATIENCE_S", 0.3)
+    made, (first, second) = split(2)
+    opened = sources(made, f"file://{first}", f"file://{second}")
+
+    class Drip:
+        """Lists what the first has, and gives a byte of it now and then."""
+
+        def __init__(self):
+            self._real = opened[f"file://{first}"]()
+
+        def __getattr__(self, name):
+            return getattr(self._real, name)
+
+        def read(self, *_):
+            while True:
+                time.sleep(0.02)
+                yield b"x"
+
+        read_part = read
+
+    pulled = pull(made.run, {"drip": Drip, "good": opened[f"file://{second}"]})
+
+    assert [] == pulled.missing
+    assert re.fullmatch(r"drip gave \d+ bytes in 0 s", pulled.troubles["drip"])
+    assert files_of(second) == files_of(made.run.folder)
 
 
 def test_a_listing_that_lies_is_refused(split):
