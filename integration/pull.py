@@ -10,7 +10,6 @@ import fcntl
 import threading
 import time
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -98,19 +97,28 @@ def pull(
     with run.lock_tables():
         work = _Work(run, lacking(run))
         progress = {name: Progress() for name in sources}
-        with ThreadPoolExecutor(max(1, channels * len(sources)), thread_name_prefix="pull") as pool:
-            running = [
-                pool.submit(work.serve, name, open_one, progress[name])
-                for name, open_one in sources.items()
-                for _ in range(channels)
-            ]
-            while not all(one.done() for one in running):
+        # Daemons: one that waits for its source must not keep a process from ending.
+        serving = [
+            threading.Thread(target=work.serve, args=(name, open_one, progress[name]), name=f"pull {name}", daemon=True)
+            for name, open_one in sources.items()
+            for _ in range(channels)
+        ]
+        for one in serving:
+            one.start()
+        try:
+            while any(one.is_alive() for one in serving) and work.broken is None:
                 on_tick(progress, work.left)
                 time.sleep(_TICK_S if work.left else 0.01)
-            for one in running:
-                one.result()
+        finally:
+            work.stop()
+        if work.broken is not None:
+            raise work.broken
         on_tick(progress, work.left)
         return work.told(progress)
+
+
+class _StoppedError(Exception):
+    """Nobody waits for it any more."""
 
 
 class _Work:
@@ -124,6 +132,13 @@ class _Work:
         self._queues: dict[str, deque[Wanted]] = {}
         self._listing: dict[str, threading.Lock] = {}
         self._pulled = Pulled()
+        self._is_stopped = False
+        self.broken: Exception | None = None
+        """What ended it that no source is to blame for, as a full disk."""
+
+    def stop(self) -> None:
+        """Have every channel end at the next bytes that it gets."""
+        self._is_stopped = True
 
     @property
     def left(self) -> int:
@@ -149,6 +164,10 @@ class _Work:
                     self._pulled.wrong.append(f"{name} (its listing)")
             if is_news:
                 log.warning("source_lost", source=name, error=error.message, hint=error.hint)
+        except _StoppedError:
+            pass
+        except Exception as error:  # noqa: BLE001 - raised by whoever waits for this thread
+            self.broken = self.broken or error
         finally:
             if source is not None:
                 source.close()
@@ -169,7 +188,7 @@ class _Work:
 
     def _next(self, queue: deque[Wanted]) -> Wanted | None:
         """Another file that nobody is at. What another source is giving is waited for: it may give it wrongly."""
-        while True:
+        while not self._is_stopped:
             with self._lock:
                 for _ in range(len(queue)):
                     one = queue.popleft()
@@ -181,6 +200,7 @@ class _Work:
                 if not queue:
                     return None
             time.sleep(_AGAIN_S)
+        return None
 
     def _take(self, name: str, source: Source, one: Wanted, progress: Progress) -> None:
         progress.waits_since = time.monotonic()
@@ -203,6 +223,8 @@ class _Work:
 
     def _counted(self, progress: Progress, chunks: Iterator[bytes]) -> Iterator[bytes]:
         for chunk in chunks:
+            if self._is_stopped:
+                raise _StoppedError
             with self._lock:
                 progress.size_bytes += len(chunk)
                 self._pulled.size_bytes += len(chunk)

@@ -6,7 +6,7 @@ import http.client
 import io
 import ssl
 import time
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from microlens.errors import RecipeError
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
     from pathlib import Path
+
+    from _typeshed import WriteableBuffer
 
 _TIMEOUT_S = 30.0
 
@@ -46,7 +48,7 @@ class _Paced(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: bytearray | memoryview, /) -> int | None:
+    def readinto(self, buffer: WriteableBuffer, /) -> int | None:
         asked = time.monotonic()
         count = self._raw.readinto(buffer)
         self._pace.add(time.monotonic() - asked, count or 0)
@@ -63,8 +65,7 @@ class _Answer(http.client.HTTPResponse):
     def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
         super().__init__(sock, *args, **options)
         host, port = sock.getpeername()[:2]
-        raw = cast("io.RawIOBase", self.fp.detach())
-        self.fp = io.BufferedReader(_Paced(raw, f"the export at {host}, port {port},"))
+        self.fp = io.BufferedReader(_Paced(self.fp.detach(), f"the export at {host}, port {port},"))
 
 
 class _TlsConnection(http.client.HTTPSConnection):

@@ -1,5 +1,6 @@
 """What other machines keep, brought here: each byte once, checked, from whoever has it; what is wrong is named."""
 
+import errno
 import os
 import random
 import re
@@ -21,7 +22,7 @@ from microlens import export_store, pace
 from microlens.errors import CorruptDataError, NotReadyError, RecipeError
 from microlens.keeping import Keeping
 from microlens.settings import Settings
-from tests.download_nodes.exporting import serving
+from tests.download_nodes.exporting import dripping, serving
 from tests.integration.made import KEY, world
 
 EXPORT_KEY = "e0" * 32
@@ -237,8 +238,38 @@ from microlens.settings import Settings
 folder, source, key = sys.argv[1:]
 run, settings = open_run(Path(folder), Settings(pseudonym_key=key)), Settings()
 run.ledger.keeping = run.ledger.keeping._replace(media="here", parts="here")
-pull(run, {source: partial(open_source, source, run, settings)})
+told = []
+def tick(progress, left):
+    told or told.append(print("waiting", file=sys.stderr, flush=True))
+pull(run, {source: partial(open_source, source, run, settings)}, on_tick=tick)
 """
+
+
+def test_ctrl_c_ends_it_at_once(split):
+    """Whoever waits for a machine that hardly gives anything need not wait longer than he likes."""
+    made, _ = split()
+    with dripping("HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\n") as url:
+        command = [sys.executable, "-c", KILLED, str(made.run.folder), url, KEY]
+        environment = os.environ | {"MICROLENS_EXPORT_KEY": EXPORT_KEY}
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
+            assert "waiting\n" == process.stderr.readline()
+            process.send_signal(signal.SIGINT)
+            told = process.communicate(timeout=10)[1]
+
+    assert -signal.SIGINT == process.returncode
+    assert told.endswith("KeyboardInterrupt\n")
+
+
+def test_an_error_of_this_machine_ends_it(split, monkeypatch):
+    """A full disk is nobody else's fault: it is raised as it is."""
+    made, (first,) = split()
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(made.run.store, "put", full)
+    with pytest.raises(OSError, match="No space left"):
+        pull(made.run, sources(made, f"file://{first}"))
 
 
 def test_killed_at_any_moment_it_goes_on(split):
