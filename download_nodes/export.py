@@ -4,7 +4,7 @@ GET or HEAD, with a bearer token (microlens.export_tokens):
 
 /objects/SHA256             the bytes; ranges, and their hash as a strong ETag
 /manifest[?after=SHA256]    {"run", "objects": [[sha256, size in bytes], ...], "next": what to ask after, or null}
-/parts                      {"run", "parts": [{part_id, kind, rows, sha256, size_bytes}, ...]}: the ledger's, if here
+/parts[?after=PART_ID]      {"run", "parts": [{part_id, kind, rows, sha256, size_bytes}, ...], "next"}: those that lie here
 /parts/PART_ID              the Parquet file
 
 A request's target must look exactly so: nothing of it is decoded, and no path is made of it but by hash or by the
@@ -27,7 +27,6 @@ from multidict import CIMultiDict
 
 from microlens.errors import NotReadyError
 from microlens.export_tokens import is_valid
-from microlens.ledger_rows import PART_KINDS
 from microlens.local_store import LocalStore
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 PAGE = 5_000
-"""Objects in a page of the manifest: about 400 KB."""
+"""Objects in a page of the manifest, about 400 KB; or parts that the ledger lists, about 1 MB."""
 _TELL_EVERY_S = 10.0
 _PATIENCE_S = 30.0
 """What a stop gives transfers that are under way."""
@@ -67,7 +66,7 @@ class Export:
         self._routes: tuple[tuple[re.Pattern[str], Callable[..., Awaitable[web.StreamResponse]]], ...] = (
             (re.compile(r"/objects/([0-9a-f]{64})", re.ASCII), self._object),
             (re.compile(r"/manifest(?:\?after=([0-9a-f]{64}))?", re.ASCII), self._manifest),
-            (re.compile(r"/parts", re.ASCII), self._parts),
+            (re.compile(r"/parts(?:\?after=([0-9a-f]{32}))?", re.ASCII), self._parts),
             (re.compile(r"/parts/([0-9a-f]{32})", re.ASCII), self._part),
         )
 
@@ -109,26 +108,24 @@ class Export:
         last = page[-1][0] if len(page) == PAGE else None
         return _json({"run": self._run.run_id, "objects": page, "next": last})
 
-    async def _parts(self, _request: web.Request) -> web.StreamResponse:
-        held = await asyncio.to_thread(self._held_parts)
-        return _json({"run": self._run.run_id, "parts": [_told(part, path) for part, path in held.values()]})
+    async def _parts(self, _request: web.Request, after: str) -> web.StreamResponse:
+        told, last = await asyncio.to_thread(self._page_of_parts, after)
+        return _json({"run": self._run.run_id, "parts": told, "next": last})
 
     async def _part(self, request: web.Request, part_id: str) -> web.StreamResponse:
-        held = await asyncio.to_thread(self._held_parts)
-        if part_id not in held:
-            return _nothing()
-        part, path = held[part_id]
-        return _file(request, path, part.sha256)
+        part = await asyncio.to_thread(self._run.ledger.part, part_id)
+        path = self._path(part) if part is not None else None
+        return _nothing() if part is None or path is None else _file(request, path, part.sha256)
 
-    def _held_parts(self) -> dict[str, tuple[Part, Path]]:
-        """Parts that the ledger lists and that lie below crawled/ here: another machine may have written their rows."""
-        parts = [part for kind in PART_KINDS for part in self._run.ledger.parts(kind)]
-        paths = {part.part_id: self._folder / part.path for part in parts}
-        return {
-            part.part_id: (part, paths[part.part_id])
-            for part in parts
-            if part.path.startswith("crawled/") and _is_plain(paths[part.part_id])
-        }
+    def _page_of_parts(self, after: str) -> tuple[list[dict[str, object]], str | None]:
+        listed = self._run.ledger.parts_after(after, PAGE)
+        told = [_told(part, path) for part in listed if (path := self._path(part)) is not None]
+        return told, listed[-1].part_id if len(listed) == PAGE else None
+
+    def _path(self, part: Part) -> Path | None:
+        """Where a part lies, if it does, below crawled/ here: another machine may have written its row."""
+        path = self._folder / part.path
+        return path if part.path.startswith("crawled/") and _is_plain(path) else None
 
 
 class _File(web.FileResponse):

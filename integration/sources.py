@@ -31,8 +31,8 @@ class Source(Protocol):
         """Sizes in bytes of those media files that are there."""
         ...
 
-    def parts(self) -> dict[str, str]:
-        """The SHA-256 of each part that is there, by part id."""
+    def parts(self) -> dict[str, int]:
+        """The size in bytes of each part that is there, by part id."""
         ...
 
     def read(self, sha256: str, offset: int) -> Iterator[bytes]:
@@ -80,8 +80,8 @@ class ExportSource:
     def sizes(self, hashes: Collection[str]) -> dict[str, int]:
         return self._export.sizes(hashes)
 
-    def parts(self) -> dict[str, str]:
-        return self._export.parts()
+    def parts(self) -> dict[str, int]:
+        return dict(self._export.parts())
 
     def read(self, sha256: str, offset: int) -> Iterator[bytes]:
         return self._export.read(sha256, offset)
@@ -104,9 +104,10 @@ class FolderSource:
     def sizes(self, hashes: Collection[str]) -> dict[str, int]:
         return self._store.sizes(hashes)
 
-    def parts(self) -> dict[str, str]:
+    def parts(self) -> dict[str, int]:
         listed = [part for kind in PART_KINDS for part in self._run.ledger.parts(kind)]
-        return {part.part_id: part.sha256 for part in listed if (self._folder / part.path).is_file()}
+        paths = {part.part_id: self._folder / part.path for part in listed}
+        return {part_id: path.stat().st_size for part_id, path in paths.items() if path.is_file()}
 
     def read(self, sha256: str, offset: int) -> Iterator[bytes]:
         return _bytes_of(self._store.path(sha256), offset)

@@ -15,7 +15,7 @@ import time
 from functools import partial
 from http import HTTPStatus
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -24,7 +24,7 @@ from microlens.export_connection import connector
 from microlens.store_cache import fetch_into
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
     from pathlib import Path
 
     from microlens.local_store import LocalStore
@@ -44,6 +44,7 @@ _USEFUL = {
     HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
 }
 _HASH = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
 
 class ExportStore:
@@ -71,10 +72,7 @@ class ExportStore:
         return {sha256: size for sha256, size in found.items() if size is not None}
 
     def objects(self, after: str = "") -> Iterator[tuple[str, int]]:
-        at: str | None = after
-        while at is not None:
-            rows, at = self._page(at)
-            yield from rows
+        return self._listed("/manifest", after, lambda page: page["objects"], _HASH)
 
     def verify(self, sha256: str) -> None:
         digest = hashlib.sha256()
@@ -91,22 +89,17 @@ class ExportStore:
         fetch_into(self._local, sha256, partial(self.read, sha256), source=self.url)
         self._local.link(sha256, target)
 
-    def read(self, sha256: str, offset: int = 0) -> Iterator[bytes]:
-        """An object's bytes from an offset on; CorruptDataError if it is not there."""
-        return self._read(f"/objects/{sha256}", sha256, offset)
+    def read(self, sha256: str, offset: int = 0, at_most: int | None = None) -> Iterator[bytes]:
+        """An object's bytes from an offset on; CorruptDataError if it is not there, or has more than `at_most`."""
+        return self._read(f"/objects/{sha256}", sha256, offset, at_most)
 
-    def parts(self) -> dict[str, str]:
-        """The SHA-256 of each part of the ledger's that lies there, by part id."""
-        with self._asked("GET", "/parts") as answer:
-            body = answer.read(_MOST_JSON_BYTES)
-        try:
-            return {str(part["part_id"]): str(part["sha256"]) for part in orjson.loads(body)["parts"]}
-        except (ValueError, TypeError, KeyError) as error:
-            raise self._unreadable("/parts", str(error)) from error
+    def parts(self) -> Iterator[tuple[str, int]]:
+        """(part id, size in bytes) of each part of the ledger's that lies there, in the order of their ids."""
+        return self._listed("/parts", "", lambda page: [(p["part_id"], p["size_bytes"]) for p in page["parts"]], _ID)
 
-    def read_part(self, part_id: str, sha256: str, offset: int = 0) -> Iterator[bytes]:
-        """A part's bytes from an offset on."""
-        return self._read(f"/parts/{part_id}", sha256, offset)
+    def read_part(self, part_id: str, sha256: str, offset: int = 0, at_most: int | None = None) -> Iterator[bytes]:
+        """A part's bytes from an offset on, as those of an object."""
+        return self._read(f"/parts/{part_id}", sha256, offset, at_most)
 
     # --- requests ---
 
@@ -114,26 +107,34 @@ class ExportStore:
         with self._asked("HEAD", f"/objects/{sha256}") as answer:
             return int(answer.headers["Content-Length"]) if answer.status == HTTPStatus.OK else None
 
-    def _page(self, after: str) -> tuple[list[tuple[str, int]], str | None]:
-        with self._asked("GET", f"/manifest?after={after}" if after else "/manifest") as answer:
-            body = answer.read(_MOST_JSON_BYTES)
-        try:
-            page = orjson.loads(body)
-            rows = [(str(sha256), int(size)) for sha256, size in page["objects"]]
-            has_more = page["next"] is not None
-        except (ValueError, TypeError, KeyError) as error:
-            raise self._unreadable("/manifest", str(error)) from error
-        names = [after, *(sha256 for sha256, _ in rows)]
-        if not all(one < two and _HASH.fullmatch(two) for one, two in pairwise(names)):
-            raise self._unreadable("/manifest", "its hashes are not in order")
-        return rows, names[-1] if has_more and rows else None
+    def _listed(
+        self, target: str, after: str, rows_of: Callable[[Any], Iterable[Any]], name: re.Pattern[str]
+    ) -> Iterator[tuple[str, int]]:
+        """Names and sizes of a listing, page after page; CorruptDataError for one that makes no sense."""
+        at: str | None = after
+        while at is not None:
+            with self._asked("GET", f"{target}?after={at}" if at else target) as answer:
+                body = answer.read(_MOST_JSON_BYTES)
+            try:
+                page = orjson.loads(body)
+                rows = [(str(each), int(size)) for each, size in rows_of(page)]
+                following = page["next"]
+            except (ValueError, TypeError, KeyError) as error:
+                raise self._unreadable(target, str(error)) from error
+            names = [at, *(each for each, _ in rows)]
+            if not all(one < two and name.fullmatch(two) for one, two in pairwise(names)):
+                raise self._unreadable(target, "its names are not in order")
+            if following is not None and not (name.fullmatch(str(following)) and at < following >= names[-1]):
+                raise self._unreadable(target, f"{following!r} is not what comes next")
+            yield from rows
+            at = following
 
     def _unreadable(self, target: str, why: str) -> CorruptDataError:
         return CorruptDataError(
             f"{self.url}{target} cannot be read: {why}", hint="see that both machines run one version"
         )
 
-    def _read(self, target: str, sha256: str, offset: int) -> Iterator[bytes]:
+    def _read(self, target: str, sha256: str, offset: int, at_most: int | None) -> Iterator[bytes]:
         """The bytes from an offset on; what breaks off is asked for again from there, as long as enough comes."""
         tries = 0
         while True:
@@ -148,6 +149,11 @@ class ExportStore:
                     )
                 skipped = 0 if answer.status == HTTPStatus.PARTIAL_CONTENT else offset
                 left, began = (answer.length or 0) - skipped, offset
+                if at_most is not None and offset + left > at_most:
+                    raise CorruptDataError(
+                        f"{self.url}{target} has {offset + left} bytes, more than the {at_most} that it should",
+                        hint="delete it there, then run `microlens-build work` there: it is fetched again",
+                    )
                 try:
                     _skip(answer, skipped)
                     while chunk := answer.read(_CHUNK_BYTES):

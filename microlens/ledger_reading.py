@@ -127,9 +127,16 @@ class LedgerReading:
 
     def parts(self, kind: str) -> list[Part]:
         query = sa.select(part_table).where(part_table.c.kind == kind).order_by(part_table.c.part_id)
-        with self.read() as connection:
-            rows = connection.execute(query).mappings().all()
-        return [Part(**{name: row[name] for name in Part.__slots__}) for row in rows]
+        return self._parts_of(query)
+
+    def part(self, part_id: str) -> Part | None:
+        """The part of this id."""
+        return next(iter(self._parts_of(sa.select(part_table).where(part_table.c.part_id == part_id))), None)
+
+    def parts_after(self, part_id: str, at_most: int) -> list[Part]:
+        """Parts of any kind whose ids are greater, in the order of their ids."""
+        query = sa.select(part_table).where(part_table.c.part_id > part_id).order_by(part_table.c.part_id)
+        return self._parts_of(query.limit(at_most))
 
     def final_failures(self, work: WorkKind, names: Collection[str] | None = None) -> list[dict[str, Any]]:
         """Every final failure of a kind, or of these items, oldest first: name, video_id, reason, http_status."""
@@ -178,6 +185,11 @@ class LedgerReading:
         }
         with self.read() as connection:
             return {name: int(connection.execute(query).scalar_one()) for name, query in counted.items()}
+
+    def _parts_of(self, query: sa.Select[Any]) -> list[Part]:
+        with self.read() as connection:
+            rows = connection.execute(query).mappings().all()
+        return [Part(**{name: row[name] for name in Part.__slots__}) for row in rows]
 
     def _part_places(self, part_ids: Collection[str]) -> dict[str, tuple[str, str]]:
         """Where the named parts lie within the run's folder, and in whose."""

@@ -14,11 +14,15 @@ from download_nodes import export as export_room
 from download_nodes.export import Export
 from download_nodes.export_binding import addresses_of, tls_of
 from microlens.errors import NotReadyError, RecipeError
+from microlens.export_store import ExportStore
 from microlens.export_tokens import make_token
 from microlens.ledger_rows import Part
+from microlens.local_store import LocalStore
+from microlens.parts import write_part
 from microlens.runs import open_or_create
 from microlens.settings import Settings
 from microlens.store import sha256_of
+from microlens.tables import CRAWLED_COMMENTS
 from tests.download_nodes.exporting import KEY, LARGE, NOW, Node, serving
 
 NUMBERS = itertools.count()
@@ -138,6 +142,46 @@ def test_parts_are_served_as_the_ledger_lists_them(node, url):
 
     assert [(node.part.part_id, "comments", 0, node.part.sha256, len(body))] == [tuple(row.values()) for row in told]
     assert (200, node.part.sha256, f'"{node.part.sha256}"') == (status, sha_of(body), headers["ETag"])
+
+
+def test_parts_are_listed_page_after_page(tmp_path, monkeypatch):
+    """Each once and in order, whatever of them lies here; another page reads no more of the ledger than it tells."""
+    monkeypatch.setattr(export_room, "PAGE", 2)
+    node = Node(tmp_path)
+    made = [write_part(node.run.folder, "comments", CRAWLED_COMMENTS.empty_table()) for _ in range(5)]
+    for number, part in enumerate(made):
+        node.run.ledger.commit_comments(part, {f"w{number}": 0})
+    for part in made[:2]:
+        (node.run.folder / part.path).unlink()
+    pages, after = [], ""
+    with serving(node.export.app()) as url:
+        while after is not None:
+            page = orjson.loads(ask(url, f"/parts{after and f'?after={after}'}", token=node.token)[2])
+            pages.append([row["part_id"] for row in page["parts"]])
+            after = page["next"]
+        gone = {ask(url, f"/parts/{part.part_id}", token=node.token)[0] for part in made[:2]}
+        store = ExportStore(url, node.token, LocalStore(tmp_path / "cache"))
+        told = dict(store.parts())
+        store.close()
+    node.run.ledger.close()
+
+    assert sorted([node.part.part_id, *(part.part_id for part in made[2:])]) == [
+        each for page in pages for each in page
+    ]
+    assert 4 == len(pages)
+    assert {404} == gone
+    assert {part.part_id for part in (node.part, *made[2:])} == set(told)
+
+
+def test_a_part_is_looked_up_by_itself(tmp_path, monkeypatch):
+    """Giving one costs the same however many parts the ledger lists."""
+    node = Node(tmp_path)
+    monkeypatch.setattr(node.run.ledger, "parts", None)
+    with serving(node.export.app()) as url:
+        status = ask(url, f"/parts/{node.part.part_id}", token=node.token)[0]
+    node.run.ledger.close()
+
+    assert 200 == status
 
 
 def test_no_part_leads_out_of_its_folder(tmp_path):

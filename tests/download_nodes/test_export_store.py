@@ -203,6 +203,28 @@ def test_a_manifest_that_makes_no_sense_is_told(opened, page):
         list(opened(url, "token").objects())
 
 
+@pytest.mark.parametrize(
+    "page",
+    [
+        '{"parts": []}',
+        '{"parts": [{"part_id": "../../x", "size_bytes": 1}], "next": null}',
+        '{"parts": [], "next": "x"}',
+        '{"parts": [], "next": 5}',
+        json.dumps({"parts": [{"part_id": "1" * 32, "size_bytes": 1}], "next": "0" * 32}),
+    ],
+)
+def test_a_listing_of_parts_that_makes_no_sense_is_told(opened, page):
+    """Names that are no ids, and a next page that would never end, are refused."""
+
+    async def answer(_request):
+        return web.Response(text=page)
+
+    app = web.Application()
+    app.router.add_get("/parts", answer)
+    with serving(app) as url, pytest.raises(CorruptDataError, match="parts cannot be read"):
+        list(opened(url, "token").parts())
+
+
 @pytest.mark.parametrize("status", [301, 302, 307, 403, 405])
 def test_other_answers_are_told_and_no_redirect_is_followed(opened, status):
     """The token is sent to nobody else, and an answer of no use is named."""
