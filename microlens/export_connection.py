@@ -34,7 +34,12 @@ def connector(url: str, ca_file: Path | None) -> Callable[[], http.client.HTTPCo
         raise RecipeError(f"{url!r} is no address of an export", hint="give https://HOST:PORT")
     host = parts.hostname
     if parts.scheme == "https":
-        context = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
+        try:
+            context = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
+        except OSError as error:  # ssl.SSLError among them
+            raise RecipeError(
+                f"{ca_file} cannot be read as certificates: {error.strerror}", hint="give a PEM file"
+            ) from error
         return lambda: _TlsConnection(host, port, timeout=_TIMEOUT_S, context=context)
     return lambda: _PrivateConnection(host, port, timeout=_TIMEOUT_S)
 

@@ -11,7 +11,7 @@ import duckdb
 import pyarrow.parquet as pq
 
 from integration.steps import step_sql
-from microlens.errors import CorruptDataError, DiskFullError, MicrolensError
+from microlens.errors import CorruptDataError, DiskFullError, MicrolensError, RecipeError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,7 +31,13 @@ class DuckEngine:
 
     def __init__(self, settings: Settings, temporary: Path) -> None:
         temporary = settings.temporary_dir or temporary
-        temporary.mkdir(parents=True, exist_ok=True)
+        try:
+            temporary.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RecipeError(
+                f"the folder for temporary files, {temporary}, cannot be made: {error.strerror}",
+                hint="correct MICROLENS_TEMPORARY_DIR, or unset it to use the run's own folder",
+            ) from error
         self._connection = duckdb.connect(
             config={
                 "memory_limit": settings.memory_limit,

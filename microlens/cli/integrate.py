@@ -39,10 +39,12 @@ def command(
         typer.Option(
             "--from",
             help="Pull what another machine keeps first: its export, http(s)://HOST:PORT, or file:///FOLDER of its "
-            "run; once for each machine.",
+            "run; and where it keeps its media apart that store, s3://BUCKET/PREFIX or file:///FOLDER. Once for each.",
         ),
     ] = None,
-    channels: Annotated[int, typer.Option(min=1, max=64, help="Connections to each of them.")] = 4,
+    channels: Annotated[
+        int | None, typer.Option(min=1, max=64, show_default="4", help="Connections to each of them.")
+    ] = None,
     ca_file: Annotated[Path | None, typer.Option(help="Who else may have signed their certificates, PEM.")] = None,
     engine: EngineName = None,
     master: Master = None,
@@ -59,9 +61,17 @@ def command(
     from integration.merge import gather, integrate
     from microlens.cli.output import Reporter
     from microlens.cli.pulling import pull_from
+    from microlens.errors import RecipeError
     from microlens.logs import configure_logs
     from microlens.runs import find_run, mark_used
 
+    if not sources and (channels is not None or ca_file is not None):
+        raise RecipeError("--channels and --ca-file say how to pull, and there is no --from", hint="add --from URL")
+    if is_gathering and is_partial:
+        raise RecipeError(
+            "--partial is about tables, and --gather makes none",
+            hint="leave --partial out: --gather takes in what there is",
+        )
     configure_logs()
     settings, reporter = settings_for_steps(engine, master, memory_limit, threads, temporary_dir), Reporter()
     run = find_run(run_name, settings)

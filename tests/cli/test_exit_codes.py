@@ -50,6 +50,19 @@ def test_a_wrong_option_is_2(cli, arguments):
     assert done.stderr
 
 
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        (["--channels", "2"], "no --from"),
+        (["--ca-file", "ca.pem"], "no --from"),
+        (["--gather", "--partial"], "--gather makes none"),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_2(cli, options, word):
+    """Options of `integrate` that would be without effect are refused, and it is said why."""
+    assert_refused(cli("integrate", *options), 2, word)
+
+
 def test_a_wrong_environment_is_2(cli):
     """A variable that cannot be used is named with its value."""
     assert_refused(cli("status", MICROLENS_THREADS="many"), 2, "MICROLENS_THREADS = 'many'")

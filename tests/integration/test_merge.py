@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from microlens.errors import CorruptDataError, NotReadyError
+from microlens.errors import CorruptDataError, NotReadyError, RecipeError
 from microlens.manifest import MANIFEST_NAME, verify
 from tests.integration.made import comment_key, data_bytes, earliest, world
 
@@ -434,3 +434,14 @@ def _gone(ledger, video_id, failure="gone"):
     from microlens.ledger_rows import PageRow
 
     ledger.commit_crawl(pages=[PageRow(video_id, "u", failure=failure, title="A title")])
+
+
+def test_a_temporary_folder_that_cannot_be_made_is_told(make, tmp_path):
+    """What to correct is named; it is no bug."""
+    (tmp_path / "file").touch()
+    made = make().fill(world(3))
+    made.settings = made.settings.model_copy(update={"temporary_dir": tmp_path / "file" / "x"})
+    with pytest.raises(RecipeError, match=r"file/x, cannot be made") as told:
+        made.integrate()
+
+    assert "MICROLENS_TEMPORARY_DIR" in told.value.hint
