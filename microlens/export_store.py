@@ -14,7 +14,7 @@ import ssl
 import time
 from functools import partial
 from http import HTTPStatus
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -36,7 +36,7 @@ _FIRST_WAIT_S = 0.2
 _WORTH_BYTES = 1 << 16
 """An answer that breaks off before is another try of the same; after so much the tries are counted anew."""
 _FEW = 1000
-"""Objects that are asked for one by one; of more, the whole manifest is read."""
+"""Objects that are asked for one by one; of more, the manifest is read from the first of them to the last."""
 _USEFUL = {
     HTTPStatus.OK,
     HTTPStatus.PARTIAL_CONTENT,
@@ -67,7 +67,9 @@ class ExportStore:
     def sizes(self, hashes: Collection[str]) -> dict[str, int]:
         wanted = set(hashes)
         if len(wanted) > _FEW:
-            return {sha256: size for sha256, size in self.objects() if sha256 in wanted}
+            first, last = min(wanted), max(wanted)
+            listed = takewhile(lambda row: row[0] <= last, self.objects(_before(first)))
+            return {sha256: size for sha256, size in listed if sha256 in wanted}
         found = {sha256: self._size(sha256) for sha256 in wanted}
         return {sha256: size for sha256, size in found.items() if size is not None}
 
@@ -223,6 +225,12 @@ class ExportStore:
                 f"{self.url} gives no answer: {why}", hint="see that `microlens-build export` runs there, and try again"
             )
         time.sleep(_FIRST_WAIT_S * 2**tries if tries else 0)
+
+
+def _before(sha256: str) -> str:
+    """The hash that comes right before one, or nothing."""
+    number = int(sha256, 16)
+    return f"{number - 1:064x}" if number else ""
 
 
 def _skip(answer: http.client.HTTPResponse, count: int) -> None:

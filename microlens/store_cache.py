@@ -1,4 +1,4 @@
-"""A local store beside one elsewhere: what was fetched is kept under the same hashes, and fetched once."""
+"""A store of ours beside one elsewhere: what was fetched is kept under the same hashes, and fetched once."""
 
 from __future__ import annotations
 
@@ -13,29 +13,36 @@ from microlens.pace import Pace
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from microlens.local_store import LocalStore
+    from microlens.store import WritableStore
 
 _CHUNK_BYTES = 1 << 20
 
 
-def fetch_into(local: LocalStore, sha256: str, read: Callable[[int], Iterable[bytes]], *, source: str) -> None:
-    """Have an object in the local store as well; `read(offset)` gives its bytes from there to its end.
+def fetch_into(
+    store: WritableStore,
+    sha256: str,
+    read: Callable[[int], Iterable[bytes]],
+    *,
+    source: str,
+    at_most: int | None = None,
+) -> None:
+    """Have an object in a store of ours as well; `read(offset)` gives its bytes from there to its end.
 
     What an earlier attempt has left is completed, whole or not at all stands under the hash, and two processes that
-    want the same object fetch it once. CorruptDataError if `source` gives other bytes than the name says,
-    StoreUnreachableError if it gives them too slowly (microlens.pace).
+    want the same object fetch it once. `at_most` is its size in bytes, where that is known. CorruptDataError if
+    `source` gives other bytes than the name says, StoreUnreachableError if it gives them too slowly (microlens.pace).
     """
-    if local.has(sha256):
+    if store.has(sha256):
         return
-    partial = local.partial(sha256)
+    partial = store.partial(sha256)
     with partial.open("a+b") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        if local.has(sha256):  # whoever held the lock has fetched it
+        if store.has(sha256):  # whoever held the lock has fetched it
             partial.unlink(missing_ok=True)
             return
         for _ in range(2):  # what was left may be broken: then once more from the start
-            if complete(file, read, source=source) == sha256:
-                local.put(partial, sha256)
+            if complete(file, read, source=source, at_most=at_most) == sha256:
+                store.put(partial, sha256)
                 return
             file.truncate(0)
         partial.unlink()
@@ -44,8 +51,13 @@ def fetch_into(local: LocalStore, sha256: str, read: Callable[[int], Iterable[by
     )
 
 
-def complete(file: IO[bytes], read: Callable[[int], Iterable[bytes]], *, source: str) -> str:
-    """Append to a file what it lacks, `read(offset)` giving the bytes from there on; gives the hash of it all."""
+def complete(
+    file: IO[bytes], read: Callable[[int], Iterable[bytes]], *, source: str, at_most: int | None = None
+) -> str:
+    """Append to a file what it lacks, `read(offset)` giving the bytes from there on; gives the hash of it all.
+
+    Of what goes on after `at_most` bytes no more is read: whatever it is, its hash is another.
+    """
     pace = Pace(source)
     file.seek(0)
     digest = hashlib.sha256()
@@ -56,6 +68,8 @@ def complete(file: IO[bytes], read: Callable[[int], Iterable[bytes]], *, source:
         pace.add(time.monotonic() - asked, len(more))
         digest.update(more)
         file.write(more)
+        if at_most is not None and file.tell() > at_most:
+            break
         asked = time.monotonic()
     file.flush()
     return digest.hexdigest()

@@ -64,10 +64,13 @@ def test_a_store_is_told_from_afar(node, store, monkeypatch):
     monkeypatch.setattr(export_room, "PAGE", 2)
     sizes = {sha256: len(data) for sha256, data in node.objects.items()}
     many = [*sizes, *(f"{number:064x}" for number in range(1001))]
+    ours = sorted(sizes)[1:]
+    between = [*ours, *(f"{int(ours[0], 16) + number:064x}" for number in range(1, 1001))]
 
     assert store.has(LARGE_SHA)
     assert not store.has("0" * 64)
     assert sizes == store.sizes(many[:5]) == store.sizes(many)
+    assert {sha256: sizes[sha256] for sha256 in ours} == store.sizes(between)
     assert sorted(sizes.items()) == list(store.objects())
     assert sorted(sizes.items())[1:] == list(store.objects(after=min(sizes)))
 
@@ -160,6 +163,17 @@ def test_a_server_that_drips_is_given_up(opened, tmp_path, monkeypatch, begin):
         opened(url, "token").link(LARGE_SHA, tmp_path / "1.mp4")
 
     assert not (tmp_path / "1.mp4").exists()
+
+
+def test_more_bytes_than_there_should_be_are_not_read(opened):
+    """What an answer's head already says to be too long is refused with its name and its size."""
+    server = Unreliable(LARGE, cut_after=len(LARGE))
+    with serving(server.app()) as url:
+        store = opened(url, "token")
+
+        with pytest.raises(CorruptDataError, match=rf"{LARGE_SHA} has {len(LARGE)} bytes, more than the 10"):
+            list(store.read(LARGE_SHA, at_most=10))
+        assert LARGE == b"".join(store.read(LARGE_SHA, at_most=len(LARGE)))
 
 
 def test_wrong_bytes_are_never_linked(opened, tmp_path):
@@ -300,6 +314,16 @@ def test_tls_proves_who_the_node_is(node, opened, tmp_path):
         known.close()  # a server that ends waits for its clients to say goodbye
 
     assert LARGE_SHA == sha256_of(tmp_path / "1.mp4")
+
+
+@pytest.mark.parametrize("text", [None, "no certificate"])
+def test_a_ca_file_that_is_none_is_told(opened, tmp_path, text):
+    """A file that is not there, or holds no certificate, is named; it is no bug."""
+    path = tmp_path / "ca.pem"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(RecipeError, match=r"ca\.pem cannot be read as certificates"):
+        opened("https://127.0.0.1:1", "token", ca_file=path)
 
 
 # --- the command ---
