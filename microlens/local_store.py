@@ -14,7 +14,7 @@ import shutil
 import sys
 import time
 from collections import defaultdict
-from functools import cache
+from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
 from microlens.errors import CorruptDataError
@@ -34,8 +34,13 @@ class LocalStore:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._tmp = root / "tmp"
-        self._tmp.mkdir(parents=True, exist_ok=True)
+
+    @cached_property
+    def _tmp(self) -> Path:
+        """Made when something is first put there: another machine's store is read, and left as it is."""
+        folder = self.root / "tmp"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
 
     def path(self, sha256: str) -> Path:
         return self.root / "objects" / sha256[:2] / sha256
