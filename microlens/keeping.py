@@ -1,7 +1,7 @@
 """Where a machine keeps what it commits: the ledger says it of every file, for machines need not share a disk.
 
 What is kept at a place that this machine has no part in is there, as far as it can know; only whoever keeps a file can
-tell that it is lost. `microlens-build pull` brings files from the one to the other.
+tell that it is lost. `microlens-build integrate --from` brings files from the others to this one.
 """
 
 from __future__ import annotations
