@@ -4,7 +4,7 @@ GET or HEAD, with a bearer token (microlens.export_tokens):
 
 /objects/SHA256             the bytes; ranges, and their hash as a strong ETag
 /manifest[?after=SHA256]    {"run", "objects": [[sha256, size in bytes], ...], "next": what to ask after, or null}
-/parts[?after=PART_ID]      {"run", "parts": [{part_id, kind, rows, sha256, size_bytes}, ...], "next"}: those that lie here
+/parts[?after=PART_ID]      {"run", "parts": [{part_id, kind, rows, sha256, size_bytes}, ...], "next"}: those here
 /parts/PART_ID              the Parquet file
 
 A request's target must look exactly so: nothing of it is decoded, and no path is made of it but by hash or by the

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -12,7 +14,7 @@ from integration.comments import standing_comments
 from integration.pair_state import READINGS, read_state, read_table
 from microlens.errors import NotReadyError
 from microlens.ledger_rows import PART_KINDS
-from microlens.local_store import LocalStore
+from microlens.store import sha256_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 
 _KEY = ["video_id", "refresh", "path"]
 """Of a reading."""
+_HASH_BYTES = 32
+AT_ONCE = 50_000
+"""Files that a store is asked for at once: in the order of their hashes, so it lists but what lies between them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,26 +37,51 @@ class Wanted:
     sha256: str
     part: Part | None = None
     """None for media."""
-
-    @property
-    def key(self) -> tuple[bool, str]:
-        return self.part is not None, self.sha256
+    size_bytes: int | None = None
+    """Of media, as the ledger has it."""
 
     @property
     def name(self) -> str:
         return self.part.path if self.part is not None else self.sha256
 
 
-def lacking(run: Run) -> list[Wanted]:
-    """What other machines keep of a run and this one does not have."""
-    wanted = [Wanted(part.sha256, part) for part in _lacking_parts(run)]
-    if not isinstance(run.store, LocalStore):  # a bucket has what all of them have stored
-        return wanted
-    ours, elsewhere = run.ledger.keeping.media, set[str]()
-    for some in run.ledger.stored(but_at=ours):
-        elsewhere |= {one.sha256 for one in some}
-    held = run.store.sizes(elsewhere)
-    return [*wanted, *(Wanted(sha256) for sha256 in sorted(elsewhere - held.keys()))]
+class Lacking:
+    """Files by number: parts first, then media in the order of their hashes, at 40 bytes of memory each."""
+
+    def __init__(self, parts: list[Part], hashes: bytes, sizes: np.ndarray) -> None:
+        self.parts, self._hashes, self._sizes = parts, hashes, sizes
+
+    def __len__(self) -> int:
+        return len(self.parts) + len(self._sizes)
+
+    def __getitem__(self, number: int) -> Wanted:
+        if number < len(self.parts):
+            return Wanted(self.parts[number].sha256, self.parts[number])
+        at = number - len(self.parts)
+        if at >= len(self._sizes):
+            raise IndexError(number)
+        return Wanted(_hash(self._hashes, at), size_bytes=int(self._sizes[at]))
+
+
+def lacking(run: Run) -> Lacking:
+    """What this machine needs and does not have: a part whose bytes are not those that the ledger lists, too."""
+    parts = [part for part in _needed(run, _parts(run, PART_KINDS)) if not _is_whole(run, part)]
+    hashes, sizes = bytearray(), array("q")
+    for some in run.ledger.stored(but_at=run.ledger.keeping.media):
+        for one in some:
+            hashes += bytes.fromhex(one.sha256)
+            sizes.append(one.size_bytes)
+    if not sizes:
+        return Lacking(parts, b"", np.zeros(0, np.int64))
+    every, first = np.unique(np.frombuffer(hashes, f"S{_HASH_BYTES}"), return_index=True)
+    del hashes
+    named = every.tobytes()
+    is_absent = np.ones(len(every), np.bool_)
+    for start in range(0, len(every), AT_ONCE):
+        some_hashes = [_hash(named, at) for at in range(start, min(start + AT_ONCE, len(every)))]
+        held = run.store.sizes(some_hashes)
+        is_absent[start : start + AT_ONCE] = [sha256 not in held for sha256 in some_hashes]
+    return Lacking(parts, every[is_absent].tobytes(), np.array(sizes)[first][is_absent])
 
 
 def check_here(
@@ -61,8 +91,9 @@ def check_here(
 
     `readings` are those that stand, where they are known.
     """
+    absent = [part for part in _parts(run, kinds) if not (run.folder / part.path).exists()]
     ours = run.ledger.keeping.parts
-    elsewhere = [part for part in _lacking_parts(run, readings) if part.kept_at != ours and part.kind in kinds]
+    elsewhere = [part for part in _needed(run, absent, readings) if part.kept_at != ours]
     if elsewhere:
         raise NotReadyError(
             f"{len(elsewhere)} parts of {run.run_id!r} are kept on other machines, {elsewhere[0].path} among them",
@@ -70,24 +101,40 @@ def check_here(
         )
 
 
-def _lacking_parts(run: Run, readings: Iterable[CommentList] | None = None) -> list[Part]:
-    parts = [part for kind in PART_KINDS for part in run.ledger.parts(kind)]
-    absent = [part for part in parts if not (run.folder / part.path).exists()]
-    if all(part.kind != "comments" for part in absent):
-        return absent
-    needed = _to_be_taken_in(run, readings)
-    return [part for part in absent if part.kind != "comments" or part.path in needed]
+def _parts(run: Run, kinds: Collection[str]) -> list[Part]:
+    return [part for kind in kinds for part in run.ledger.parts(kind)]
 
 
-def _to_be_taken_in(run: Run, readings: Iterable[CommentList] | None) -> set[str]:
-    """Paths of the comment parts that integration.gather would read now: what it has taken in needs its part no longer.
+def _is_whole(run: Run, part: Part) -> bool:
+    try:
+        return sha256_of(run.folder / part.path) == part.sha256
+    except OSError:  # it is not there, or its disk cannot read it
+        return False
+
+
+def _hash(hashes: bytes, at: int) -> str:
+    return hashes[at * _HASH_BYTES : (at + 1) * _HASH_BYTES].hex()
+
+
+def _needed(run: Run, parts: list[Part], readings: Iterable[CommentList] | None = None) -> list[Part]:
+    """Without those comment parts of which integration.gather has taken in all that stands."""
+    if all(part.kind != "comments" for part in parts):
+        return parts
+    folder = run.integrated / "pairs"
+    state = read_state(folder)
+    if state.readings is None:
+        return parts
+    if readings is None:
+        readings = standing_comments(run, run.refreshes.standings()).readings
+    to_be_taken_in = _to_be_taken_in(read_table(folder, state.readings, READINGS).select(_KEY), readings)
+    return [part for part in parts if part.kind != "comments" or part.path in to_be_taken_in]
+
+
+def _to_be_taken_in(taken: pa.Table, readings: Iterable[CommentList]) -> set[str]:
+    """Paths of the parts that a gather would read now.
 
     Of a video whose readings so far no longer all stand, all that stand come in again.
     """
-    if readings is None:
-        readings = standing_comments(run, run.refreshes.standings()).readings
-    folder = run.integrated / "pairs"
-    taken = read_table(folder, read_state(folder).readings, READINGS).select(_KEY)
     rows = [{name: getattr(one, name) for name in _KEY} for one in readings if one.path is not None]
     standing = pa.Table.from_pylist(rows, schema=taken.schema)
     replaced = taken.join(standing, _KEY, join_type="left anti")["video_id"]

@@ -6,26 +6,29 @@ and asked of another source that has it; what broke off is gone on with, in this
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import threading
 import time
+from array import array
 from collections import deque
-from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from itertools import islice
+from typing import TYPE_CHECKING
 
 import structlog
 
-from integration.lacking import lacking
-from microlens.errors import CorruptDataError, NotReadyError, StoreUnreachableError
-from microlens.local_store import LocalStore
+from integration.lacking import AT_ONCE, lacking
+from integration.progress import Progress
+from integration.pulled import Pulled
+from microlens.errors import CorruptDataError, StoreUnreachableError
 from microlens.store import sync
 from microlens.store_cache import complete, fetch_into
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
-    from integration.lacking import Wanted
+    from integration.lacking import Lacking, Wanted
     from integration.sources import Source
     from microlens.ledger_rows import Part
     from microlens.runs import Run
@@ -34,53 +37,11 @@ log = structlog.get_logger()
 
 CHANNELS = 4
 """Connections to one source."""
-_SLOW_S = 30.0
-"""A source that has given nothing for so long, and has something to give, is told of."""
 _TICK_S = 0.5
 _AGAIN_S = 0.02
-
-
-@dataclass(slots=True)
-class Progress:
-    """How one source does."""
-
-    files: int = 0
-    size_bytes: int = 0
-    waits_since: float | None = None
-    """Since when (time.monotonic) it has given nothing while it was asked."""
-    trouble: str | None = None
-    """Why nothing more is asked of it."""
-
-
-@dataclass(slots=True)
-class Pulled:
-    """What came of it."""
-
-    files: int = 0
-    parts: int = 0
-    size_bytes: int = 0
-    wrong: list[str] = field(default_factory=list)
-    """Source and name of what was refused."""
-    missing: list[str] = field(default_factory=list)
-    """Names of what no source could give."""
-    troubles: dict[str, str] = field(default_factory=dict)
-    """By source: why nothing more was asked of it."""
-
-    def check(self) -> None:
-        """CorruptDataError if a source gave wrong bytes, NotReadyError if something is missing."""
-        told = "; ".join(f"{source}: {why}" for source, why in self.troubles.items())
-        if self.wrong:
-            raise CorruptDataError(
-                f"{len(self.wrong)} files were refused, for their bytes are not those of their names: "
-                f"{', '.join(self.wrong[:5])}; {len(self.missing)} of all are still missing",
-                hint="mend or delete them there; what was right has been taken, and the same command takes the rest",
-            )
-        if self.missing:
-            raise NotReadyError(
-                f"{len(self.missing)} files are on no machine that was asked, {self.missing[0]} among them"
-                + (f" ({told})" if told else ""),
-                hint="name every machine that worked on this run with --from, then the same command takes the rest",
-            )
+_NAMED = 100
+"""Of what is missing so many are named."""
+_OPEN, _IN_HAND, _DONE = range(3)
 
 
 def pull(
@@ -96,12 +57,12 @@ def pull(
     """
     with run.lock_tables():
         work = _Work(run, lacking(run))
-        progress = {name: Progress() for name in sources}
+        progress = {name: Progress(channels) for name in sources}
         # Daemons: one that waits for its source must not keep a process from ending.
         serving = [
-            threading.Thread(target=work.serve, args=(name, open_one, progress[name]), name=f"pull {name}", daemon=True)
+            threading.Thread(target=work.serve, args=(name, open_one, progress[name], channel), daemon=True)
             for name, open_one in sources.items()
-            for _ in range(channels)
+            for channel in range(channels)
         ]
         for one in serving:
             one.start()
@@ -121,17 +82,46 @@ class _StoppedError(Exception):
     """Nobody waits for it any more."""
 
 
+class _Queue:
+    """What one source has of what is wanted, by number; each is handed out once."""
+
+    def __init__(self, numbers: array[int]) -> None:
+        self._ahead = iter(numbers)
+        self._behind: deque[int] = deque()
+        """What others were at when its turn came."""
+
+    def next(self, states: bytearray) -> int | None:
+        """One that is open; None if there is none now, or none any more."""
+        for _ in range(len(self._behind)):
+            number = self._behind.popleft()
+            if states[number] == _OPEN:
+                return number
+            if states[number] == _IN_HAND:
+                self._behind.append(number)
+        for number in self._ahead:
+            if states[number] == _OPEN:
+                return number
+            if states[number] == _IN_HAND:
+                self._behind.append(number)
+        return None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing can become open again, once there is no next one."""
+        return not self._behind
+
+
 class _Work:
     """The files that are wanted, handed out to whoever can give them."""
 
-    def __init__(self, run: Run, wanted: Iterable[Wanted]) -> None:
-        self._run = run
+    def __init__(self, run: Run, wanted: Lacking) -> None:
+        self._run, self._wanted = run, wanted
         self._lock = threading.Lock()
-        self._open = {one.key: one for one in wanted}
-        self._in_hand: set[tuple[bool, str]] = set()
-        self._queues: dict[str, deque[Wanted]] = {}
+        self._states = bytearray(len(wanted))
+        self._queues: dict[str, _Queue] = {}
+        self._part_sizes: dict[str, dict[str, int]] = {}
         self._listing: dict[str, threading.Lock] = {}
-        self._pulled = Pulled()
+        self._pulled = Pulled(left=len(wanted))
         self._is_stopped = False
         self.broken: Exception | None = None
         """What ended it that no source is to blame for, as a full disk."""
@@ -142,26 +132,33 @@ class _Work:
 
     @property
     def left(self) -> int:
-        return len(self._open)
+        return self._pulled.left
 
     def told(self, progress: Mapping[str, Progress]) -> Pulled:
-        self._pulled.missing = sorted(one.name for one in self._open.values())
-        self._pulled.troubles = {name: one.trouble for name, one in progress.items() if one.trouble is not None}
-        return self._pulled
+        told = self._pulled
+        missing = (self._wanted[number].name for number, state in enumerate(self._states) if state != _DONE)
+        told.missing = list(islice(missing, _NAMED))
+        told.troubles = {name: one.trouble for name, one in progress.items() if one.trouble is not None}
+        told.stores = [place for place in self._run.ledger.media_places() if "://" in place] if told.left else []
+        return told
 
-    def serve(self, name: str, open_one: Callable[[], Source], progress: Progress) -> None:
+    def serve(self, name: str, open_one: Callable[[], Source], progress: Progress, channel: int) -> None:
         """One channel of a source: take what it has as long as something is left of it."""
         source = None
+        progress.waits[channel] = time.monotonic()
         try:
-            source = open_one()
+            with _answering(name):
+                source = open_one()
             queue = self._queue_of(name, source)
-            while progress.trouble is None and (one := self._next(queue)) is not None:
-                self._take(name, source, one, progress)
+            while progress.trouble is None and (number := self._next(queue)) is not None:
+                progress.waits[channel] = time.monotonic()
+                self._take(name, source, number, progress, channel)
+                progress.waits[channel] = None
         except (StoreUnreachableError, CorruptDataError) as error:
             with self._lock:
                 is_news, progress.trouble = progress.trouble is None, error.message
                 if is_news and isinstance(error, CorruptDataError):
-                    self._pulled.wrong.append(f"{name} (its listing)")
+                    self._pulled.unreadable[name] = error.message
             if is_news:
                 log.warning("source_lost", source=name, error=error.message, hint=error.hint)
         except _StoppedError:
@@ -169,82 +166,102 @@ class _Work:
         except Exception as error:  # noqa: BLE001 - raised by whoever waits for this thread
             self.broken = self.broken or error
         finally:
+            progress.waits[channel] = None
             if source is not None:
                 source.close()
 
-    def _queue_of(self, name: str, source: Source) -> deque[Wanted]:
+    def _queue_of(self, name: str, source: Source) -> _Queue:
         """What a source has of what is wanted; asked once, by the first of its channels."""
         with self._lock:
             listing = self._listing.setdefault(name, threading.Lock())
         with listing:
             if name not in self._queues:
-                wanted = list(self._open.values())
-                media = {one.sha256 for one in wanted if one.part is None}
-                sizes, parts = (source.sizes(media) if media else {}), source.parts()
-                self._queues[name] = deque(
-                    one for one in wanted if (one.sha256 in sizes if one.part is None else one.part.part_id in parts)
-                )
+                wanted, self._queues[name] = self._wanted, _Queue(array("I"))  # should its listing fail
+                with _answering(name):
+                    parts = source.parts(wanted.parts) if wanted.parts else {}
+                    numbers = array("I", (n for n, part in enumerate(wanted.parts) if part.part_id in parts))
+                    for start in range(len(wanted.parts), len(wanted), AT_ONCE):
+                        some = range(start, min(start + AT_ONCE, len(wanted)))
+                        names = [wanted[number].sha256 for number in some]
+                        held = source.sizes(names)
+                        numbers.extend(number for number, one in zip(some, names, strict=True) if one in held)
+                self._part_sizes[name], self._queues[name] = parts, _Queue(numbers)
         return self._queues[name]
 
-    def _next(self, queue: deque[Wanted]) -> Wanted | None:
+    def _next(self, queue: _Queue) -> int | None:
         """Another file that nobody is at. What another source is giving is waited for: it may give it wrongly."""
         while not self._is_stopped:
             with self._lock:
-                for _ in range(len(queue)):
-                    one = queue.popleft()
-                    if one.key in self._in_hand:
-                        queue.append(one)
-                    elif one.key in self._open:
-                        self._in_hand.add(one.key)
-                        return one
-                if not queue:
-                    return None
+                number = queue.next(self._states)
+                if number is not None:
+                    self._states[number] = _IN_HAND
+                if number is not None or queue.is_over:
+                    return number
             time.sleep(_AGAIN_S)
         return None
 
-    def _take(self, name: str, source: Source, one: Wanted, progress: Progress) -> None:
-        progress.waits_since = time.monotonic()
+    def _take(self, name: str, source: Source, number: int, progress: Progress, channel: int) -> None:
+        one, state = self._wanted[number], _OPEN
         try:
-            self._fetch(source, one, partial(self._counted, progress), name)
+            self._fetch(source, one, partial(self._counted, name, progress, channel), name)
+            state = _DONE
         except CorruptDataError as error:
             log.warning("file_refused", source=name, file=one.name, error=error.message)
             with self._lock:
-                self._pulled.wrong.append(f"{name} {one.name}")
-        else:
-            with self._lock:
-                self._open.pop(one.key, None)
-                progress.files += 1
-                self._pulled.parts += one.part is not None
-                self._pulled.files += one.part is None
+                self._pulled.wrong[f"{name} {one.name}"] = error.message
         finally:
-            progress.waits_since = None
             with self._lock:
-                self._in_hand.discard(one.key)
+                self._states[number] = state
+                if state == _DONE:
+                    progress.files += 1
+                    self._pulled.left -= 1
+                    self._pulled.parts += one.part is not None
+                    self._pulled.files += one.part is None
 
-    def _counted(self, progress: Progress, chunks: Iterator[bytes]) -> Iterator[bytes]:
-        for chunk in chunks:
+    def _counted(self, name: str, progress: Progress, channel: int, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        while True:
+            with _answering(name):
+                chunk = next(chunks, None)
             if self._is_stopped:
                 raise _StoppedError
+            if chunk is None:
+                return
             with self._lock:
                 progress.size_bytes += len(chunk)
                 self._pulled.size_bytes += len(chunk)
-            progress.waits_since = time.monotonic()
+            progress.waits[channel] = time.monotonic()
             yield chunk
 
     def _fetch(
         self, source: Source, one: Wanted, counted: Callable[[Iterator[bytes]], Iterator[bytes]], name: str
     ) -> None:
-        if one.part is not None:
-            part = one.part
-            _fetch_part(self._run, part, lambda offset: counted(source.read_part(part, offset)), source=name)
+        part, size = one.part, one.size_bytes
+        if part is None:
+            assert size is not None, "the ledger has the sizes of media"
+            fetch_into(
+                self._run.store,
+                one.sha256,
+                lambda offset: counted(source.read(one.sha256, offset, size)),
+                source=name,
+                at_most=size,
+            )
             return
-        store = self._run.store
-        assert isinstance(store, LocalStore), "media are pulled into a folder"
-        fetch_into(store, one.sha256, lambda offset: counted(source.read(one.sha256, offset)), source=name)
+        told = self._part_sizes[name][part.part_id]
+        aside = _fetch_part(
+            self._run, part, lambda offset: counted(source.read_part(part, offset, told)), source=name, at_most=told
+        )
+        if aside is not None:
+            with self._lock:
+                self._pulled.set_aside.append(aside)
 
 
-def _fetch_part(run: Run, part: Part, read: Callable[[int], Iterator[bytes]], *, source: str) -> None:
-    """Have a part under its own name, whole and checked; CorruptDataError if `source` gives other bytes."""
+def _fetch_part(
+    run: Run, part: Part, read: Callable[[int], Iterator[bytes]], *, source: str, at_most: int
+) -> str | None:
+    """Have a part under its own name, whole and checked; CorruptDataError if `source` gives other bytes.
+
+    Gives the name of what stood there, if anything did: it is kept beside.
+    """
     target = run.folder / part.path
     gathered = run.folder / "tmp" / f"pull-{part.part_id}"
     for folder in (gathered.parent, target.parent):
@@ -252,11 +269,15 @@ def _fetch_part(run: Run, part: Part, read: Callable[[int], Iterator[bytes]], *,
     with gathered.open("a+b") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         for _ in range(2):  # what was left may be broken: then once more from the start
-            if complete(file, read, source=source) == part.sha256:
+            if complete(file, read, source=source, at_most=at_most) == part.sha256:
                 sync(gathered)
+                aside = f"{part.path}.wrong" if target.exists() else None
+                if aside is not None:
+                    target.replace(run.folder / aside)
+                    log.warning("part_set_aside", part=part.path, now=aside)
                 gathered.replace(target)
                 sync(target.parent)
-                return
+                return aside
             file.truncate(0)
     gathered.unlink()
     raise CorruptDataError(
@@ -264,13 +285,12 @@ def _fetch_part(run: Run, part: Part, read: Callable[[int], Iterator[bytes]], *,
     )
 
 
-def progress_facts(progress: Mapping[str, Progress], left: int, *, began: float) -> dict[str, Any]:
-    """What a progress line tells: rates by source since `began` (time.monotonic), and who gives nothing."""
-    now = time.monotonic()
-    seconds = max(now - began, 1e-3)
-    facts: dict[str, Any] = {"left": left}
-    for name, one in progress.items():
-        is_slow = one.waits_since is not None and now - one.waits_since > _SLOW_S
-        word = "lost" if one.trouble else "SLOW" if is_slow else f"{one.size_bytes / seconds / 1e6:.1f} MB/s"
-        facts[name] = f"{one.files} files, {word}"
-    return facts
+@contextlib.contextmanager
+def _answering(name: str) -> Iterator[None]:
+    """What the system says of a source, as of a mount that is gone, ends that source and nobody else."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreUnreachableError(
+            f"{name} cannot be read: {error.strerror or error}", hint="see to its mount or its disk, and try again"
+        ) from error

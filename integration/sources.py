@@ -1,4 +1,7 @@
-"""What files are pulled from: another machine's export over HTTP, or its run's folder where that can be seen."""
+"""What files are pulled from: another machine's export, its run's folder where that is mounted, or a store alone.
+
+A store, be it a bucket or a folder, has media by their hashes and nothing else: parts lie in the runs' folders.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote, urlsplit
 
-from microlens.errors import CorruptDataError, RecipeError
+from microlens.errors import CorruptDataError, RecipeError, StoreUnreachableError
 from microlens.export_store import ExportStore
 from microlens.export_tokens import export_key, make_token
-from microlens.ledger_rows import PART_KINDS
 from microlens.local_store import LocalStore
+from microlens.s3_store import S3Store
+from microlens.stores import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -25,37 +29,55 @@ _CHUNK_BYTES = 1 << 20
 
 
 class Source(Protocol):
-    """For one thread at a time. StoreUnreachableError from any method: it gives nothing any more."""
+    """For one thread at a time.
+
+    StoreUnreachableError or OSError from any method: it gives nothing any more. CorruptDataError: not this file.
+    """
 
     def sizes(self, hashes: Collection[str]) -> dict[str, int]:
         """Sizes in bytes of those media files that are there."""
         ...
 
-    def parts(self) -> dict[str, int]:
-        """The size in bytes of each part that is there, by part id."""
+    def parts(self, wanted: Collection[Part]) -> dict[str, int]:
+        """Sizes in bytes of those parts that are there, by part id."""
         ...
 
-    def read(self, sha256: str, offset: int) -> Iterator[bytes]:
-        """A media file's bytes from an offset on."""
+    def read(self, sha256: str, offset: int, at_most: int, /) -> Iterator[bytes]:
+        """A media file's bytes from an offset on; CorruptDataError if it is known to have more than `at_most`."""
         ...
 
-    def read_part(self, part: Part, offset: int) -> Iterator[bytes]:
-        """A part's bytes from an offset on."""
+    def read_part(self, part: Part, offset: int, at_most: int, /) -> Iterator[bytes]:
+        """A part's bytes from an offset on, as those of a media file."""
         ...
 
     def close(self) -> None: ...
 
 
 def open_source(url: str, run: Run, settings: Settings, ca_file: Path | None = None) -> Source:
-    """Open http(s)://HOST:PORT or file:///FOLDER-OF-THE-RUN; RecipeError for what is neither, or has no token."""
+    """Open http(s)://HOST:PORT of an export, file:///FOLDER of a run or a store, or s3://BUCKET/PREFIX of a store.
+
+    StoreUnreachableError for a folder that is not there; RecipeError for any other address, or without a token.
+    """
     parts = urlsplit(url)
     if parts.scheme == "file" and parts.netloc in {"", "localhost"}:
-        return FolderSource(Path(unquote(parts.path)), run)
+        folder = Path(unquote(parts.path))
+        if (folder / "run.json").exists():
+            return FolderSource(folder)
+        if (folder / "objects").exists():
+            return FolderStoreSource(LocalStore(folder))
+        raise StoreUnreachableError(
+            f"{folder} holds neither a run (run.json) nor a store (objects)", hint="mount it, or correct --from"
+        )
+    if parts.scheme == "s3":
+        store = open_store(run.folder / "store", url, allow_http=settings.store_allow_http)
+        assert isinstance(store, S3Store), "the scheme says so"
+        return BucketSource(store)
     if parts.scheme in {"http", "https"}:
         local = LocalStore(run.folder / "store")
         return ExportSource(ExportStore(url, _token(run, settings), local, ca_file=ca_file))
     raise RecipeError(
-        f"nothing can be pulled from {url!r}", hint="give http(s)://HOST:PORT of an export, or file:///FOLDER of a run"
+        f"nothing can be pulled from {url!r}",
+        hint="give http(s)://HOST:PORT of an export, file:///FOLDER of a run or a store, or s3://BUCKET/PREFIX",
     )
 
 
@@ -80,50 +102,92 @@ class ExportSource:
     def sizes(self, hashes: Collection[str]) -> dict[str, int]:
         return self._export.sizes(hashes)
 
-    def parts(self) -> dict[str, int]:
-        return dict(self._export.parts())
+    def parts(self, wanted: Collection[Part]) -> dict[str, int]:
+        ids = {part.part_id for part in wanted}
+        return {part_id: size for part_id, size in self._export.parts() if part_id in ids}
 
-    def read(self, sha256: str, offset: int) -> Iterator[bytes]:
-        return self._export.read(sha256, offset)
+    def read(self, sha256: str, offset: int, at_most: int) -> Iterator[bytes]:
+        return self._export.read(sha256, offset, at_most)
 
-    def read_part(self, part: Part, offset: int) -> Iterator[bytes]:
-        return self._export.read_part(part.part_id, part.sha256, offset)
+    def read_part(self, part: Part, offset: int, at_most: int) -> Iterator[bytes]:
+        return self._export.read_part(part.part_id, part.sha256, offset, at_most)
 
     def close(self) -> None:
         self._export.close()
 
 
-class FolderSource:
-    """Another machine's folder of the same run, mounted here."""
+class _StoreAlone:
+    """It has no parts."""
 
-    def __init__(self, folder: Path, run: Run) -> None:
-        if not (folder / "run.json").exists():
-            raise RecipeError(f"{folder} is no run's folder: it has no run.json", hint="mount it, or correct --from")
-        self._folder, self._store, self._run = folder, LocalStore(folder / "store"), run
+    def parts(self, _wanted: Collection[Part]) -> dict[str, int]:
+        return {}
+
+    def read_part(self, part: Part, _offset: int, _at_most: int) -> Iterator[bytes]:
+        raise CorruptDataError(f"a store has no part {part.path}", hint="name the machine that keeps it with --from")
+
+
+class BucketSource(_StoreAlone):
+    """A bucket that another machine keeps its media in."""
+
+    def __init__(self, store: S3Store) -> None:
+        self._store = store
 
     def sizes(self, hashes: Collection[str]) -> dict[str, int]:
         return self._store.sizes(hashes)
 
-    def parts(self) -> dict[str, int]:
-        listed = [part for kind in PART_KINDS for part in self._run.ledger.parts(kind)]
-        paths = {part.part_id: self._folder / part.path for part in listed}
-        return {part_id: path.stat().st_size for part_id, path in paths.items() if path.is_file()}
+    def read(self, sha256: str, offset: int, _at_most: int) -> Iterator[bytes]:
+        return self._store.read(sha256, offset)
 
-    def read(self, sha256: str, offset: int) -> Iterator[bytes]:
-        return _bytes_of(self._store.path(sha256), offset)
+    def close(self) -> None:
+        self._store.close()
 
-    def read_part(self, part: Part, offset: int) -> Iterator[bytes]:
-        return _bytes_of(self._folder / part.path, offset)
+
+class FolderStoreSource(_StoreAlone):
+    """A folder that another machine keeps its media in, mounted here; nothing is written there."""
+
+    def __init__(self, store: LocalStore) -> None:
+        self._store = store
+
+    def sizes(self, hashes: Collection[str]) -> dict[str, int]:
+        return self._store.sizes(hashes)
+
+    def read(self, sha256: str, offset: int, _at_most: int) -> Iterator[bytes]:
+        return _bytes_of(self._store.path(sha256), offset, self._store.root / "objects")
 
     def close(self) -> None:
         """Nothing of it is open."""
 
 
-def _bytes_of(path: Path, offset: int) -> Iterator[bytes]:
+class FolderSource:
+    """Another machine's folder of the same run, mounted here; nothing is written there."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._store = folder, LocalStore(folder / "store")
+
+    def sizes(self, hashes: Collection[str]) -> dict[str, int]:
+        return self._store.sizes(hashes)
+
+    def parts(self, wanted: Collection[Part]) -> dict[str, int]:
+        paths = {part.part_id: self._folder / part.path for part in wanted}
+        return {part_id: path.stat().st_size for part_id, path in paths.items() if path.is_file()}
+
+    def read(self, sha256: str, offset: int, _at_most: int) -> Iterator[bytes]:
+        return _bytes_of(self._store.path(sha256), offset, self._folder / "run.json")
+
+    def read_part(self, part: Part, offset: int, _at_most: int) -> Iterator[bytes]:
+        return _bytes_of(self._folder / part.path, offset, self._folder / "run.json")
+
+    def close(self) -> None:
+        """Nothing of it is open."""
+
+
+def _bytes_of(path: Path, offset: int, landmark: Path) -> Iterator[bytes]:
     try:
         with path.open("rb") as file:
             file.seek(offset)
             while chunk := file.read(_CHUNK_BYTES):
                 yield chunk
     except OSError as error:
+        if not landmark.exists():  # it raises another OSError, or says no, where the whole mount is gone
+            raise
         raise CorruptDataError(f"{path} cannot be read: {error.strerror}", hint="see to that disk") from error

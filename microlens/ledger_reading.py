@@ -102,7 +102,7 @@ class LedgerReading:
 
     def stored(self, *, kept_at: str | None = None, but_at: str | None = None) -> Iterator[list[Stored]]:
         """Every asset and its file, some thousands at a time; all, or those that one place keeps, or does not."""
-        query = sa.select(asset_table.c.video_id, asset_table.c.kind, asset_table.c.sha256)
+        query = sa.select(*(asset_table.c[name] for name in Stored.__slots__))
         if kept_at is not None:
             query = query.where(asset_table.c.kept_at == kept_at)
         if but_at is not None:
@@ -110,6 +110,12 @@ class LedgerReading:
         for ids in id_ranges(self.database, asset_table.c.video_id, _AT_ONCE):
             with self.read() as connection:
                 yield [Stored(*row) for row in connection.execute(query.where(ids.has(asset_table.c.video_id)))]
+
+    def media_places(self) -> list[str]:
+        """Wherever stored files are kept (microlens.keeping)."""
+        query = sa.select(asset_table.c.kept_at).distinct().order_by(asset_table.c.kept_at)
+        with self.read() as connection:
+            return list(connection.execute(query).scalars())
 
     def comment_lists(self, video_ids: Sequence[str] | None = None) -> list[CommentList]:
         """Every complete reading of comments, those that no longer stand included."""

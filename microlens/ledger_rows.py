@@ -63,11 +63,12 @@ class Selected:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """An asset, and the hash of its file."""
+    """An asset, and its file."""
 
     video_id: str
     kind: AssetKind
     sha256: str
+    size_bytes: int
 
 
 @dataclass(frozen=True, slots=True)

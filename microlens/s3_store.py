@@ -155,7 +155,7 @@ class S3Store:
 
     def verify(self, sha256: str) -> None:
         digest = hashlib.sha256()
-        for chunk in self._read(sha256, 0):
+        for chunk in self.read(sha256):
             digest.update(chunk)
         if digest.hexdigest() != sha256:
             raise CorruptDataError(
@@ -165,8 +165,26 @@ class S3Store:
 
     def link(self, sha256: str, target: Path) -> None:
         """Second name of the local copy, which is made first if need be, and whose hash is checked then."""
-        fetch_into(self._local, sha256, partial(self._read, sha256), source=self.url)
+        fetch_into(self._local, sha256, partial(self.read, sha256), source=self.url)
         self._local.link(sha256, target)
+
+    def read(self, sha256: str, offset: int = 0) -> Iterator[bytes]:
+        """An object's bytes from an offset on; CorruptDataError if it is not there."""
+        bucket, size = self._bucket, self._size(sha256)
+        if size is None:
+            raise CorruptDataError(
+                f"{self.url} has lost {_key(sha256)}",
+                hint="run `microlens-build work`: what the store has lost is fetched again",
+            )
+        for start in range(offset, size, _PART_BYTES):
+            with self._explained():
+                piece = _obstore().get_range(bucket, _key(sha256), start=start, end=min(start + _PART_BYTES, size))
+            yield bytes(piece)
+
+    def close(self) -> None:
+        """End the threads that ask; what is asked again starts them anew."""
+        if (pool := self.__dict__.pop("_pool", None)) is not None:
+            pool.shutdown()
 
     # --- requests ---
 
@@ -192,18 +210,6 @@ class S3Store:
         bucket = self._bucket
         with self._explained():
             _obstore().put(bucket, _key(sha256), temporary, chunk_size=_PART_BYTES, max_concurrency=_PARTS_AT_ONCE)
-
-    def _read(self, sha256: str, offset: int) -> Iterator[bytes]:
-        bucket, size = self._bucket, self._size(sha256)
-        if size is None:
-            raise CorruptDataError(
-                f"{self.url} has lost {_key(sha256)}",
-                hint="run `microlens-build work`: what the store has lost is fetched again",
-            )
-        for start in range(offset, size, _PART_BYTES):
-            with self._explained():
-                piece = _obstore().get_range(bucket, _key(sha256), start=start, end=min(start + _PART_BYTES, size))
-            yield bytes(piece)
 
     def _listed(self, folder: str, offset: str | None = None) -> Iterator[tuple[str, int]]:
         bucket = self._bucket

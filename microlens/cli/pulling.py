@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import time
+import contextlib
 from functools import partial
 from typing import TYPE_CHECKING
 
-from integration.pull import progress_facts, pull
+from integration.progress import progress_facts
+from integration.pull import CHANNELS, pull
 from integration.sources import open_source
+from microlens.errors import StoreUnreachableError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,25 +21,27 @@ if TYPE_CHECKING:
 
 
 def pull_from(
-    run: Run, settings: Settings, urls: Sequence[str], *, channels: int, ca_file: Path | None, reporter: Reporter
+    run: Run, settings: Settings, urls: Sequence[str], *, channels: int | None, ca_file: Path | None, reporter: Reporter
 ) -> None:
     """Pull from these addresses, and say what came; NotReadyError or CorruptDataError if that is not all."""
     if not urls:
         return
-    began = time.monotonic()
     sources = {url: partial(open_source, url, run, settings, ca_file) for url in urls}
     for open_one in sources.values():
-        open_one().close()  # an address or a token that cannot be used is told before anything is asked for
+        with contextlib.suppress(StoreUnreachableError, OSError):  # one that is away is told of; the others go on
+            open_one().close()  # an address or a token that cannot be used is told before anything is asked for
     pulled = pull(
         run,
         sources,
-        channels=channels,
-        on_tick=lambda progress, left: reporter.tick("pull", lambda: progress_facts(progress, left, began=began)),
+        channels=channels or CHANNELS,
+        on_tick=lambda progress, left: reporter.tick("pull", lambda: progress_facts(progress, left)),
     )
     reporter.done(
         "pull",
-        {"files": pulled.files, "parts": pulled.parts, "bytes": pulled.size_bytes, "missing": len(pulled.missing)},
+        {"files": pulled.files, "parts": pulled.parts, "bytes": pulled.size_bytes, "missing": pulled.left},
     )
     for source, why in pulled.troubles.items():
         reporter.note(f"{source} gave nothing more: {why}")
+    for path in pulled.set_aside:
+        reporter.note(f"{path}: what the ledger does not list lay there; it was set aside, and the part fetched anew")
     pulled.check()
