@@ -25,7 +25,6 @@ import structlog
 from aiohttp import hdrs, web
 from multidict import CIMultiDict
 
-from microlens.errors import NotReadyError
 from microlens.export_tokens import is_valid
 from microlens.local_store import LocalStore
 
@@ -53,15 +52,12 @@ class Export:
     """Answers requests for what one run holds on this machine."""
 
     def __init__(self, run: Run, key: bytes, *, clock: Callable[[], float] = time.time) -> None:
-        if not isinstance(run.store, LocalStore):
-            raise NotReadyError(
-                f"the run {run.run_id!r} keeps its media in a bucket, not on this machine",
-                hint="read them there; or unset MICROLENS_STORE_URL to export the run's own folder",
-            )
         self._run, self._key, self._clock = run, key, clock
         # Links on the way to these folders are their owner's; inside them none is followed.
         self._folder = run.folder.resolve()
-        self._store = LocalStore(run.store.root.resolve())
+        # Where media are put into a bucket, they are read there; a run's parts lie in its folder in any case.
+        root = run.store.root if isinstance(run.store, LocalStore) else run.folder / "store"
+        self._store = LocalStore(root.resolve())
         self._refused, self._told_at = 0, 0.0
         self._routes: tuple[tuple[re.Pattern[str], Callable[..., Awaitable[web.StreamResponse]]], ...] = (
             (re.compile(r"/objects/([0-9a-f]{64})", re.ASCII), self._object),

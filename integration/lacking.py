@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _KEY = ["video_id", "refresh", "path"]
 """Of a reading."""
-_HASH_BYTES = 32
+HASH = np.dtype("S32")
 AT_ONCE = 50_000
 """Files that a store is asked for at once: in the order of their hashes, so it lists but what lies between them."""
 
@@ -48,7 +48,7 @@ class Wanted:
 class Lacking:
     """Files by number: parts first, then media in the order of their hashes, at 40 bytes of memory each."""
 
-    def __init__(self, parts: list[Part], hashes: bytes, sizes: np.ndarray) -> None:
+    def __init__(self, parts: list[Part], hashes: np.ndarray, sizes: np.ndarray) -> None:
         self.parts, self._hashes, self._sizes = parts, hashes, sizes
 
     def __len__(self) -> int:
@@ -72,16 +72,16 @@ def lacking(run: Run) -> Lacking:
             hashes += bytes.fromhex(one.sha256)
             sizes.append(one.size_bytes)
     if not sizes:
-        return Lacking(parts, b"", np.zeros(0, np.int64))
-    every, first = np.unique(np.frombuffer(hashes, f"S{_HASH_BYTES}"), return_index=True)
-    del hashes
-    named = every.tobytes()
-    is_absent = np.ones(len(every), np.bool_)
+        return Lacking(parts, np.zeros(0, HASH), np.zeros(0, np.int64))
+    order = np.argsort(np.frombuffer(hashes, HASH), kind="stable")
+    every, every_size = np.frombuffer(hashes, HASH)[order], np.frombuffer(sizes, np.int64)[order]
+    del hashes, sizes, order
+    is_lacking = np.append(True, every[1:] != every[:-1])  # each hash once
     for start in range(0, len(every), AT_ONCE):
-        some_hashes = [_hash(named, at) for at in range(start, min(start + AT_ONCE, len(every)))]
+        some_hashes = [_hash(every, at) for at in range(start, min(start + AT_ONCE, len(every)))]
         held = run.store.sizes(some_hashes)
-        is_absent[start : start + AT_ONCE] = [sha256 not in held for sha256 in some_hashes]
-    return Lacking(parts, every[is_absent].tobytes(), np.array(sizes)[first][is_absent])
+        is_lacking[start : start + AT_ONCE] &= [sha256 not in held for sha256 in some_hashes]
+    return Lacking(parts, every[is_lacking], every_size[is_lacking])
 
 
 def check_here(
@@ -112,8 +112,8 @@ def _is_whole(run: Run, part: Part) -> bool:
         return False
 
 
-def _hash(hashes: bytes, at: int) -> str:
-    return hashes[at * _HASH_BYTES : (at + 1) * _HASH_BYTES].hex()
+def _hash(hashes: np.ndarray, at: int) -> str:
+    return bytes(hashes[at]).ljust(HASH.itemsize, b"\0").hex()  # numpy leaves zeros at the end of a text out
 
 
 def _needed(run: Run, parts: list[Part], readings: Iterable[CommentList] | None = None) -> list[Part]:

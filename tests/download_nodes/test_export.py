@@ -3,6 +3,7 @@
 import hashlib
 import http.client
 import itertools
+import shutil
 
 import orjson
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from download_nodes import export as export_room
 from download_nodes.export import Export
 from download_nodes.export_binding import addresses_of, tls_of
-from microlens.errors import NotReadyError, RecipeError
+from microlens.errors import RecipeError
 from microlens.export_store import ExportStore
 from microlens.export_tokens import make_token
 from microlens.ledger_rows import Part
@@ -299,14 +300,19 @@ def test_a_token_in_the_address_opens_nothing(node, url):
     assert 401 == ask(url, f"/manifest?access_token={node.token}")[0]
 
 
-def test_a_run_in_a_bucket_has_no_export(node):
-    """What is not on this machine is not exported from it."""
-    elsewhere = open_or_create(node.run.recipe, Settings(runs_dir=node.run.folder.parent, store_url="s3://bucket"))[0]
-    try:
-        with pytest.raises(NotReadyError, match="in a bucket"):
-            Export(elsewhere, KEY)
-    finally:
-        elsewhere.ledger.close()
+def test_a_run_with_a_bucket_exports_its_parts(tmp_path):
+    """Its media are read in the bucket; its parts lie here alone."""
+    node = Node(tmp_path)
+    node.run.ledger.close()
+    shutil.rmtree(node.run.folder / "store")
+    settings = Settings(runs_dir=tmp_path / "runs", store_url="s3://bucket")
+    run = open_or_create(node.run.recipe, settings)[0]
+    with serving(Export(run, KEY, clock=lambda: NOW).app()) as url:
+        told = [orjson.loads(ask(url, target, token=node.token)[2]) for target in ("/parts", "/manifest")]
+        status = ask(url, f"/parts/{node.part.part_id}", token=node.token)[0]
+    run.ledger.close()
+
+    assert ([node.part.part_id], [], 200) == ([row["part_id"] for row in told[0]["parts"]], told[1]["objects"], status)
 
 
 # --- where it listens ---

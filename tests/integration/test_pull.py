@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from integration.lacking import Lacking, lacking
+from integration.lacking import HASH, Lacking, lacking
 from integration.pull import _Work, pull
 from integration.sources import open_source
 from microlens import export_store
@@ -143,7 +143,7 @@ def test_a_part_that_was_damaged_here_is_mended(make, tmp_path):
 def test_what_is_wanted_takes_little_memory(make):
     """Some tens of bytes a file, whatever is known of it and of who has it."""
     count, run = 100_000, make().run
-    wanted = Lacking([], random.Random(1).randbytes(32 * count), np.ones(count, np.int64))
+    wanted = Lacking([], np.frombuffer(random.Random(1).randbytes(32 * count), HASH), np.ones(count, np.int64))
 
     class All:
         def sizes(self, hashes):
@@ -159,6 +159,7 @@ def test_what_is_wanted_takes_little_memory(make):
     tracemalloc.stop()
 
     assert count == len(wanted)
+    assert {64} == {len(one.sha256) for one in wanted}
     assert [0, 1, 2] == [work._next(queues[number]) for number in (0, 1, 0)]
     assert taken < 20 * count
 
