@@ -10,8 +10,9 @@ with small buckets is looked up under the 16 values that differ in one bit as we
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import chain, pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, overload
 
 import numpy as np
 
@@ -62,6 +63,26 @@ def pack_hashes(hashes: Iterable[str]) -> NDArray[np.uint64]:
     if odd is not None:
         raise ValueError(f"a perceptual hash has {BITS // 4} hexadecimal digits, not {len(odd)}: {odd[:80]!r}")
     return np.frombuffer(bytes.fromhex("".join(known)), np.uint64).reshape(-1, WORDS)
+
+
+class PackedHashes(Sequence[str]):
+    """Hashes of 64 hexadecimal digits that take 32 bytes each; ValueError on any other text."""
+
+    __slots__ = ("_packed",)
+
+    def __init__(self, hashes: Iterable[str]) -> None:
+        self._packed = pack_hashes(hashes).tobytes()
+
+    def __len__(self) -> int:
+        return len(self._packed) * 8 // BITS
+
+    @overload
+    def __getitem__(self, place: int) -> str: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[str]: ...
+    def __getitem__(self, place: int | slice) -> str | list[str]:
+        packed, size = self._packed.hex(), BITS // 4
+        return [packed[at : at + size] for at in range(0, len(packed), size)][place]
 
 
 def are_telling(hashes: NDArray[np.uint64]) -> NDArray[np.bool_]:
