@@ -11,9 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from integration import lists as lists_module
+from integration.comments import standing_comments
 from integration.lists import ASSET, write_lists
 from integration.table_hash import TableHash
-from microlens.ledger_rows import PageRow, Selected
+from microlens import ledger_reading
+from microlens.ledger_rows import PageRow, Part, Selected
 from microlens.records import AssetRecord, Failure, MediaLink
 from tests.integration.made import world
 from tests.microlens.test_unfinished import fill
@@ -98,7 +100,8 @@ def test_hashes_of_lists_do_not_depend_on_ranges(small, tmp_path, monkeypatch):
 
 def test_lists_and_readings_take_no_memory(small, tmp_path, monkeypatch):
     """3,000 videos with 16 hashes each, as objects over 20 MB, pass by some hundreds at a time."""
-    monkeypatch.setattr(lists_module, "_AT_ONCE", 300)
+    for module in (lists_module, ledger_reading):
+        monkeypatch.setattr(module, "_AT_ONCE", 300)
     ledger = small.run.ledger
     names = [f"v{number:04}" for number in range(3000)]
     links = tuple(MediaLink(kind, "u" * 500) for kind in ("cover", "video"))
@@ -110,13 +113,15 @@ def test_lists_and_readings_take_no_memory(small, tmp_path, monkeypatch):
     ledger.commit_assets(
         AssetRecord("sandbox", name, "video", "ab" * 32, 1, "x/y", frame_hashes=hashes) for name in names
     )
-    write_lists(ledger, tmp_path / "first")  # what is made once for each query
+    ledger.commit_comments(Part("p", "comments", "crawled/comments/p.parquet", 3000, "ab"), dict.fromkeys(names, 1))
+    write_lists(ledger, tmp_path / "first"), standing_comments(small.run)  # what is made once for each query
     tracemalloc.start()
     try:
         rows = {name: one.rows for name, one in write_lists(ledger, tmp_path / "lists").items()}
+        rows["readings"] = standing_comments(small.run).readings.num_rows
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
 
-    assert {"page": 3000, "selection": 3000, "asset": 3000, "failure": 0} == rows
+    assert {"page": 3000, "selection": 3000, "asset": 3000, "failure": 0, "readings": 3000} == rows
     assert peak < 5_000_000
