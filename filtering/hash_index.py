@@ -111,6 +111,10 @@ class HashIndex:
     def __len__(self) -> int:
         return self._count
 
+    def hashes(self, start: int, end: int) -> NDArray[np.uint64]:
+        """The hashes (n, 4) from one place up to another, as far as there are any."""
+        return np.ascontiguousarray(self._words[:, start : min(end, self._count)].T)
+
     def add(self, hashes: NDArray[np.uint64]) -> None:
         """Take more hashes (n, 4); their places follow the last one's."""
         end = self._count + len(hashes)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from filtering.hash_index import MOST_BITS, HashIndex, Pairs, are_telling, pack_hashes
+from filtering.hash_index import MOST_BITS, WORDS, HashIndex, Pairs, are_telling, pack_hashes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -67,7 +67,7 @@ class Alike(NamedTuple):
 class _Pictures(NamedTuple):
     """The pictures of all videos, video by video."""
 
-    hashes: NDArray[np.uint64]
+    hashes: HashIndex
     video: NDArray[np.int64]
     of_video: NDArray[np.int64]
     """How many each video has."""
@@ -87,15 +87,15 @@ def find_alike(videos: Sequence[Looks], bits: int) -> Iterator[Alike]:
 
 
 def _pictures(videos: Sequence[Looks]) -> _Pictures:
-    hashes, places = [np.empty((0, 4), np.uint64)], []
+    packed, count = bytearray(), np.zeros(len(videos), np.int64)
     for place, video in enumerate(videos):
         half = len(video.frames) // 2
         middle = () if video.middle is None else (video.middle,)
         own = _different(pack_hashes((*video.frames[:half], *middle, *video.frames[half:])))
-        hashes.append(own)
-        places += [place] * len(own)
-    owner = np.array(places, np.int64)
-    return _Pictures(np.concatenate(hashes), owner, np.bincount(owner, minlength=len(videos)))
+        packed += own.tobytes()
+        count[place] = len(own)
+    hashes = np.frombuffer(packed, np.uint64).reshape(-1, WORDS)
+    return _Pictures(HashIndex(hashes), np.repeat(np.arange(len(videos)), count), count)
 
 
 def _different(hashes: NDArray[np.uint64]) -> NDArray[np.uint64]:
@@ -111,11 +111,11 @@ def _different(hashes: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 def _like_pictures(pictures: _Pictures, bits: int) -> dict[tuple[int, int], list[tuple[int, int, int]]]:
     """By two videos: which pictures of theirs are alike, (place, place, bits)."""
-    index = HashIndex(pictures.hashes)
+    index = pictures.hashes
     likes = np.zeros(len(index), np.int64)
     kept = [np.empty((0, 3), np.int64)]
     for start in range(0, len(index), _PICTURES_AT_ONCE):
-        asked = pictures.hashes[start : start + _PICTURES_AT_ONCE]
+        asked = index.hashes(start, start + _PICTURES_AT_ONCE)
         found = index.near(asked, bits, enough=COMMONEST)
         left = start + found.left
         likes[start : start + len(asked)] = np.bincount(found.left, minlength=len(asked))
