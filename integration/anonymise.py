@@ -37,26 +37,35 @@ def assign_ids(path: Path, keys: pa.Array, schema: pa.Schema, pseudonyms: Pseudo
 
     Gives the ids (int32) of `keys` alone, in their order.
     """
-    known = _read(path, schema)
-    ids = _known_ids(known, keys)
+    ids, last = _known_ids(path, keys, schema)
     new = np.flatnonzero(ids == 0)
     new = new[np.argsort(_order_keys(keys, new, schema.names[1], pseudonyms), kind="stable")]
-    ids[new] = np.arange(len(new), dtype=np.int32) + (pc.max(known.column(1)).as_py() or 0) + 1
+    ids[new] = np.arange(len(new), dtype=np.int32) + last + 1
     if len(new) or not path.exists():
         added = pa.table([keys.take(pa.array(new)), pa.array(ids[new])], schema=schema)
+        known = pq.read_table(path, schema=schema) if path.exists() else schema.empty_table()
         write_table(path, pa.concat_tables([known, added]))
     return pa.array(ids)
 
 
-def _known_ids(known: pa.Table, keys: pa.Array) -> NDArray[np.int32]:
-    """The ids that keys have already; 0 for none."""
-    ids = np.zeros(len(keys), np.int32)
-    for start in range(0, known.num_rows, _AT_ONCE):
-        some = known.slice(start, _AT_ONCE)
-        place = pc.index_in(keys, value_set=some.column(0).combine_chunks())
-        is_known = place.is_valid().to_numpy(zero_copy_only=False)
-        ids[is_known] = some.column(1).take(place.drop_null()).to_numpy()
-    return ids
+def _known_ids(path: Path, keys: pa.Array, schema: pa.Schema) -> tuple[NDArray[np.int32], int]:
+    """The ids that keys have already, 0 for none; and the last one that the map has given."""
+    ids, given = np.zeros(len(keys), np.int32), [np.zeros(0, np.int32)]
+    if not path.exists():
+        return ids, 0
+    with pq.ParquetFile(path) as known:
+        for some in known.iter_batches(_AT_ONCE, columns=schema.names):
+            place = pc.index_in(keys, value_set=some.column(0))
+            is_known = place.is_valid().to_numpy(zero_copy_only=False)
+            ids[is_known] = some.column(1).take(place.drop_null()).to_numpy()
+            given.append(some.column(1).to_numpy())
+    every = np.sort(np.concatenate(given))
+    if (every[1:] == every[:-1]).any():
+        raise CorruptDataError(
+            f"the id map {path} gives an id twice",
+            hint="restore it from a backup: without it, published ids would change",
+        )
+    return ids, int(every[-1]) if len(every) else 0
 
 
 def _order_keys(
@@ -69,15 +78,3 @@ def _order_keys(
         joined = b"".join(pseudonyms.order_key(domain, key) for key in some)
         drawn[start : start + len(some)] = np.frombuffer(joined, drawn.dtype)
     return drawn
-
-
-def _read(path: Path, schema: pa.Schema) -> pa.Table:
-    if not path.exists():
-        return schema.empty_table()
-    known = pq.read_table(path, schema=schema)
-    if len(np.unique(known.column(1).to_numpy())) != known.num_rows:
-        raise CorruptDataError(
-            f"the id map {path} gives an id twice",
-            hint="restore it from a backup: without it, published ids would change",
-        )
-    return known
