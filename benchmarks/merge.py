@@ -25,9 +25,8 @@ from integration.draw import Draw
 from integration.engines.duckdb import DuckEngine
 from integration.integrated import add_interactions
 from integration.interactions import count_interactions
-from integration.pair_state import read_state
+from integration.pair_state import READINGS, read_state
 from integration.sample import sample
-from microlens.comment_lists import CommentList
 from microlens.ledger_rows import Part
 from microlens.parts import write_table
 from microlens.privacy import USER_KEY_BYTES
@@ -84,7 +83,8 @@ def _merge(folder: Path, parts: list[Path]) -> int:
     settings = Settings()
     listed = [Part(path.stem, "comments", path.name, _rows(path), sha256_of(path)) for path in parts]
     # One video a part stands for all of its own: whole parts are what a crawl leaves.
-    readings = tuple(CommentList(part.part_id, 0, part.rows, True, None, part.path) for part in listed)
+    columns = ([part.part_id for part in listed], [0] * len(listed), [part.path for part in listed])
+    readings = pa.table([*columns, [part.rows for part in listed]], names=READINGS.names).cast(READINGS)
     run: Any = SimpleNamespace(
         folder=folder,
         integrated=folder / "integrated",

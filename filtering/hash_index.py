@@ -10,8 +10,9 @@ with small buckets is looked up under the 16 values that differ in one bit as we
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import chain, pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, overload
 
 import numpy as np
 
@@ -30,6 +31,8 @@ FEWEST_ONES, MOST_ONES = 96, 160
 
 CANDIDATES_AT_ONCE = 1 << 20
 """Compared in one piece: bounds the memory of a search, whatever it finds."""
+FIRST_LOOK = 1 << 10
+"""Candidates of a query that are compared before it is asked whether it has found too many; then twice as many, ..."""
 
 _QUERIES_AT_ONCE = 1 << 12
 _SHORTEST_TAIL, _TAIL_PART = 1 << 12, 32
@@ -46,6 +49,9 @@ class Pairs(NamedTuple):
     right: NDArray[np.int64]
     bits: NDArray[np.int64]
 
+    def of(self, is_wanted: NDArray[np.bool_]) -> Pairs:
+        return Pairs(*(column[is_wanted] for column in self))
+
 
 _NO_PAIRS = Pairs(*(np.empty(0, np.int64) for _ in Pairs._fields))
 
@@ -57,6 +63,26 @@ def pack_hashes(hashes: Iterable[str]) -> NDArray[np.uint64]:
     if odd is not None:
         raise ValueError(f"a perceptual hash has {BITS // 4} hexadecimal digits, not {len(odd)}: {odd[:80]!r}")
     return np.frombuffer(bytes.fromhex("".join(known)), np.uint64).reshape(-1, WORDS)
+
+
+class PackedHashes(Sequence[str]):
+    """Hashes of 64 hexadecimal digits that take 32 bytes each; ValueError on any other text."""
+
+    __slots__ = ("_packed",)
+
+    def __init__(self, hashes: Iterable[str]) -> None:
+        self._packed = pack_hashes(hashes).tobytes()
+
+    def __len__(self) -> int:
+        return len(self._packed) * 8 // BITS
+
+    @overload
+    def __getitem__(self, place: int) -> str: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[str]: ...
+    def __getitem__(self, place: int | slice) -> str | list[str]:
+        packed, size = self._packed.hex(), BITS // 4
+        return [packed[at : at + size] for at in range(0, len(packed), size)][place]
 
 
 def are_telling(hashes: NDArray[np.uint64]) -> NDArray[np.bool_]:
@@ -78,10 +104,16 @@ class HashIndex:
         self._tabled = 0
         self._starts = np.zeros((BANDS, VALUES + 1), np.int64)
         self._entries = np.empty(0, np.uint32)
+        self.compared = 0
+        """Entries that were held against a query so far: what searches have cost."""
         self.add(hashes)
 
     def __len__(self) -> int:
         return self._count
+
+    def hashes(self, start: int, end: int) -> NDArray[np.uint64]:
+        """The hashes (n, 4) from one place up to another, as far as there are any."""
+        return np.ascontiguousarray(self._words[:, start : min(end, self._count)].T)
 
     def add(self, hashes: NDArray[np.uint64]) -> None:
         """Take more hashes (n, 4); their places follow the last one's."""
@@ -96,12 +128,14 @@ class HashIndex:
         if end - self._tabled > max(_SHORTEST_TAIL, self._tabled // _TAIL_PART):
             self._make_tables()
 
-    def near(self, hashes: NDArray[np.uint64], bits: int = MOST_BITS) -> Pairs:
+    def near(self, hashes: NDArray[np.uint64], bits: int = MOST_BITS, *, enough: int | None = None) -> Pairs:
         """Find every entry within `bits` of each of the hashes (m, 4): `left` is the hash's place, `right` the entry's.
 
-        A hash's own entry, if it has one, is among them. ValueError for more bits than the bands can answer for.
+        A hash's own entry, if it has one, is among them. Of a hash that has more than `enough` some are left out, but
+        more than `enough` are given: one that very many are like costs no more than others.
+        ValueError for more bits than the bands can answer for.
         """
-        found = list(self._near(hashes, bits)) or [_NO_PAIRS]
+        found = list(self._near(hashes, bits, enough)) or [_NO_PAIRS]
         return Pairs(*(np.concatenate(column) for column in zip(*found, strict=True)))
 
     def pairs(self, bits: int = MOST_BITS) -> Iterator[Pairs]:
@@ -113,14 +147,14 @@ class HashIndex:
                 is_earlier = found.right < right
                 yield Pairs(found.right[is_earlier], right[is_earlier], found.bits[is_earlier])
 
-    def _near(self, hashes: NDArray[np.uint64], bits: int) -> Iterator[Pairs]:
+    def _near(self, hashes: NDArray[np.uint64], bits: int, enough: int | None = None) -> Iterator[Pairs]:
         if not 0 <= bits <= MOST_BITS:
             raise ValueError(f"the index finds hashes within 0 to {MOST_BITS} bits, not within {bits}")
         telling = np.flatnonzero(are_telling(hashes))
         for start in range(0, len(telling), _QUERIES_AT_ONCE):
             places = telling[start : start + _QUERIES_AT_ONCE]
             asked = np.ascontiguousarray(hashes[places])
-            for found in chain(self._search_tail(asked, bits), self._search_tables(asked, bits)):
+            for found in chain(self._search_tail(asked, bits), self._search_tables(asked, bits, enough)):
                 yield found._replace(left=places[found.left])
 
     def _make_tables(self) -> None:
@@ -144,26 +178,36 @@ class HashIndex:
         telling = are_telling(tail.T)
         for start in range(0, len(asked), at_once):
             rough = np.bitwise_count(tail[0] ^ asked[start : start + at_once, :1]) <= bits
+            self.compared += rough.size
             query, place = np.nonzero(rough & telling)
             away = _distance(tail[:, place].T, asked[start + query])
             near = away <= bits
             yield Pairs(start + query[near], self._tabled + place[near], away[near])
 
-    def _search_tables(self, asked: NDArray[np.uint64], bits: int) -> Iterator[Pairs]:
+    def _search_tables(self, asked: NDArray[np.uint64], bits: int, enough: int | None) -> Iterator[Pairs]:
         buckets, radius = self._choose_buckets(asked)
-        for piece in _pieces(buckets):
-            entry = self._entries[_spread(piece.first, piece.length)]
-            # A quarter of the bits rejects nearly all, and that column of the hashes is small and near.
-            own = np.repeat(asked[piece.query, 0], piece.length)
-            rough = np.flatnonzero(np.bitwise_count(self._words[0][entry] ^ own) <= bits)
-            bucket = np.searchsorted(np.cumsum(piece.length), rough, side="right")
-            entry, query, band = entry[rough], piece.query[bucket], piece.band[bucket]
-            differing = np.ascontiguousarray(self._words[:, entry].T) ^ asked[query]
-            away = np.bitwise_count(differing).sum(axis=1, dtype=np.int64)
-            # What several bands find counts where the first of them finds it.
-            is_first = (np.bitwise_count(_bands(differing)) <= radius[query]).argmax(axis=1) == band
-            near = (away <= bits) & is_first
-            yield Pairs(query[near], entry[near].astype(np.int64), away[near])
+        count = np.zeros(len(asked), np.int64)
+        for look in _looks(buckets, None if enough is None else FIRST_LOOK):
+            wanted = look if enough is None else _of_queries(look, count <= enough)
+            for piece in _pieces(wanted):
+                found = self._compare(asked, piece, bits, radius)
+                count += np.bincount(found.left, minlength=len(asked))
+                yield found
+
+    def _compare(self, asked: NDArray[np.uint64], piece: _Buckets, bits: int, radius: NDArray[np.int64]) -> Pairs:
+        entry = self._entries[_spread(piece.first, piece.length)]
+        self.compared += len(entry)
+        # A quarter of the bits rejects nearly all, and that column of the hashes is small and near.
+        own = np.repeat(asked[piece.query, 0], piece.length)
+        rough = np.flatnonzero(np.bitwise_count(self._words[0][entry] ^ own) <= bits)
+        bucket = np.searchsorted(np.cumsum(piece.length), rough, side="right")
+        entry, query, band = entry[rough], piece.query[bucket], piece.band[bucket]
+        differing = np.ascontiguousarray(self._words[:, entry].T) ^ asked[query]
+        away = np.bitwise_count(differing).sum(axis=1, dtype=np.int64)
+        # What several bands find counts where the first of them finds it.
+        is_first = (np.bitwise_count(_bands(differing)) <= radius[query]).argmax(axis=1) == band
+        near = (away <= bits) & is_first
+        return Pairs(query[near], entry[near].astype(np.int64), away[near])
 
     def _choose_buckets(self, asked: NDArray[np.uint64]) -> tuple[_Buckets, NDArray[np.int64]]:
         """Choose a radius for each band of each query (m, 16), the cheapest that miss nothing; list its buckets."""
@@ -192,6 +236,28 @@ class _Buckets(NamedTuple):
     length: NDArray[np.int64]
     query: NDArray[np.int64]
     band: NDArray[np.int64]
+
+
+def _looks(buckets: _Buckets, first: int | None) -> Iterator[_Buckets]:
+    """Cut the candidates of every query into looks: the first so many, then the next twice as many, and so on."""
+    if first is None or not len(buckets.query):
+        yield buckets
+        return
+    ends = np.cumsum(buckets.length)
+    before = ends - buckets.length
+    is_new = np.diff(buckets.query, prepend=-1) != 0
+    begin = before - np.repeat(before[is_new], np.diff(np.append(np.flatnonzero(is_new), len(before))))
+    end = begin + buckets.length
+    past, size = 0, first
+    while past < end.max():
+        low, high = np.maximum(begin, past), np.minimum(end, past + size)
+        cut = buckets._replace(first=buckets.first + low - begin, length=np.maximum(0, high - low))
+        yield _Buckets(*(column[cut.length > 0] for column in cut))
+        past, size = past + size, 2 * size
+
+
+def _of_queries(buckets: _Buckets, is_wanted: NDArray[np.bool_]) -> _Buckets:
+    return _Buckets(*(column[is_wanted[buckets.query]] for column in buckets))
 
 
 def _pieces(buckets: _Buckets) -> Iterator[_Buckets]:

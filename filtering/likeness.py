@@ -16,11 +16,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from itertools import compress
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from filtering.hash_index import MOST_BITS, HashIndex, are_telling, pack_hashes
+from filtering.hash_index import MOST_BITS, WORDS, HashIndex, Pairs, are_telling, pack_hashes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -35,7 +36,7 @@ FEWEST_PICTURES = 2
 USUAL_PICTURES = 3
 """Two alike are not enough where there are more: an opening and a closing card may frame anything."""
 COMMONEST = 256
-"""A picture that more others are like is a platform's own; it tells nothing, and leaving it out bounds the work."""
+"""A picture that more others are like is a platform's own; it tells nothing, and is not compared any further."""
 
 _PICTURES_AT_ONCE = 256
 
@@ -66,7 +67,7 @@ class Alike(NamedTuple):
 class _Pictures(NamedTuple):
     """The pictures of all videos, video by video."""
 
-    hashes: NDArray[np.uint64]
+    hashes: HashIndex
     video: NDArray[np.int64]
     of_video: NDArray[np.int64]
     """How many each video has."""
@@ -86,15 +87,15 @@ def find_alike(videos: Sequence[Looks], bits: int) -> Iterator[Alike]:
 
 
 def _pictures(videos: Sequence[Looks]) -> _Pictures:
-    hashes, places = [np.empty((0, 4), np.uint64)], []
+    packed, count = bytearray(), np.zeros(len(videos), np.int64)
     for place, video in enumerate(videos):
         half = len(video.frames) // 2
         middle = () if video.middle is None else (video.middle,)
         own = _different(pack_hashes((*video.frames[:half], *middle, *video.frames[half:])))
-        hashes.append(own)
-        places += [place] * len(own)
-    owner = np.array(places, np.int64)
-    return _Pictures(np.concatenate(hashes), owner, np.bincount(owner, minlength=len(videos)))
+        packed += own.tobytes()
+        count[place] = len(own)
+    hashes = np.frombuffer(packed, np.uint64).reshape(-1, WORDS)
+    return _Pictures(HashIndex(hashes), np.repeat(np.arange(len(videos)), count), count)
 
 
 def _different(hashes: NDArray[np.uint64]) -> NDArray[np.uint64]:
@@ -110,13 +111,14 @@ def _different(hashes: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 def _like_pictures(pictures: _Pictures, bits: int) -> dict[tuple[int, int], list[tuple[int, int, int]]]:
     """By two videos: which pictures of theirs are alike, (place, place, bits)."""
-    index = HashIndex(pictures.hashes)
+    index = pictures.hashes
     likes = np.zeros(len(index), np.int64)
-    kept = []
+    kept = [np.empty((0, 3), np.int64)]
     for start in range(0, len(index), _PICTURES_AT_ONCE):
-        found = index.near(pictures.hashes[start : start + _PICTURES_AT_ONCE], bits)
+        asked = index.hashes(start, start + _PICTURES_AT_ONCE)
+        found = index.near(asked, bits, enough=COMMONEST)
         left = start + found.left
-        likes += np.bincount(left, minlength=len(index))
+        likes[start : start + len(asked)] = np.bincount(found.left, minlength=len(asked))
         is_of_two = (pictures.video[left] < pictures.video[found.right]) & (likes[left] <= COMMONEST)
         kept.append(np.stack([left, found.right, found.bits], axis=1)[is_of_two])
     pairs: dict[tuple[int, int], list[tuple[int, int, int]]] = defaultdict(list)
@@ -149,13 +151,36 @@ def _sound_is_the_same(left: Looks, right: Looks) -> bool:
 
 
 def _like_covers(videos: Sequence[Looks], bits: int) -> Iterator[Alike]:
-    """Tell the videos of one sound whose covers are alike."""
-    shared = _shared(video.sound_sha256 for video in videos)
-    places = [n for n, video in enumerate(videos) if video.cover is not None and video.sound_sha256 in shared]
-    for found in HashIndex(pack_hashes(videos[place].cover or "" for place in places)).pairs(bits):
-        for left, right, away in zip(*(column.tolist() for column in found), strict=True):
-            if _sound_is_the_same(videos[places[left]], videos[places[right]]):
-                yield Alike(places[left], places[right], away)
+    """Tell the videos of one sound whose covers are alike; of those with equal covers each is told with the first."""
+    shared, groups = _shared(video.sound_sha256 for video in videos), defaultdict(list)
+    for place, video in enumerate(videos):
+        if video.cover is not None and video.sound_sha256 in shared:
+            groups[video.sound_sha256, video.cover].append(place)
+    covers = pack_hashes(cover for _, cover in groups)
+    is_telling = are_telling(covers)
+    for first, *others in compress(groups.values(), is_telling):
+        yield from (Alike(first, other, 0) for other in others)
+    firsts = np.array([places[0] for places in groups.values()], np.int64)
+    _, sounds = np.unique([str(sound) for sound, _ in groups], return_inverse=True)
+    by_sound = np.argsort(sounds, kind="stable")
+    ends = np.cumsum(np.bincount(sounds))
+    index = HashIndex(covers)
+    for start in range(0, len(index), _PICTURES_AT_ONCE):
+        asked = np.arange(start, min(start + _PICTURES_AT_ONCE, len(index)))
+        found = index.near(covers[asked], bits, enough=COMMONEST)
+        is_common = np.bincount(found.left, minlength=len(asked)) > COMMONEST
+        alike = [Pairs(asked[found.left], found.right, found.bits).of(~is_common[found.left])]
+        # A cover of very many sounds is held against those of its own alone.
+        for place in asked[is_common]:
+            end = ends[sounds[place]]
+            own = by_sound[ends[sounds[place] - 1] if sounds[place] else 0 : end]
+            own = own[is_telling[own]]
+            away = np.bitwise_count(covers[own] ^ covers[place]).sum(axis=1, dtype=np.int64)
+            alike.append(Pairs(np.full(len(own), place), own, away).of(away <= bits))
+        for some in alike:
+            told = some.of((sounds[some.left] == sounds[some.right]) & (some.left < some.right))
+            for left, right, away in zip(firsts[told.left], firsts[told.right], told.bits, strict=True):
+                yield Alike(int(left), int(right), int(away))
 
 
 def _shared(sounds: Iterable[str | None]) -> set[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from filtering.cover import check_cover
 from filtering.drop import Drop
 from filtering.duplicates import Copy, check_duplicates, check_near_duplicates
+from filtering.hash_index import PackedHashes
 from filtering.likeness import Looks
 from filtering.seeds import check_seed
 from filtering.title import check_title
@@ -71,21 +72,25 @@ def decide(rows: Iterable[Measured], thresholds: Thresholds, seeds: Seeds) -> li
 
     Duplicates are looked for last, among videos that pass all else: a copy without a usable cover must not
     drive out one that has it. Near ones are looked for among those that no equal bytes drop. `seeds` only tells why
-    a video was not selected.
+    a video was not selected. Of a row only what duplicates are found by is kept, so a million may pass by.
     """
-    known = list(rows)
-    drops = {row.video_id: next(objections(row, thresholds, seeds), None) for row in known}
-    if len(drops) != len(known):
-        raise ValueError(f"{len(known)} rows describe {len(drops)} videos; a verdict needs one row for each video_id")
-    drops |= check_duplicates(
-        Copy(row.video_id, row.video_sha256, row.like_count)
-        for row in known
-        if row.video_sha256 is not None and drops[row.video_id] is None
-    )
+    drops: dict[str, Drop | None] = {}
+    copies, looks, count = list[Copy](), list[Looks](), 0
+    for row in rows:
+        count += 1
+        drops[row.video_id] = drop = next(objections(row, thresholds, seeds), None)
+        if drop is None:
+            looks.append(_looks(row))
+            if row.video_sha256 is not None:
+                copies.append(Copy(row.video_id, row.video_sha256, row.like_count))
+    if len(drops) != count:
+        raise ValueError(f"{count} rows describe {len(drops)} videos; a verdict needs one row for each video_id")
+    drops |= check_duplicates(copies)
+    del copies
     drops |= check_near_duplicates(
-        (_looks(row) for row in known if drops[row.video_id] is None), thresholds.near_duplicate_bits
+        (video for video in looks if drops[video.video_id] is None), thresholds.near_duplicate_bits
     )
-    return [_verdict(row.video_id, _of_the_last_twin(drops[row.video_id], drops)) for row in known]
+    return [_verdict(video_id, _of_the_last_twin(drop, drops)) for video_id, drop in drops.items()]
 
 
 def objections(row: Measured, thresholds: Thresholds, seeds: Seeds) -> Iterator[Drop]:
@@ -138,9 +143,9 @@ def _looks(row: Measured) -> Looks:
         video_id=row.video_id,
         like_count=row.like_count,
         duration_s=row.video_duration_s,
-        frames=row.video_frames or (),
+        frames=PackedHashes(row.video_frames or ()),
         middle=row.video_phash,
-        cover=row.cover_phash,
+        cover=row.cover_phash if row.audio_sha256 is not None else None,  # nobody asks for it where there is no sound
         sound_sha256=row.audio_sha256,
     )
 

@@ -6,8 +6,7 @@ Once comments are taken in, pairs no longer need their parts.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,40 +35,38 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from integration.pair_state import PairFile, PairState
-    from microlens.comment_lists import CommentList
     from microlens.ledger_rows import Part
 
 _PIECES = 4
 """Of a bucket: casting a piece takes less memory than sorting a bucket."""
-_READING = tuple(READINGS.names)
 
 
 def gather(
     folder: Path,
     state: PairState,
-    standing: Iterable[CommentList],
+    now: pa.Table,
     *,
     run_folder: Path,
     parts: Mapping[str, Part],
     bucket_rows: int,
     on_step: Callable[[str], None] = lambda _: None,
 ) -> PairState:
-    """Take in what of the standing readings is new; gives the state with it, or the same state if nothing is.
+    """Take in what is new of the readings that stand `now` (READINGS); gives the state with it, or the same state.
 
     Of a video whose readings so far no longer all stand, everything leaves, and its standing readings come in again.
     `parts` are all comment parts by their path within `run_folder`. CorruptDataError names those that are needed and
     not what the ledger lists, once all others are taken in; or one that does not hold the rows that it should.
     """
-    now = [one for one in standing if one.path is not None]
-    adding, replaced = _what_is_new(read_table(folder, state.readings, READINGS), now)
-    if not adding and not replaced:
+    is_new, replaced = what_is_new(read_table(folder, state.readings, READINGS), now)
+    adding = now.filter(is_new)
+    if not adding.num_rows and not replaced:
         return state
     on_step("check")
-    faults = faulty_parts(run_folder, [parts[name] for name in sorted({str(one.path) for one in adding})])
+    faults = faulty_parts(run_folder, [parts[name] for name in sorted(adding["path"].unique().to_pylist())])
     if faults:
-        missed = {(one.video_id, one.refresh) for one in adding if one.path in faults}
-        adding, now = ([one for one in some if (one.video_id, one.refresh) not in missed] for some in (adding, now))
-    if adding or replaced:
+        is_missed = pc.and_(is_new, pc.is_in(now["path"], pa.array(list(faults), pa.string())))
+        adding, now = now.filter(pc.and_not(is_new, is_missed)), now.filter(pc.invert(is_missed))
+    if adding.num_rows or replaced:
         on_step("gather")
         state = _take_in(
             folder, state, adding, replaced, now, run_folder=run_folder, parts=parts, bucket_rows=bucket_rows
@@ -81,81 +78,64 @@ def gather(
 def _take_in(
     folder: Path,
     state: PairState,
-    adding: list[CommentList],
+    adding: pa.Table,
     replaced: list[str],
-    now: list[CommentList],
+    now: pa.Table,
     *,
     run_folder: Path,
     parts: Mapping[str, Part],
     bucket_rows: int,
 ) -> PairState:
     """Cast the rows of `adding`, have those of `replaced` leave, and commit that all readings of `now` are there."""
-    paths = {str(one.path): run_folder / str(one.path) for one in adding}
-    rows = sum(one.comments for one in adding)
+    rows = pc.sum(adding["comments"]).as_py() or 0
     known = max((file.bits for file in (*state.merged, *state.waiting)), default=0)
     bits = max(known, bits_for(state.rows + rows, bucket_rows))
     number = state.increment + 1
     place = folder / f"waiting-{number}"
     piece_rows = max(1, bucket_rows // _PIECES)
-    pieces = _of_size(_rows_of(adding, paths, parts, piece_rows), piece_rows)
+    pieces = _of_size(_rows_of(adding, run_folder, parts, piece_rows), piece_rows)
     files = _cast(folder, place, pieces, bits, number)
     leaving = pa.table(
         [pa.array(replaced, pa.string()), pa.array([number] * len(replaced), pa.int32())], schema=REPLACED
     )
     left = pa.concat_tables([read_table(folder, state.replaced, REPLACED), leaving])
-    read = pa.Table.from_pylist([_row(one) for one in now], schema=READINGS)
     new = replace(
         state,
         increment=number,
         waiting=(*state.waiting, *files),
-        readings=write_listed(folder, f"readings-{number}.parquet", read),
+        readings=write_listed(folder, f"readings-{number}.parquet", now),
         replaced=write_listed(folder, f"replaced-{number}.parquet", left) if left.num_rows else None,
     )
     write_state(folder, new)
     return new
 
 
-def _what_is_new(taken: pa.Table, standing: list[CommentList]) -> tuple[list[CommentList], list[str]]:
-    """Readings to take in, and the videos of which all that was taken in before leaves."""
-    before: dict[str, set[tuple[int, str]]] = defaultdict(set)
-    for video_id, refresh, path in zip(*(taken[name].to_pylist() for name in _READING[:3]), strict=True):
-        before[video_id].add((refresh, path))
-    now: dict[str, set[tuple[int, str]]] = defaultdict(set)
-    for one in standing:
-        now[one.video_id].add((one.refresh, str(one.path)))
-    nothing: set[tuple[int, str]] = set()
-    replaced = {video_id for video_id, own in before.items() if not own <= now.get(video_id, nothing)}
-    adding = [
-        one
-        for one in standing
-        if one.video_id in replaced or (one.refresh, one.path) not in before.get(one.video_id, nothing)
-    ]
-    return adding, sorted(replaced)
+def what_is_new(taken: pa.Table, now: pa.Table) -> tuple[pa.Array, list[str]]:
+    """Which readings are to be taken in, and the videos of which all that was taken in before leaves."""
+    keys = READINGS.names[:3]
+    before, numbered = taken.select(keys), now.select(keys).append_column("place", pa.array(np.arange(now.num_rows)))
+    replaced = sorted(set(before.join(numbered, keys, join_type="left anti")["video_id"].to_pylist()))
+    is_new = np.zeros(now.num_rows, np.bool_)
+    is_new[numbered.join(before, keys, join_type="left anti")["place"].to_numpy()] = True
+    is_again = pc.is_in(now["video_id"], pa.array(replaced, pa.string())).combine_chunks()
+    return pc.or_(pa.array(is_new), is_again), replaced
 
 
-def _row(one: CommentList) -> dict[str, object]:
-    told = asdict(one)
-    return {name: told[name] for name in _READING}
-
-
-def _rows_of(
-    adding: Iterable[CommentList], paths: Mapping[str, Path], parts: Mapping[str, Part], piece_rows: int
-) -> Iterator[pa.Table]:
+def _rows_of(adding: pa.Table, run_folder: Path, parts: Mapping[str, Part], piece_rows: int) -> Iterator[pa.Table]:
     """The rows of these readings, a piece at a time."""
-    wanted: dict[str, list[CommentList]] = defaultdict(list)
-    for one in adding:
-        wanted[str(one.path)].append(one)
-    for name in sorted(wanted):
-        path = paths[name]
-        rows = sum(one.comments for one in wanted[name])
-        videos = None if rows == parts[name].rows else pa.array([one.video_id for one in wanted[name]], pa.string())
+    by_part = adding.group_by("path").aggregate([("video_id", "list"), ("comments", "sum")]).sort_by("path")
+    for name, listed, rows in zip(
+        by_part["path"].to_pylist(), by_part["video_id_list"], by_part["comments_sum"].to_pylist(), strict=True
+    ):
+        path, wanted = run_folder / name, listed.values
+        videos = None if rows == parts[name].rows else wanted
         found = 0
         for piece in _pieces(path, videos, piece_rows):
             found += piece.num_rows
             yield piece
         if found != rows:
             raise CorruptDataError(
-                f"the part {path} holds {found} comments of {len(wanted[name])} readings; the ledger says {rows}",
+                f"the part {path} holds {found} comments of {len(wanted)} readings; the ledger says {rows}",
                 hint="restore it from a backup: the site may no longer show what it held",
             )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from integration.gather import gather
 from integration.integrated import add_interactions, add_item_pairs
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from integration.comments import StandingComments
     from integration.engines import Engine
     from integration.pair_state import PairState
-    from microlens.comment_lists import CommentList
     from microlens.runs import Run
 
 _FLOORS = pa.schema([PAIRS.field(name) for name in ("video_id", "commented_at_ms", "comment_id", "user_key")])
@@ -90,11 +90,13 @@ def count_interactions(
     return Counted((floors, *merged, *users), rows, sum(output.rows or 0 for output in users))
 
 
-def _crowded(readings: Iterable[CommentList], items: Iterable[str], pages: Mapping[str, str], most: int) -> list[str]:
+def _crowded(readings: pa.Table, items: Iterable[str], pages: Mapping[str, str], most: int) -> list[str]:
     """Items that may have more pairs than count, by the comments that were read: nearly always none."""
+    totals = readings.group_by("video_id").aggregate([("comments", "sum")])
+    is_shared = pc.is_in(totals["video_id"], pa.array(list(pages), pa.string()))
     read: Counter[str] = Counter()
-    for one in readings:
-        read[pages.get(one.video_id, one.video_id)] += one.comments
+    for row in totals.filter(pc.or_(is_shared, pc.greater(totals["comments_sum"], most))).to_pylist():
+        read[pages.get(row["video_id"], row["video_id"])] += row["comments_sum"]
     return [video_id for video_id in items if read[video_id] > most]
 
 

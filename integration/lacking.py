@@ -7,24 +7,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from integration.comments import standing_comments
+from integration.gather import what_is_new
 from integration.pair_state import READINGS, read_state, read_table
 from microlens.errors import NotReadyError
 from microlens.ledger_rows import PART_KINDS
 from microlens.store import sha256_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection
 
-    from microlens.comment_lists import CommentList
+    import pyarrow as pa
+
     from microlens.ledger_rows import Part
     from microlens.runs import Run
 
-_KEY = ["video_id", "refresh", "path"]
-"""Of a reading."""
 HASH = np.dtype("S32")
 AT_ONCE = 50_000
 """Files that a store is asked for at once: in the order of their hashes, so it lists but what lies between them."""
@@ -84,9 +82,7 @@ def lacking(run: Run) -> Lacking:
     return Lacking(parts, every[is_lacking], every_size[is_lacking])
 
 
-def check_here(
-    run: Run, kinds: Collection[str] = ("videos", "comments"), *, readings: Iterable[CommentList] | None = None
-) -> None:
+def check_here(run: Run, kinds: Collection[str] = ("videos", "comments"), *, readings: pa.Table | None = None) -> None:
     """NotReadyError if parts of these kinds that are needed lie on other machines alone: tables are made without texts.
 
     `readings` are those that stand, where they are known.
@@ -116,8 +112,8 @@ def _hash(hashes: np.ndarray, at: int) -> str:
     return bytes(hashes[at]).ljust(HASH.itemsize, b"\0").hex()  # numpy leaves zeros at the end of a text out
 
 
-def _needed(run: Run, parts: list[Part], readings: Iterable[CommentList] | None = None) -> list[Part]:
-    """Without those comment parts of which integration.gather has taken in all that stands."""
+def _needed(run: Run, parts: list[Part], readings: pa.Table | None = None) -> list[Part]:
+    """Without those comment parts of which a gather would read nothing now, for it has taken in all that stands."""
     if all(part.kind != "comments" for part in parts):
         return parts
     folder = run.integrated / "pairs"
@@ -125,19 +121,7 @@ def _needed(run: Run, parts: list[Part], readings: Iterable[CommentList] | None 
     if state.readings is None:
         return parts
     if readings is None:
-        readings = standing_comments(run, run.refreshes.standings()).readings
-    to_be_taken_in = _to_be_taken_in(read_table(folder, state.readings, READINGS).select(_KEY), readings)
+        readings = standing_comments(run).readings
+    is_new, _ = what_is_new(read_table(folder, state.readings, READINGS), readings)
+    to_be_taken_in = set(readings["path"].filter(is_new).unique().to_pylist())
     return [part for part in parts if part.kind != "comments" or part.path in to_be_taken_in]
-
-
-def _to_be_taken_in(taken: pa.Table, readings: Iterable[CommentList]) -> set[str]:
-    """Paths of the parts that a gather would read now.
-
-    Of a video whose readings so far no longer all stand, all that stand come in again.
-    """
-    rows = [{name: getattr(one, name) for name in _KEY} for one in readings if one.path is not None]
-    standing = pa.Table.from_pylist(rows, schema=taken.schema)
-    replaced = taken.join(standing, _KEY, join_type="left anti")["video_id"]
-    again = standing.filter(pc.is_in(standing["video_id"], replaced))
-    new = standing.join(taken, _KEY, join_type="left anti")
-    return {*again["path"].to_pylist(), *new["path"].to_pylist()}

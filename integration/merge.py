@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+import shutil
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from filtering.early import Thresholds
 from filtering.verdict import Measured, decide
@@ -19,56 +23,44 @@ from integration.comments import StandingComments, standing_comments
 from integration.engines import open_engine
 from integration.interactions import count_interactions, gather_comments
 from integration.lacking import check_here
+from integration.lists import write_lists
 from integration.twins import add_twins, count_merged
 from microlens import __version__
-from microlens.backlog import asset_name, media_items
-from microlens.comment_lists import newest_readings
 from microlens.errors import CorruptDataError, NotReadyError
 from microlens.manifest import MANIFEST_NAME, Manifest, describe_output, read_manifest, write_manifest
 from microlens.parts import verify_parts, write_table
-from microlens.records import refreshed
+from microlens.records import ASSET_KINDS
 from microlens.store import sha256_of
-from microlens.tables import CRAWLED_VIDEOS, MEASUREMENTS, VERDICTS
+from microlens.tables import CRAWLED_VIDEOS, VERDICTS
+from microlens.unfinished import count_lacking, unfinished
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from integration.engines import Engine
+    from integration.lists import Listed
     from microlens.ledger_rows import Part
     from microlens.recipe import Recipe
     from microlens.runs import Run
     from microlens.settings import Settings
 
-_PAGE = pa.schema(
-    [
-        ("video_id", pa.string()),
-        ("failure", pa.string()),
-        ("refusal", pa.string()),
-        ("like_count", pa.int64()),
-        ("has_cover", pa.bool_()),
-        ("has_video", pa.bool_()),
-    ]
-)
-_SELECTION = pa.schema([("video_id", pa.string()), ("stage", pa.string()), ("depth", pa.int32())])
-_FAILURE = pa.schema([("name", pa.string()), ("reason", pa.string())])
 _SILENT = """
 SELECT audio_problem, count(*) AS items FROM items WHERE audio_problem IS NOT NULL
 GROUP BY audio_problem ORDER BY items DESC, audio_problem
 """
-
+_FETCHED = "SELECT count(*) FROM asset WHERE kind = 'video'"
+_AT_ONCE = 10_000
 _PARTIAL = {"is_partial": "yes"}
 """Stands among the inputs of tables that were made of an unfinished crawl."""
 
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """What the ledger lists, as tables in a fixed order."""
+    """What the ledger lists."""
 
-    pages: pa.Table
-    selections: pa.Table
-    assets: pa.Table
-    failures: pa.Table
+    lists: dict[str, Listed]
+    """`page`, `selection`, `asset`, `failure`."""
     video_parts: tuple[Path, ...]
     comments: StandingComments
     hashes: dict[str, str]
@@ -85,8 +77,8 @@ def integrate(
     CorruptDataError names all parts on disk that are not those that the ledger lists.
     """
     # The ledger is read under the lock: who takes comments in by an older list would take newer ones for gone.
-    with run.lock_tables():
-        inputs = read_inputs(run)
+    with run.lock_tables(), _lists_of(run) as lists:
+        inputs = read_inputs(run, lists)
         if not is_partial:
             check_finished(run)
         known = _finished(run, inputs, is_partial=is_partial)
@@ -110,7 +102,7 @@ def _make_tables(
             on_step(step)
             rows[step] = engine.run(step, folder / f"{step}.parquet")
         on_step("verdicts")
-        verdicts = _decide(engine.query("SELECT * FROM measured ORDER BY video_id"), run.recipe)
+        verdicts = _decide(folder / "measured.parquet", run.recipe)
         write_table(folder / "verdicts.parquet", verdicts)
         if not is_partial:
             _check_comments(run, verdicts)
@@ -124,6 +116,7 @@ def _make_tables(
         counted = count_interactions(run, engine, inputs.comments, settings.bucket_rows, on_step)
         merged = count_merged(engine) if is_merging else None
         silent = engine.query(_SILENT).to_pylist()
+        fetched = engine.query(_FETCHED)[0][0].as_py()
     outputs = [describe_output(folder, folder / f"{name}.parquet", rows=count) for name, count in rows.items()]
     manifest = Manifest(
         stage="integrate",
@@ -132,7 +125,7 @@ def _make_tables(
         recipe_sha256=recipe_hash(run.recipe),
         inputs=inputs.hashes | (_PARTIAL if is_partial else {}),
         outputs=(*outputs, *counted.outputs),
-        counters=_funnel(inputs, verdicts, rows["items"])
+        counters=_funnel(inputs.lists["page"].rows, fetched, verdicts, rows["items"])
         | {"interactions": counted.rows, "users": counted.users}
         | {"merged": merged, "audio_problems": {row["audio_problem"]: row["items"] for row in silent}},
         started_at=started,
@@ -148,11 +141,11 @@ def gather(run: Run, settings: Settings, on_step: Callable[[str], None] = lambda
     What is taken in needs its parts no longer; texts and genders lie in others. CorruptDataError as for `integrate`.
     """
     with run.lock_tables(), open_engine(settings, run.folder / "tmp") as engine:
-        comments = standing_comments(run, run.refreshes.standings())
+        comments = standing_comments(run)
         check_here(run, readings=comments.readings)
         state = gather_comments(run, engine, comments, settings.bucket_rows, on_step)
     return {
-        "readings": sum(one.path is not None for one in comments.readings),
+        "readings": comments.readings.num_rows,
         "pairs": sum(file.rows for file in state.merged),
         "comments that wait": sum(file.rows for file in state.waiting),
     }
@@ -184,7 +177,7 @@ def check_finished(run: Run) -> None:
             f"refresh {opened.number} of {run.run_id!r} is not finished",
             hint="run `microlens-build crawl RUN --since` again, then `work`, or take what there is with `--partial`",
         )
-    waiting = _waiting_for_media(run)
+    waiting = count_lacking(run.ledger, [kind for kind in ASSET_KINDS if kind != "audio" or run.recipe.media.audio])
     if waiting:
         raise NotReadyError(
             f"{waiting} files of {run.run_id!r} are neither fetched nor given up",
@@ -203,27 +196,14 @@ def _finished(run: Run, inputs: Inputs, *, is_partial: bool) -> Manifest | None:
         return None
 
 
-def _waiting_for_media(run: Run) -> int:
-    ledger = run.ledger
-    selected = {row.video_id for row in ledger.selections()}
-    known = {asset_name(row["video_id"], row["kind"]) for row in ledger.assets()}
-    known |= {row["name"] for row in ledger.final_failures("media")}
-    pages = (one.page for one in run.refreshes.standings() if one.page.video_id in selected)
-    return sum(item.name not in known for page in pages for item in media_items(page, run.recipe.media))
-
-
 def _check_comments(run: Run, verdicts: pa.Table) -> None:
     """NotReadyError if comments that count were neither collected nor given up since their page was last read."""
-    read = newest_readings(run.ledger.comment_lists())
-    given_up = {row["name"] for row in run.ledger.final_failures("comments")}
-    is_merging = run.recipe.filters.twins == "merge"
-    counted = {
-        row["video_id"] for row in verdicts.to_pylist() if row["is_kept"] or (is_merging and row["twin_of"] is not None)
-    }
-    waiting = sum(
-        read.get(one.page.video_id, -1) < one.refresh and refreshed(one.page.video_id, one.refresh) not in given_up
-        for one in run.refreshes.standings(list(counted))
-    )
+    counts = verdicts["is_kept"]
+    if run.recipe.filters.twins == "merge":
+        counts = pc.or_(counts, verdicts["twin_of"].is_valid())
+    counted = verdicts["video_id"].filter(counts).combine_chunks()
+    lacking = (pa.array(some, pa.string()) for some in unfinished(run.ledger, ()))
+    waiting = sum(pc.sum(pc.is_in(some, counted)).as_py() or 0 for some in lacking)
     if waiting:
         raise NotReadyError(
             f"the comments of {waiting} videos of {run.run_id!r} are not collected yet",
@@ -237,43 +217,28 @@ def recipe_hash(recipe: Recipe) -> str:
     return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()
 
 
-def read_inputs(run: Run) -> Inputs:
-    """Read what the ledger lists; NotReadyError if that is nothing yet."""
-    ledger = run.ledger
-    standings = run.refreshes.standings()
-    if not standings:
+@contextmanager
+def _lists_of(run: Run) -> Iterator[Path]:
+    """A folder for the ledger's lists; what a killed process left there goes first."""
+    folder = run.folder / "tmp" / "lists"
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def read_inputs(run: Run, folder: Path) -> Inputs:
+    """Write what the ledger lists to a folder; NotReadyError if that is nothing yet."""
+    lists = write_lists(run.ledger, folder)
+    if not lists["page"].rows:
         raise NotReadyError(f"nothing is crawled yet in {run.folder}", hint="run `microlens-build crawl` first")
-    pages = [
-        {
-            **{name: getattr(page, name) for name in ("video_id", "failure", "refusal", "like_count")},
-            "has_cover": any(link.kind == "cover" for link in page.media),
-            "has_video": any(link.kind == "video" for link in page.media),
-        }
-        for page in (one.page for one in standings)
-    ]
-    failures = {row["name"]: row["reason"] for row in ledger.final_failures("media")}
-    tables = {
-        "page": pa.Table.from_pylist(pages, schema=_PAGE),
-        "selection": pa.Table.from_pylist([asdict(row) for row in ledger.selections()], schema=_SELECTION),
-        "asset": pa.Table.from_pylist(ledger.assets(), schema=MEASUREMENTS),
-        "failure": pa.Table.from_pylist(
-            [{"name": name, "reason": reason} for name, reason in sorted(failures.items())], schema=_FAILURE
-        ),
-    }
-    parts = {kind: ledger.parts(kind) for kind in ("videos", "comments")}
-    hashes = {name: _table_hash(table) for name, table in tables.items()}
-    comments = standing_comments(run, standings)
+    parts = {kind: run.ledger.parts(kind) for kind in ("videos", "comments")}
+    comments = standing_comments(run)
+    hashes = {name: listed.sha256 for name, listed in lists.items()}
     hashes["videos_parts"] = _digest(sorted(part.sha256 for part in parts["videos"]))
     hashes |= comments_hashes(comments, parts["comments"])
-    return Inputs(
-        pages=tables["page"],
-        selections=tables["selection"],
-        assets=tables["asset"],
-        failures=tables["failure"],
-        video_parts=tuple(run.folder / part.path for part in parts["videos"]),
-        comments=comments,
-        hashes=hashes,
-    )
+    return Inputs(lists, tuple(run.folder / part.path for part in parts["videos"]), comments, hashes)
 
 
 def comments_hashes(comments: StandingComments, parts: Iterable[Part]) -> dict[str, str]:
@@ -284,10 +249,6 @@ def comments_hashes(comments: StandingComments, parts: Iterable[Part]) -> dict[s
     }
 
 
-def _table_hash(table: pa.Table) -> str:
-    return _digest([json.dumps(row, sort_keys=True) for row in table.to_pylist()])
-
-
 def _digest(lines: list[str]) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
@@ -295,30 +256,34 @@ def _digest(lines: list[str]) -> str:
 def add_inputs(engine: Engine, inputs: Inputs) -> None:
     """Make all but the comments readable by the steps."""
     engine.add_files("crawled_videos", inputs.video_parts, CRAWLED_VIDEOS)
-    engine.add_table("page", inputs.pages)
-    engine.add_table("selection", inputs.selections)
-    engine.add_table("asset", inputs.assets)
-    engine.add_table("failure", inputs.failures)
+    for name, listed in inputs.lists.items():
+        engine.add_files(name, [listed.path], listed.schema)
 
 
-def _decide(measured: pa.Table, recipe: Recipe) -> pa.Table:
-    rows = (Measured(**row) for row in measured.to_pylist())
-    verdicts = decide(rows, Thresholds.of(recipe.filters), recipe.seeds)
-    return pa.Table.from_pylist([asdict(verdict) for verdict in verdicts], schema=VERDICTS)
+def measured_rows(path: Path) -> Iterator[Measured]:
+    """The rows of the step `measured`, in the order of videos; some thousands are in memory."""
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(_AT_ONCE):
+            yield from (Measured(**row) for row in batch.to_pylist())
 
 
-def _funnel(inputs: Inputs, verdicts: pa.Table, kept: int) -> dict[str, Any]:
+def _decide(path: Path, recipe: Recipe) -> pa.Table:
+    verdicts = decide(measured_rows(path), Thresholds.of(recipe.filters), recipe.seeds)
+    columns = ([getattr(verdict, name) for verdict in verdicts] for name in VERDICTS.names)
+    return pa.table(
+        [pa.array(column, field.type) for column, field in zip(columns, VERDICTS, strict=True)], schema=VERDICTS
+    )
+
+
+def _funnel(found: int, fetched: int, verdicts: pa.Table, kept: int) -> dict[str, Any]:
     """Found, fetched, dropped for which reason, kept: each video is counted once in each line."""
-    reasons: dict[str, int] = {}
-    for reason in verdicts["reason"].to_pylist():
-        if reason is not None:
-            reasons[reason] = reasons.get(reason, 0) + 1
-    fetched = {row["video_id"] for row in inputs.assets.to_pylist() if row["kind"] == "video"}
+    counts = verdicts["reason"].drop_null().value_counts().to_pylist()
+    reasons = {row["values"]: row["counts"] for row in counts}
     if kept + sum(reasons.values()) != verdicts.num_rows:
         raise AssertionError(f"{verdicts.num_rows} videos were judged, {kept} kept, {sum(reasons.values())} dropped")
     return {
-        "found": inputs.pages.num_rows,
-        "fetched": len(fetched),
+        "found": found,
+        "fetched": fetched,
         "dropped": dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0]))),
         "kept": kept,
     }

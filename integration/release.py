@@ -111,7 +111,7 @@ def build_release(run: Run, engine: Engine, plan: Plan, on_step: Callable[[str],
     shutil.rmtree(draft, ignore_errors=True)
     on_step("users and items")
     engine.run("observed_items", work / "observed_items.parquet")
-    links = _assign(run, engine, name)
+    links = _assign(run, engine, name, work / "ids")
     outputs = []
     for table, (step, schema) in _TABLES.items():
         on_step(table)
@@ -147,6 +147,9 @@ def build_release(run: Run, engine: Engine, plan: Plan, on_step: Callable[[str],
     if folder.exists():
         log.info("release_replaced", release=name)
         folder.rename(old)
+    run.private_ids(name).mkdir(parents=True, exist_ok=True)
+    for path in (work / "ids").glob("*.parquet"):
+        path.replace(run.private_ids(name) / path.name)
     draft.rename(folder)
     shutil.rmtree(old, ignore_errors=True)
     return BuiltRelease(name, folder, counts, is_new=True)
@@ -177,25 +180,28 @@ def hash_of(finished: Manifest) -> str:
     return hashlib.sha256(repr([(output.path, output.sha256) for output in finished.outputs]).encode()).hexdigest()
 
 
-def _assign(run: Run, engine: Engine, name: str) -> list[tuple[str, str]]:
-    """Give users and items their public ids; gives what is to be linked: (sha256, path in the release)."""
-    private = run.folder / "private" / "ids" / name
-    users = engine.query("SELECT user_key FROM observed_users ORDER BY user_key")["user_key"].to_pylist()
-    user_ids = assign_ids(private / "users.parquet", users, USER_IDS, run.pseudonyms)
-    engine.add_table(
-        "user_ids",
-        pa.table([pa.array(user_ids, pa.binary(16)), pa.array(user_ids.values(), pa.int32())], schema=USER_IDS),
-    )
+def _assign(run: Run, engine: Engine, name: str, into: Path) -> list[tuple[str, str]]:
+    """Give users and items their public ids; gives what is to be linked: (sha256, path in the release).
+
+    Maps that grow are written to `into`.
+    """
+    private = run.private_ids(name)
+    users = engine.query("SELECT user_key FROM observed_users ORDER BY user_key")["user_key"]
+    keys = users.cast(pa.binary(16)).combine_chunks()
+    del users
+    user_ids = assign_ids(private / "users.parquet", keys, USER_IDS, run.pseudonyms, into=into)
+    engine.add_table("user_ids", pa.table([keys, user_ids], schema=USER_IDS))
+    columns = ", ".join(["video_id", *(f"{kind}_{fact}" for kind in _FOLDERS for fact in ("sha256", "mime"))])
     items = engine.query(
-        "SELECT * FROM items WHERE video_id IN (SELECT video_id FROM observed_items) ORDER BY video_id"
-    ).to_pylist()
-    item_ids = assign_ids(private / "items.parquet", [i["video_id"] for i in items], ITEM_IDS, run.pseudonyms)
+        f"SELECT {columns} FROM items WHERE video_id IN (SELECT video_id FROM observed_items) ORDER BY video_id"
+    )
+    videos = items["video_id"].cast(pa.string()).combine_chunks()
+    item_ids = assign_ids(private / "items.parquet", videos, ITEM_IDS, run.pseudonyms, into=into)
     rows, links = [], []
-    for item in items:
-        paths = dict(_paths(item, item_ids[item["video_id"]]))
+    for item, item_id in zip(items.to_pylist(), item_ids.to_pylist(), strict=True):
+        paths = dict(_paths(item, item_id))
         rows.append(
-            {"video_id": item["video_id"], "item_id": item_ids[item["video_id"]]}
-            | {f"{kind}_path": paths.get(kind) for kind in _FOLDERS}
+            {"video_id": item["video_id"], "item_id": item_id} | {f"{kind}_path": paths.get(kind) for kind in _FOLDERS}
         )
         links += [(item[f"{kind}_sha256"], path) for kind, path in paths.items()]
     schema = pa.schema([*ITEM_IDS, *(pa.field(f"{kind}_path", pa.string()) for kind in _FOLDERS)])

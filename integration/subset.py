@@ -53,7 +53,7 @@ def _subset(run: Run, settings: Settings, draw: Draw, on_step: Callable[[str], N
             f"the recipe of {run.run_id!r} was changed after its tables were made",
             hint=f"run `microlens-build integrate {run.run_id}` first",
         )
-    comments = standing_comments(run, run.refreshes.standings())
+    comments = standing_comments(run)
     hashes = comments_hashes(comments, run.ledger.parts("comments"))
     if run.refreshes.newest() is not None and not hashes.items() <= integrated.inputs.items():
         # Comments may have left since: their pairs would be published, though their texts are gone.

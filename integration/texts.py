@@ -6,6 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from integration.lacking import check_here
 from microlens.parts import verify_parts
@@ -34,14 +35,12 @@ def add_texts(run: Run, engine: Engine, comments: StandingComments) -> None:
     if not mixed:
         engine.add_files("crawled_texts", whole, CRAWLED_TEXTS)
         return
-    rows = [
-        {"video_id": one.video_id, "filename": str(paths[one.path])}
-        for one in comments.readings
-        if one.path in paths and one.path in comments.mixed
-    ]
+    names = pa.array([name for name in paths if name in comments.mixed], pa.string())
+    some = comments.readings.filter(pc.is_in(comments.readings["path"], names))
+    files = [str(paths[name]) for name in some["path"].to_pylist()]
     engine.add_files("texts_of_whole_parts", whole, CRAWLED_TEXTS)
     engine.add_files("texts_of_mixed_parts", mixed, CRAWLED_TEXTS, with_filename=True)
-    engine.add_table("standing", pa.Table.from_pylist(rows, schema=_STANDING))
+    engine.add_table("standing", pa.table([some["video_id"], pa.array(files, pa.string())], schema=_STANDING))
     columns = ", ".join(f"t.{column}" for column in CRAWLED_TEXTS.names)
     engine.add_view(
         "crawled_texts",
@@ -59,7 +58,7 @@ def texts_hash(run: Run, comments: StandingComments) -> str:
 
 def _parts(run: Run, comments: StandingComments) -> dict[str, Part]:
     """The parts of texts of which something stands, each by the path of the part that it lies beside."""
-    standing = {one.path for one in comments.readings}
+    standing = set(comments.readings["path"].unique().to_pylist())
     beside = {part.part_id: part.path for part in run.ledger.parts("comments")}
     return {
         beside[str(part.beside)]: part for part in run.ledger.parts("texts") if beside[str(part.beside)] in standing

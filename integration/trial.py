@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import hashlib
+import heapq
 import tempfile
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 import yaml
 
 from filtering.early import Thresholds
-from filtering.verdict import FILTERS, Measured, decide, objections
+from filtering.verdict import FILTERS, decide, objections
 from integration.engines import open_engine
-from integration.merge import add_inputs, read_inputs
+from integration.merge import add_inputs, measured_rows, read_inputs
 from microlens.errors import RecipeError
 from microlens.recipe import parse_recipe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from integration.merge import Inputs
+    from integration.engines import Engine
     from microlens.recipe import Filters, Recipe
     from microlens.records import Verdict
     from microlens.runs import Run
@@ -100,37 +102,57 @@ def try_filters(run: Run, settings: Settings, filters: Filters, *, samples: int 
 
     The crawl need not be finished; NotReadyError if nothing is crawled yet.
     """
-    inputs = read_inputs(run)
-    rows = _measured(run, settings, inputs)
+    scratch = run.folder / "tmp"
+    scratch.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="trial-", dir=scratch) as name:
+        folder = Path(name)
+        folder.chmod(scratch.stat().st_mode)  # closed to others it is of no use to an engine that is one
+        with open_engine(settings, folder) as engine:
+            add_inputs(engine, read_inputs(run, folder))
+            for step in ("videos", "measured"):
+                engine.run(step, folder / f"{step}.parquet")
+            return _try(run, filters, engine, folder / "measured.parquet", samples)
+
+
+def _try(run: Run, filters: Filters, engine: Engine, measured: Path, samples: int) -> Trial:
     seeds, thresholds = run.recipe.seeds, Thresholds.of(filters)
-    verdicts = decide(rows, thresholds, seeds)
+    verdicts = decide(measured_rows(measured), thresholds, seeds)
     thresholds_now = Thresholds.of(run.recipe.filters)
-    now = verdicts if thresholds_now == thresholds else decide(rows, thresholds_now, seeds)
-    objected = [drop for row in rows for drop in objections(row, thresholds, seeds)]
-    applies = Counter(drop.reason for drop in objected)
+    now = verdicts if thresholds_now == thresholds else decide(measured_rows(measured), thresholds_now, seeds)
     counts, counts_now = (Counter(found.reason for found in some) for some in (verdicts, now))
-    filter_of = {drop.reason: drop.filter for drop in objected}
-    filter_of |= {found.reason: found.filter for found in (*verdicts, *now) if found.reason and found.filter}
-    covers = {row["video_id"]: row["sha256"] for row in inputs.assets.to_pylist() if row["kind"] == "cover"}
-    titles = {row.video_id: row.title for row in rows}
+    applies: Counter[str] = Counter()
+    filter_of = {found.reason: found.filter for found in (*verdicts, *now) if found.reason and found.filter}
+    for row in measured_rows(measured):
+        for drop in objections(row, thresholds, seeds):
+            applies[drop.reason] += 1
+            filter_of[drop.reason] = drop.filter
+    drawn = {
+        reason: heapq.nsmallest(
+            samples,
+            (found for found in verdicts if found.reason == reason),
+            key=lambda found: _lot(run.recipe.seed, found.video_id),
+        )
+        for reason in filter_of
+    }
+    told = _told(engine, [name for some in drawn.values() for one in some for name in (one.video_id, one.twin_of)])
 
     def sample(found: Verdict) -> Sample:
-        video = found.video_id
-        kept = found.twin_of
-        twin = Sample(kept, titles[kept], None, None, None, covers.get(kept)) if kept is not None else None
-        return Sample(video, titles[video], found.measured, found.threshold, found.detail, covers.get(video), twin)
+        title, cover = told[found.video_id]
+        twin = None
+        if found.twin_of is not None:
+            twin_title, twin_cover = told[found.twin_of]
+            twin = Sample(found.twin_of, twin_title, None, None, None, twin_cover)
+        return Sample(found.video_id, title, found.measured, found.threshold, found.detail, cover, twin)
 
     def dropped(reason: str) -> Dropped:
-        own = (found for found in verdicts if found.reason == reason)
-        drawn = sorted(own, key=lambda found: _lot(run.recipe.seed, found.video_id))[:samples]
         return Dropped(
             reason=reason,
             filter=filter_of[reason],
             count=counts[reason],
-            share=round(counts[reason] / len(rows), 6),
+            share=round(counts[reason] / len(verdicts), 6),
             applies_to=max(applies[reason], counts[reason]),
             count_now=counts_now[reason],
-            samples=tuple(map(sample, drawn)),
+            samples=tuple(map(sample, drawn[reason])),
         )
 
     order = sorted(filter_of, key=lambda reason: (FILTERS.index(filter_of[reason]), -counts[reason], reason))
@@ -138,24 +160,22 @@ def try_filters(run: Run, settings: Settings, filters: Filters, *, samples: int 
         run=run.run_id,
         filters=filters.model_dump(mode="json"),
         filters_now=run.recipe.filters.model_dump(mode="json"),
-        found=len(rows),
+        found=len(verdicts),
         kept=counts[None],
         kept_now=counts_now[None],
         dropped=tuple(map(dropped, order)),
     )
 
 
-def _measured(run: Run, settings: Settings, inputs: Inputs) -> list[Measured]:
-    scratch = run.folder / "tmp"
-    scratch.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="trial-", dir=scratch) as name:
-        folder = Path(name)
-        folder.chmod(scratch.stat().st_mode)  # closed to others it is of no use to an engine that is one
-        with open_engine(settings, folder) as engine:
-            add_inputs(engine, inputs)
-            for step in ("videos", "measured"):
-                engine.run(step, folder / f"{step}.parquet")
-            return [Measured(**row) for row in engine.query("SELECT * FROM measured ORDER BY video_id").to_pylist()]
+def _told(engine: Engine, video_ids: Iterable[str | None]) -> dict[str, tuple[str | None, str | None]]:
+    """Title and hash of the cover's file of these videos."""
+    engine.add_table("wanted", pa.table([pa.array(video_ids, pa.string())], names=["video_id"]))
+    rows = engine.query(
+        "SELECT measured.video_id, measured.title, asset.sha256 FROM measured "
+        "LEFT JOIN asset ON asset.video_id = measured.video_id AND asset.kind = 'cover' "
+        "WHERE measured.video_id IN (SELECT video_id FROM wanted)"
+    )
+    return {row["video_id"]: (row["title"], row["sha256"]) for row in rows.to_pylist()}
 
 
 def _lot(seed: int, video_id: str) -> str:

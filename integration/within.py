@@ -35,7 +35,7 @@ def add_pairs_within(run: Run, engine: Engine, name: str, work: Path) -> None:
 
     NotReadyError if the maps are gone; CorruptDataError if its table of pairs is not the one that was published.
     """
-    maps = run.folder / "private" / "ids" / name
+    maps = run.private_ids(name)
     for kind, schema in (("users", USER_IDS), ("items", ITEM_IDS)):
         if not (maps / f"{kind}.parquet").exists():
             raise NotReadyError(

@@ -124,6 +124,21 @@ class LedgerReading:
         told = ((row, *places.get(row.pop("part_id"), (None, None))) for row in rows)
         return [CommentList(path=path, kept_at=kept_at, **row) for row, path, kept_at in told]
 
+    def reading_columns(self) -> Iterator[tuple[Sequence[Any], ...]]:
+        """The same, some thousands at a time in the order of videos, as columns.
+
+        They are video_id, refresh, path of the part (None without rows), comments, and whether the reading stands.
+        """
+        told = collected_table.c
+        query = sa.select(told.video_id, told.refresh, part_table.c.path, told.comments, _stands())
+        query = query.select_from(collected_table.outerjoin(part_table, part_table.c.part_id == told.part_id))
+        query = query.order_by(told.video_id, told.refresh)
+        for ids in id_ranges(self.database, told.video_id, _AT_ONCE):
+            with self.read() as connection:
+                rows = connection.execute(query.where(ids.has(told.video_id))).all()
+            if rows:
+                yield tuple(zip(*rows, strict=True))
+
     def collected(self, video_ids: Sequence[str] | None = None) -> dict[str, int]:
         """Videos whose comments are complete, with how many there are."""
         counts: dict[str, int] = {}

@@ -20,9 +20,10 @@ from microlens.outcomes import PASSING
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
+    from microlens.database import IdRange
     from microlens.ledger import Ledger
     from microlens.ledger_rows import PageRow, Part
-    from microlens.records import Failure
+    from microlens.records import AssetKind, Failure
 
 _IN_BATCH = 500
 
@@ -149,6 +150,37 @@ class Refreshes:
             for start in range(0, len(video_ids), _IN_BATCH):
                 some = query.where(visit_table.c.video_id.in_(video_ids[start : start + _IN_BATCH]))
                 yield from (dict(row) for row in connection.execute(some).mappings())
+
+
+class StandingPages:
+    """What holds of the videos of a range of ids, in SQL: as `Refreshes.standings` says, for each known video a row."""
+
+    def __init__(self, ids: IdRange) -> None:
+        newest, later = visit_table.alias(), visit_table.alias()
+        is_newer = (
+            later.c.video_id == newest.c.video_id,
+            ids.has(later.c.video_id),
+            later.c.refresh > newest.c.refresh,
+            tells(later),
+        )
+        # The range is told of each table, lest a database look through all visits for some videos.
+        is_standing = sa.and_(
+            newest.c.video_id == page_table.c.video_id,
+            ids.has(newest.c.video_id),
+            tells(newest),
+            ~sa.exists().where(*is_newer),
+        )
+        self.rows = page_table.outerjoin(newest, is_standing)
+        self.refresh: sa.ColumnElement[int] = sa.func.coalesce(newest.c.refresh, 0)
+        self._newest = newest
+
+    def told(self, name: str) -> sa.ColumnElement[Any]:
+        """A column of the page."""
+        return sa.case((self._newest.c.refresh.is_(None), page_table.c[name]), else_=self._newest.c[name])
+
+    def offers(self, kind: AssetKind) -> sa.ColumnElement[bool]:
+        """Whether the page names a file of this kind; a quote within an address is written otherwise."""
+        return self.told("media").contains(f'"kind":"{kind}"')
 
 
 def _newest(connection: sa.Connection) -> Refresh | None:

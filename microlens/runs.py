@@ -92,6 +92,10 @@ class Run:
     def release_folder(self, name: str) -> Path:
         return self.folder / "releases" / name
 
+    def private_ids(self, name: str) -> Path:
+        """Where the maps of a release's ids stay."""
+        return self.folder / "private" / "ids" / name
+
     def results_folder(self, name: str) -> Path:
         return self.folder / "results" / name
 

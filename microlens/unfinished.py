@@ -16,9 +16,8 @@ from microlens.ledger_tables import (
     failure_table,
     page_table,
     selection_table,
-    visit_table,
 )
-from microlens.refreshes import tells
+from microlens.refreshes import StandingPages
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -42,36 +41,36 @@ def unfinished(ledger: Ledger, kinds: Collection[AssetKind]) -> Iterator[list[st
             yield list(connection.execute(_unfinished(ids, kinds).order_by(_ID)).scalars())
 
 
+def count_lacking(ledger: Ledger, kinds: Collection[AssetKind]) -> int:
+    """How many files of these kinds selected videos lack."""
+    count = 0
+    for ids in id_ranges(ledger.database, _ID, _RANGE):
+        page = StandingPages(ids)
+        lacking = sum(sa.case((_lacks_file(page, kind), 1), else_=0) for kind in kinds)
+        with ledger.read() as connection:
+            count += connection.execute(_wanted(page, ids, sa.func.sum(lacking))).scalar() or 0
+    return count
+
+
 def _unfinished(ids: IdRange, kinds: Collection[AssetKind]) -> sa.Select[Any]:
-    """Videos by what holds of each: its newest visit that told something, else its first (`Refreshes.standings`)."""
-    newest, later = visit_table.alias(), visit_table.alias()
-    is_newer = (
-        later.c.video_id == newest.c.video_id,
-        ids.has(later.c.video_id),
-        later.c.refresh > newest.c.refresh,
-        tells(later),
-    )
-    # The range is told of each table, lest a database look through all visits for some videos.
-    standing = sa.and_(
-        newest.c.video_id == _ID, ids.has(newest.c.video_id), tells(newest), ~sa.exists().where(*is_newer)
-    )
+    page = StandingPages(ids)
+    lacks = (_lacks_file(page, kind) for kind in kinds)
+    return _wanted(page, ids, _ID).where(sa.or_(*lacks, _lacks_comments(page.refresh)))
 
-    def told(name: str) -> sa.ColumnElement[Any]:
-        return sa.case((newest.c.refresh.is_(None), page_table.c[name]), else_=newest.c[name])
 
-    lacks = [sa.and_(told("media").contains(f'"kind":"{kind}"'), _lacks_file(kind)) for kind in kinds]
+def _wanted(page: StandingPages, ids: IdRange, what: sa.ColumnElement[Any]) -> sa.Select[Any]:
+    """Of the selected videos of a range whose files may be taken."""
     return (
-        sa.select(_ID)
-        .select_from(selection_table.join(page_table, page_table.c.video_id == _ID).outerjoin(newest, standing))
+        sa.select(what)
+        .select_from(page.rows.join(selection_table, page_table.c.video_id == _ID))
         .where(ids.has(_ID), ids.has(page_table.c.video_id))
-        .where(told("failure").is_(None), told("refusal").is_(None))
-        .where(sa.or_(*lacks, _lacks_comments(sa.func.coalesce(newest.c.refresh, 0))))
+        .where(page.told("failure").is_(None), page.told("refusal").is_(None))
     )
 
 
-def _lacks_file(kind: AssetKind) -> sa.ColumnElement[bool]:
+def _lacks_file(page: StandingPages, kind: AssetKind) -> sa.ColumnElement[bool]:
     stored = sa.exists().where(asset_table.c.video_id == _ID, asset_table.c.kind == kind)
-    return sa.and_(~stored, ~_given_up("media", _ID + f"/{kind}"))
+    return sa.and_(page.offers(kind), ~stored, ~_given_up("media", _ID + f"/{kind}"))
 
 
 def _lacks_comments(refresh: sa.ColumnElement[int]) -> sa.ColumnElement[bool]:

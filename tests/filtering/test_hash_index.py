@@ -1,5 +1,7 @@
 """The index finds every pair within 15 of 256 bits, and no other: by every way of asking, however skewed the hashes."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -87,6 +89,21 @@ def test_every_entry_near_a_hash_is_found_and_no_other(hashes, bits, seed):
     asked = near_copies(np.random.default_rng(seed), hashes[:40], 18)
 
     assert every_pair(asked, hashes, bits) == as_set(HashIndex(hashes).near(asked, bits))
+
+
+@settings(max_examples=60, deadline=None)
+@given(MADE, st.integers(0, 15), st.integers(0, 8))
+def test_a_search_for_enough_leaves_out_only_what_is_beyond(hashes, bits, enough):
+    """What has no more is found whole; of the others more than enough is given, and nothing wrong."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hash_index, "FIRST_LOOK", 2)
+        found = as_set(HashIndex(hashes).near(hashes, bits, enough=enough))
+    wanted = every_pair(hashes, hashes, bits)
+    counts, given_counts = (Counter(row[0] for row in rows) for rows in (wanted, found))
+
+    assert found <= wanted
+    assert {row for row in wanted if counts[row[0]] <= enough} <= found
+    assert all(given_counts[place] > enough for place, count in counts.items() if count > enough)
 
 
 @settings(deadline=None)

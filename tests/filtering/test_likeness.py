@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from filtering import likeness
+from filtering import hash_index, likeness
 from filtering.drop import Drop
 from filtering.duplicates import check_near_duplicates
+from filtering.hash_index import HashIndex
 from filtering.likeness import Looks, find_alike
 
 RNG = np.random.default_rng(16)
@@ -142,6 +143,49 @@ def test_a_picture_that_everybody_shows_tells_nothing(monkeypatch):
 
     assert not list(find_alike(crowd, 15))
     assert list(find_alike(crowd[:10], 15))
+
+
+@pytest.mark.parametrize("bits", [0, 5])
+def test_a_common_picture_costs_no_more_than_others(monkeypatch, bits):
+    """Twice the videos with one end card, or one cover, in equal or in like copies, are compared twice as often."""
+    made = []
+
+    class Counted(HashIndex):
+        def __init__(self, hashes):
+            super().__init__(hashes)
+            made.append(self)
+
+    def compared(count):
+        made.clear()
+        crowd = [
+            Looks(f"v{n}", n, 9.0, (picture(), changed(SCENES[0], bits)), cover=SCENES[1], sound_sha256=f"{n // 2}")
+            for n in range(count)
+        ]
+        assert count // 2 == sum(1 for _ in find_alike(crowd, 15))
+        return sum(index.compared for index in made)
+
+    monkeypatch.setattr(likeness, "HashIndex", Counted)
+    monkeypatch.setattr(likeness, "COMMONEST", 20)
+    monkeypatch.setattr(hash_index, "FIRST_LOOK", 64)
+    monkeypatch.setattr(hash_index, "_SHORTEST_TAIL", 0)  # below, all is compared with all
+    few, many = compared(1_000), compared(2_000)
+
+    assert many <= 2.2 * few
+    assert many <= 2_000 * 3 * 2 * 64
+
+
+@pytest.mark.parametrize("commonest", [2, 256])
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from("xyz"), st.integers(0, 3), st.integers(0, 9)), max_size=24))
+def test_like_covers_of_one_sound_are_all_told(commonest, facts):
+    """Every two videos of one sound whose covers are alike are in one cluster, however common the cover."""
+    covers = [[changed(SCENES[one], 0), *(changed(SCENES[one], 3) for _ in range(9))] for one in range(4)]
+    videos = [Looks(f"v{n}", cover=covers[one][way], sound_sha256=sound) for n, (sound, one, way) in enumerate(facts)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(likeness, "COMMONEST", commonest)
+        drops = check_near_duplicates(videos, 15)
+
+    assert len({fact[:2] for fact in facts}) == len(videos) - len(drops)
 
 
 def test_of_a_cluster_the_most_liked_survives():

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import astuple, dataclass, field, replace
+from dataclasses import asdict, astuple, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ import pytest
 
 from integration.engines.duckdb import DuckEngine
 from integration.gather import gather
-from integration.pair_state import PAIRS, PairState, bits_for, bucket_condition, read_state, sweep
+from integration.pair_state import PAIRS, READINGS, PairState, bits_for, bucket_condition, read_state, sweep
 from integration.pairs import merge_pairs
 from microlens.comment_lists import CommentList, that_stand
 from microlens.errors import CorruptDataError
@@ -58,7 +58,8 @@ class Comments:
     def take_in(self, state, *, closed=(), folder="pairs"):
         place = self.folder / folder
         place.mkdir(exist_ok=True)
-        standing = [one for one in that_stand(self.lists) if one.video_id not in closed]
+        told = [asdict(one) for one in that_stand(self.lists) if one.path and one.video_id not in closed]
+        standing = pa.Table.from_pylist(told, schema=READINGS)
         return gather(place, state, standing, run_folder=self.folder, parts=self.parts, bucket_rows=self.bucket_rows)
 
     def merge(self, state, *, folder="pairs"):

@@ -1,5 +1,6 @@
 """Releases: public ids, the same bytes whenever they are built, and numbers that are those of the tables."""
 
+import tracemalloc
 from collections import Counter, defaultdict
 
 import pyarrow as pa
@@ -9,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import microlens
+from integration import anonymise
 from integration.anonymise import USER_IDS, assign_ids
 from integration.subset import short_count
 from microlens.errors import CorruptDataError, NotReadyError, TooFewUsersError
@@ -46,21 +48,55 @@ def positions(wanted):
 # --- ids ---
 
 
+def ids_of(path, keys, pseudonyms=PSEUDONYMS):
+    """Ids by their keys."""
+    listed = list(keys)
+    return dict(
+        zip(listed, assign_ids(path, pa.array(listed, pa.binary(16)), USER_IDS, pseudonyms).to_pylist(), strict=True)
+    )
+
+
+def ids_by_hand(versions):
+    """Each version's new keys in keyed order, after all that were there before."""
+    known = {}
+    for keys in versions:
+        new = sorted((key for key in keys if key not in known), key=lambda key: PSEUDONYMS.order_key("user_id", key))
+        known |= {key: place for place, key in enumerate(new, start=len(known) + 1)}
+    return known
+
+
+@given(versions=st.lists(KEYS, min_size=1, max_size=4), at_once=st.integers(1, 40))
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_ids_are_those_drawn_by_hand(tmp_path, versions, at_once):
+    """Whatever the versions, and however large the pieces in which the map is looked up."""
+    path = tmp_path / "users.parquet"
+    path.unlink(missing_ok=True)
+    wanted = ids_by_hand(versions)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(anonymise, "_AT_ONCE", at_once)
+        patch.setattr(anonymise, "_DRAWN_AT_ONCE", at_once)
+        given_ids = [ids_of(path, keys) for keys in versions]
+
+    assert [{key: wanted[key] for key in keys} for keys in versions] == given_ids
+    assert sorted(wanted.items(), key=lambda each: each[1]) == [
+        (row["user_key"], row["user_id"]) for row in pq.read_table(path).to_pylist()
+    ]
+
+
 @given(first=KEYS, second=KEYS)
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_ids_are_dense_kept_and_never_shared(tmp_path, first, second):
     """A first map is 1..n; a later one keeps it and appends 1..m without a hole; no two keys share an id."""
     path = tmp_path / "users.parquet"
     path.unlink(missing_ok=True)
-    before = assign_ids(path, first, USER_IDS, PSEUDONYMS)
-    after = assign_ids(path, second, USER_IDS, PSEUDONYMS)
+    before, after = ids_of(path, first), ids_of(path, second)
 
     assert list(range(1, len(first) + 1)) == sorted(before.values())
     assert second == set(after)
     assert {key: before[key] for key in first & second} == {key: after[key] for key in first & second}
     new = {after[key] for key in second - first}
     assert set(range(len(first) + 1, len(first | second) + 1)) == new
-    assert before == assign_ids(path, first, USER_IDS, PSEUDONYMS)
+    assert before == ids_of(path, first)
 
 
 @given(keys=KEYS, shuffle=st.randoms(use_true_random=False))
@@ -72,10 +108,24 @@ def test_ids_depend_on_the_key_and_not_on_the_order(tmp_path, keys, shuffle):
     for pseudonyms in (PSEUDONYMS, PSEUDONYMS, Pseudonymiser(bytes(32))):
         path.unlink(missing_ok=True)
         shuffle.shuffle(listed)
-        drawn.append(assign_ids(path, listed, USER_IDS, pseudonyms))
+        drawn.append(ids_of(path, listed, pseudonyms))
 
     assert drawn[0] == drawn[1]
     assert len(keys) < 10 or drawn[0] != drawn[2]
+
+
+def test_ids_are_no_python_objects(tmp_path):
+    """100,000 new keys, and then as known ones, take some 50 bytes each; as objects they would take some 300."""
+    keys = pa.array((number.to_bytes(16, "big") for number in range(100_000)), pa.binary(16))
+    tracemalloc.start()
+    try:
+        drawn = [assign_ids(tmp_path / "users.parquet", keys, USER_IDS, PSEUDONYMS) for _ in range(2)]
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert drawn[0] == drawn[1]
+    assert peak < 10_000_000
 
 
 def test_a_map_that_gives_an_id_twice_is_corrupt(tmp_path):
@@ -85,7 +135,7 @@ def test_a_map_that_gives_an_id_twice_is_corrupt(tmp_path):
     pq.write_table(pa.Table.from_pylist(rows, schema=USER_IDS), path)
 
     with pytest.raises(CorruptDataError, match="gives an id twice"):
-        assign_ids(path, [bytes(16)], USER_IDS, PSEUDONYMS)
+        ids_of(path, [bytes(16)])
 
 
 def test_a_later_version_keeps_its_ids(small):

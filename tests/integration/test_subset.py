@@ -78,6 +78,21 @@ def test_a_draw_that_was_killed_at_any_step_ends_as_if_it_had_not_been(make):
     ]
 
 
+def test_a_release_that_fails_spends_no_ids(wide):
+    """The first release of a name has ids from 1 on, without holes, whatever became of earlier trials."""
+    lost = wide.run.store.temporary()
+    stored = next(path for path in (wide.run.folder / "store" / "objects").rglob("*") if path.is_file())
+    stored.rename(lost)
+    with pytest.raises(CorruptDataError, match="the store has lost"):
+        wide.subset(users=20)
+    is_spent = (wide.run.folder / "private" / "ids" / "out").exists()
+    lost.rename(stored)
+    built = wide.subset(users=5)
+
+    assert not is_spent
+    assert {1, 2, 3, 4, 5} == published(built)["user"]
+
+
 # --- pools ---
 
 

@@ -7,10 +7,12 @@ from types import SimpleNamespace
 import pytest
 
 from microlens import unfinished as unfinished_module
+from microlens.backlog import asset_name, media_items
 from microlens.ledger_rows import PageRow, Selected
+from microlens.recipe import Media
 from microlens.records import AssetRecord, Failure, MediaLink, refreshed
 from microlens.refreshes import Refreshes
-from microlens.unfinished import unfinished
+from microlens.unfinished import count_lacking, unfinished
 
 KINDS = ("cover", "video")
 
@@ -90,6 +92,24 @@ def test_it_finds_what_a_look_at_every_row_finds(ledger, seed, monkeypatch):
 
     assert wanted
     assert [sorted(wanted)] * 3 == found
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_it_counts_the_files_that_a_look_at_every_row_finds(ledger, seed, monkeypatch):
+    """Offered by what holds of a selected video's page, neither stored nor given up."""
+    refreshes = Refreshes(ledger)
+    fill(ledger, refreshes, random.Random(seed))
+    selected = {row.video_id for row in ledger.selections()}
+    known = {asset_name(row["video_id"], row["kind"]) for row in ledger.assets()}
+    known |= {row["name"] for row in ledger.final_failures("media")}
+    pages = [one.page for one in refreshes.standings() if one.page.video_id in selected]
+    wanted = [item for page in pages for item in media_items(page, Media(audio=True, audio_from_video=False))]
+    monkeypatch.setattr(unfinished_module, "_RANGE", 7)
+
+    for kinds in (KINDS, (*KINDS, "audio"), ("audio",)):
+        assert count_lacking(ledger, kinds) == sum(
+            item.payload["asset"] in kinds and item.name not in known for item in wanted
+        )
 
 
 def test_a_ledger_without_videos_has_one_empty_range(ledger):
