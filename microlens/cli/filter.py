@@ -18,6 +18,7 @@ from microlens.cli.options import (
 )
 
 NAME = "filter"
+USUAL_SAMPLES = 8
 
 
 def command(
@@ -36,7 +37,10 @@ def command(
         list[str] | None,
         typer.Option("--set", help="With --dry-run: try another value, as filters.min_title_characters=5."),
     ] = None,
-    samples: Annotated[int, typer.Option(min=0, help="With --dry-run: videos shown of each reason.")] = 8,
+    samples: Annotated[
+        int | None,
+        typer.Option(min=0, help=f"With --dry-run: videos shown of each reason; {USUAL_SAMPLES} if left out."),
+    ] = None,
     sheet: Annotated[
         Path | None,
         typer.Option("--html", metavar="FILE", help="With --dry-run: write a page of their covers and titles."),
@@ -61,6 +65,13 @@ def command(
     configure_logs()
     settings, reporter = settings_for_steps(engine, master, memory_limit, threads, temporary_dir), Reporter()
     if is_dry_run:
-        show_trial(target, settings, changes=changes or [], samples=samples, sheet=sheet, as_json=as_json)
+        shown = USUAL_SAMPLES if samples is None else samples
+        show_trial(target, settings, changes=changes or [], samples=shown, sheet=sheet, as_json=as_json)
     else:
-        apply_filters(target, settings, is_trying=bool(changes or sheet), reporter=reporter, as_json=as_json)
+        apply_filters(
+            target,
+            settings,
+            is_trying=bool(changes or sheet or samples is not None),
+            reporter=reporter,
+            as_json=as_json,
+        )

@@ -40,7 +40,7 @@ def apply_filters(
 
     if is_trying:
         raise RecipeError(
-            "--set and --html are for a trial", hint="add --dry-run, or write the threshold into the recipe"
+            "--set, --samples and --html are for a trial", hint="add --dry-run, or write the threshold into the recipe"
         )
     run = named_run(target, settings)
     if target is not None and target.is_file():

@@ -127,7 +127,7 @@ def test_merged_twins_are_those_of_the_world(built, frozen_site):
 
 def test_what_is_for_a_trial_is_refused_without_one(built):
     """A threshold that stands nowhere but on a command line would publish what no recipe tells."""
-    for options in (["--set", LONG], ["--html", "x.html"]):
+    for options in (["--set", LONG], ["--html", "x.html"], ["--samples", "9"]):
         assert "--dry-run" in built("filter", *options, expect=2)[1]
     assert "no file that could be written" in built("filter", "--dry-run", "--html", "nowhere/x.html", expect=2)[1]
 
