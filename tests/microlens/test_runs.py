@@ -38,7 +38,7 @@ def test_a_run_is_made_in_a_folder_of_its_name(demo, run_settings, make_recipe):
     row = demo.ledger.run()
 
     assert run_settings().runs_dir / "demo" == demo.folder
-    assert {"run.json", "recipe.yaml", "ledger.sqlite", "private", "store"} <= {p.name for p in demo.folder.iterdir()}
+    assert {"run.json", "recipe.yaml", "ledger.sqlite", "private"} <= {p.name for p in demo.folder.iterdir()}
     assert "demo" == json.loads((demo.folder / "run.json").read_text())["run_id"]
     assert make_recipe().to_yaml() == (demo.folder / "recipe.yaml").read_text() == row["recipe"]
     assert (make_recipe().sha256, demo.pseudonyms.fingerprint) == (row["recipe_sha256"], row["key_fingerprint"])
