@@ -69,12 +69,12 @@ def run(items: int) -> Iterator[str]:
     rows, users = merged.value
     merge_s, copy_s = sum(one.cpu_s for one in (*taken, merged)), sum(one.cpu_s for one in copied)
     yield f"{made:,} comments in {_INCREMENTS} increments to {rows:,} interactions of {users:,} users"
-    yield _line("taking in", items, *taken)
-    yield _line("tables", items, merged)
-    yield _line("COPY in and out", items, *copied)
+    yield _line("taking in", made, *taken)
+    yield _line("tables", made, merged)
+    yield _line("COPY in and out", made, *copied)
     yield f"  CPU of ours / COPY  {merge_s / copy_s:6.2f}  (goal at most {_MERGE_TIMES:g})"
     for wanted, cost in drawn.items():
-        yield _line(f"subset of {wanted:,}", items, cost)
+        yield _line(f"subset of {wanted:,}", made, cost)
         yield f"    {cost.value:,} interactions"
     yield f"  disk at most {disk.most / 1e9:.1f} GB, with what DuckDB spills"
 
@@ -154,7 +154,7 @@ def _make_increment(folder: Path, number: int, rows: int, of_rows: int) -> int:
     population, made, video = max(1, of_rows // _MEAN_OF_USER), 0, 0
     while made < rows:
         # Many videos have few comments, and some have as many as are collected of one.
-        videos = max(1, min(rows, _PART_ROWS) // _MEAN_OF_VIDEO)
+        videos = max(1, min(rows - made, _PART_ROWS) // _MEAN_OF_VIDEO)
         wanted = generator.lognormal(np.log(_MEAN_OF_VIDEO) - 0.5, 1.0, videos).astype(np.int64)
         counts = np.clip(wanted, 1, _MOST_OF_VIDEO)
         names = [f"v{number:02d}{video + at:07d}" for at in range(len(counts))]
