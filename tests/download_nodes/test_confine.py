@@ -144,6 +144,7 @@ def test_it_dies_with_its_parent(tmp_path):
 
     pid = int(made.read_text())
     _wait_until(lambda: not _is_alive(pid))
+    assert not _is_alive(pid)
 
 
 def _wait_until(is_so):

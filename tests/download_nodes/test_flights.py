@@ -44,7 +44,8 @@ def test_two_nodes_fetch_each_address_once(desk, cover):
     sharing.add_shared_covers(desk, 300, cover)
     sharing.fetch_together(desk, within_s=60)
 
-    sharing.judge(desk, 300)
+    assert {f"/media/{number}.jpg": 1 for number in range(300)} == sharing.requests(desk)
+    sharing.check_assets(desk, 300)
 
 
 def test_a_second_item_takes_over_what_a_slow_first_one_fetches(desk, cover):

@@ -21,5 +21,8 @@ def test_two_nodes_fetch_each_of_ten_thousand_addresses_once(tmp_path, redis_url
         desk.make(politeness=sharing.POLITE, filters=sharing.NO_COMMENTS)
         sharing.add_shared_covers(desk, ADDRESSES, cover)
         sharing.fetch_together(desk, within_s=600)
-        sharing.judge(desk, ADDRESSES)
+        asked = sharing.requests(desk)
+        sharing.check_assets(desk, ADDRESSES)
         desk.close()
+
+    assert {f"/media/{number}.jpg": 1 for number in range(ADDRESSES)} == asked
