@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from integration.pair_state import PAIRS
 from integration.twins import add_twins, is_merging
+from microlens.manifest import verify_output
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,21 +17,33 @@ if TYPE_CHECKING:
     from microlens.manifest import Manifest
 
 
-def add_integrated(engine: Engine, folder: Path, manifest: Manifest, arc: Arc | None = None) -> None:
-    """Make every table of a finished integration readable by its name.
+_PAIRS = "pairs"
+_MAKE_AGAIN = "delete the folder integrated/ of the run, then run `microlens-build integrate`"
 
-    With an arc, interactions are at least those of the users in it: the files that have none are left out.
+
+def add_integrated(engine: Engine, folder: Path, manifest: Manifest) -> None:
+    """Make every table of a finished integration but `interactions` readable by its name.
+
+    CorruptDataError if a file is not the one that the manifest lists.
     """
     files: dict[str, list[Path]] = {}
     for output in manifest.outputs:
-        files.setdefault(output.path.partition("/")[0].removesuffix(".parquet"), []).append(folder / output.path)
-    pairs = files.pop("pairs")  # equal parts of all keys, in their order
-    if arc is not None:
-        pairs = [path for part, path in enumerate(pairs) if arc.touches(part, len(pairs))]
+        name = output.path.partition("/")[0].removesuffix(".parquet")
+        if name != _PAIRS:
+            files.setdefault(name, []).append(verify_output(folder, output, hint=_MAKE_AGAIN))
     for name, paths in files.items():
         engine.add_files(name, paths, PAIRS)
     add_twins(engine, is_merging=is_merging(manifest))
-    add_interactions(engine, pairs)
+
+
+def pair_files(folder: Path, manifest: Manifest, arc: Arc | None = None) -> list[Path]:
+    """The files of merged pairs, checked as they are read; with an arc those alone that have users in it."""
+    pairs = [output for output in manifest.outputs if output.path.startswith(f"{_PAIRS}/")]
+    return [
+        verify_output(folder, output, hint=_MAKE_AGAIN)
+        for part, output in enumerate(pairs)  # equal parts of all keys, in their order
+        if arc is None or arc.touches(part, len(pairs))
+    ]
 
 
 def add_interactions(engine: Engine, pairs: Sequence[Path]) -> None:

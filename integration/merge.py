@@ -27,10 +27,9 @@ from integration.lists import write_lists
 from integration.twins import add_twins, count_merged
 from microlens import __version__
 from microlens.errors import CorruptDataError, NotReadyError
-from microlens.manifest import MANIFEST_NAME, Manifest, describe_output, read_manifest, write_manifest
+from microlens.manifest import MANIFEST_NAME, Manifest, describe_output, read_manifest, verify, write_manifest
 from microlens.parts import verify_parts, write_table
 from microlens.records import ASSET_KINDS
-from microlens.store import sha256_of
 from microlens.tables import CRAWLED_VIDEOS, VERDICTS
 from microlens.unfinished import count_lacking, unfinished
 
@@ -151,19 +150,6 @@ def gather(run: Run, settings: Settings, on_step: Callable[[str], None] = lambda
     }
 
 
-def read_integrated(run: Run) -> Manifest:
-    """The manifest of the integrated tables, whose files are checked against it; NotReadyError if there are none."""
-    manifest = read_manifest(run.integrated, next_step=f"run `microlens-build integrate {run.run_id}` first")
-    for output in manifest.outputs:
-        path = run.integrated / output.path
-        if not path.exists() or sha256_of(path) != output.sha256:
-            raise CorruptDataError(
-                f"{path} is not the file that its manifest lists",
-                hint=f"delete {run.integrated} and run `microlens-build integrate {run.run_id}`",
-            )
-    return manifest
-
-
 def check_finished(run: Run) -> None:
     """NotReadyError unless the crawl is finished and every selected video's media and comments are decided."""
     if not run.ledger.is_stage_finished("crawl"):
@@ -191,7 +177,7 @@ def _finished(run: Run, inputs: Inputs, *, is_partial: bool) -> Manifest | None:
     try:
         known = read_manifest(run.integrated, next_step="integrate")
         is_same = (known.recipe_sha256, known.code_version) == (recipe_hash(run.recipe), __version__)
-        return read_integrated(run) if is_same and known.inputs in good else None
+        return verify(run.integrated) if is_same and known.inputs in good else None
     except (NotReadyError, CorruptDataError):
         return None
 

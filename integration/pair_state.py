@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from microlens.errors import CorruptDataError
+from microlens.manifest import Output, describe_output
 from microlens.parts import write_table
 from microlens.store import sha256_of, sync
 from microlens.tables import CRAWLED_COMMENTS
@@ -59,15 +60,6 @@ class PairFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
-    """A small table of the state."""
-
-    path: str
-    size_bytes: int
-    sha256: str
-
-
-@dataclass(frozen=True, slots=True)
 class PairState:
     increment: int = 0
     """Of the comments taken in last."""
@@ -80,9 +72,9 @@ class PairState:
     waiting: tuple[PairFile, ...] = ()
     done: tuple[PairFile, ...] = ()
     """Buckets that the merge under way has finished."""
-    readings: Listed | None = None
+    readings: Output | None = None
     """What has been taken in; None before the first increment."""
-    replaced: Listed | None = None
+    replaced: Output | None = None
     """What no longer counts of that; None where all does, since a merge leaves it out."""
 
     @property
@@ -118,7 +110,7 @@ def read_state(folder: Path) -> PairState:
         raw = json.loads(path.read_text(encoding="utf-8"))
         if raw.pop("version") == _VERSION:
             files = {name: tuple(PairFile(**file) for file in raw[name]) for name in ("merged", "waiting", "done")}
-            tables = {name: Listed(**raw[name]) if raw[name] else None for name in ("readings", "replaced")}
+            tables = {name: Output(**raw[name]) if raw[name] else None for name in ("readings", "replaced")}
             return PairState(**{**raw, **files, **tables})
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise CorruptDataError(
@@ -155,15 +147,15 @@ def sweep(folder: Path, state: PairState) -> None:
             path.unlink()
 
 
-def write_listed(folder: Path, name: str, table: pa.Table) -> Listed:
+def write_listed(folder: Path, name: str, table: pa.Table) -> Output:
     """Write a small table, and have it on the disk before a state lists it."""
     path = folder / name
     write_table(path, table)
     sync(path)
-    return Listed(name, path.stat().st_size, sha256_of(path))
+    return describe_output(folder, path)
 
 
-def read_table(folder: Path, listed: Listed | None, schema: pa.Schema) -> pa.Table:
+def read_table(folder: Path, listed: Output | None, schema: pa.Schema) -> pa.Table:
     """A small table of the state, an empty one where it has none; CorruptDataError if it is not as it was written."""
     return schema.empty_table() if listed is None else pq.read_table(check_file(folder, listed), schema=schema)
 
@@ -182,7 +174,7 @@ def pair_file(folder: Path, path: Path, bits: int, bucket: int, *, increment: in
     )
 
 
-def check_file(folder: Path, file: PairFile | Listed) -> Path:
+def check_file(folder: Path, file: PairFile | Output) -> Path:
     """The path of a file that is as it was written; CorruptDataError names one that is not."""
     path = folder / file.path
     size = path.stat().st_size if path.exists() else None

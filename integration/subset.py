@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from integration.comments import standing_comments
 from integration.draw import Draw
 from integration.engines import open_engine
-from integration.integrated import add_integrated
-from integration.merge import comments_hashes, read_integrated, recipe_hash
+from integration.integrated import add_integrated, add_interactions, pair_files
+from integration.merge import comments_hashes, recipe_hash
 from integration.release import Plan, build_release, finished_release, hash_of
 from integration.sample import check_enough, check_left, sample
 from integration.texts import add_texts, texts_hash
@@ -47,7 +47,8 @@ def subset(run: Run, settings: Settings, draw: Draw, on_step: Callable[[str], No
 
 
 def _subset(run: Run, settings: Settings, draw: Draw, on_step: Callable[[str], None]) -> BuiltRelease:
-    integrated = read_integrated(run)
+    # Its files are checked where they are read: a draw of a few reads few.
+    integrated = read_manifest(run.integrated, next_step=f"run `microlens-build integrate {run.run_id}` first")
     if integrated.recipe_sha256 != recipe_hash(run.recipe):
         raise NotReadyError(
             f"the recipe of {run.run_id!r} was changed after its tables were made",
@@ -73,11 +74,12 @@ def _subset(run: Run, settings: Settings, draw: Draw, on_step: Callable[[str], N
         on_step("texts")
         add_texts(run, engine, comments)
         if draw.within is not None:
+            add_interactions(engine, pair_files(run.integrated, integrated))
             add_pairs_within(run, engine, draw.within, work)
 
         def add_pairs(arc: Arc | None) -> None:
             if draw.within is None:
-                add_integrated(engine, run.integrated, integrated, arc)
+                add_interactions(engine, pair_files(run.integrated, integrated, arc))
             engine.add_view("drawn_from", f"SELECT * FROM {'interactions' if draw.within is None else 'pairs_within'}")
 
         drawn = sample(engine, draw, run.recipe.seed, work, on_step, add_pairs=add_pairs)

@@ -81,13 +81,13 @@ def verify(folder: Path) -> Manifest:
     return manifest
 
 
-def verify_output(folder: Path, output: Output) -> Path:
+def verify_output(folder: Path, output: Output, *, hint: str = "fetch or build the folder again") -> Path:
     """The path of one listed file, checked as `verify` does."""
     path = folder / output.path
     found = sha256_of(path) if path.exists() else "nothing"
     if found != output.sha256:
         raise CorruptDataError(
             f"{path} holds {found}; its manifest says {output.sha256}",
-            hint="fetch or build the folder again",
+            hint=hint,
         )
     return path

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from integration.engines.duckdb import DuckEngine
-from integration.integrated import add_integrated
+from integration.integrated import add_integrated, add_interactions, pair_files
 from integration.merge import gather, integrate
 from integration.subset import Draw, subset
 from microlens.ledger_rows import PageRow, Selected
@@ -217,6 +217,7 @@ def integrated_rows(run, settings, name):
     manifest = read_manifest(run.integrated, next_step="integrate")
     with DuckEngine(settings, run.folder / "tmp") as engine:
         add_integrated(engine, run.integrated, manifest)
+        add_interactions(engine, pair_files(run.integrated, manifest))
         order = {"interactions": "user_key, commented_at_ms, comment_id, video_id", "users": "user_key"}[name]
         return engine.query(f"SELECT * FROM {name} ORDER BY {order}").to_pylist()
 
