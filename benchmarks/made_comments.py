@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from microlens.privacy import COMMENT_KEY_BYTES
-
 
 def mixed(numbers: np.ndarray) -> np.ndarray:
     """Numbers spread over 64 bits one to one, as keys are (splitmix64's finisher)."""
@@ -17,8 +15,8 @@ def mixed(numbers: np.ndarray) -> np.ndarray:
 
 
 def random_ids(generator: np.random.Generator, count: int) -> pa.Array:
-    """Comment ids: 8 bytes each."""
-    return keys_of(generator.bytes(COMMENT_KEY_BYTES * count), COMMENT_KEY_BYTES)
+    """Comment ids: 64 bits each."""
+    return pa.array(np.frombuffer(generator.bytes(8 * count), np.int64))
 
 
 def keys_of(raw: bytes | np.ndarray, size: int) -> pa.Array:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from download_nodes.spool import Comments, spool_path
 from microlens.database import LedgerFullError
-from microlens.privacy import COMMENT_KEY_BYTES, USER_KEY_BYTES
+from microlens.privacy import USER_KEY_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -137,7 +137,7 @@ class CommentParts:
         has_gender = pc.is_valid(gender)
         columns = {
             "video_id": pa.array(names, pa.string()),
-            "comment_id": pa.array(whole.keys, pa.binary(COMMENT_KEY_BYTES)),
+            "comment_id": pa.array(whole.keys, pa.int64()),
             "user_key": pa.array(whole.users, pa.binary(USER_KEY_BYTES)),
             "commented_at_ms": pa.array(whole.moments, pa.int64()),
         }

@@ -26,16 +26,16 @@ if TYPE_CHECKING:
 class KnownComments:
     """A video's comments as they stood when they were last read."""
 
-    keys: frozenset[bytes]
+    keys: frozenset[int]
     """Comment ids, keyed."""
     declared: int
     """How many the site said there were."""
 
-    def added(self, found: Collection[bytes]) -> set[bytes]:
+    def added(self, found: Collection[int]) -> set[int]:
         """Those of the comments found that are new."""
         return set(found) - self.keys
 
-    def is_enough(self, found: Sequence[bytes], declared: int | None) -> bool:
+    def is_enough(self, found: Sequence[int], declared: int | None) -> bool:
         """Whether what was found, from the newest down, is all that has changed, by the site's own count.
 
         The new ones must come first and known ones after them: where a known one stands before a new one (it is
@@ -64,7 +64,7 @@ def _is_elsewhere(run: Run, one: CommentList) -> bool:
     return one.path is not None and not is_ours and not (run.folder / one.path).exists()
 
 
-def _keys_of(path: Path, one: CommentList) -> list[bytes]:
+def _keys_of(path: Path, one: CommentList) -> list[int]:
     import pyarrow as pa  # noqa: PLC0415 - of no use before the first comments
     import pyarrow.parquet as pq  # noqa: PLC0415
 
@@ -75,4 +75,4 @@ def _keys_of(path: Path, one: CommentList) -> list[bytes]:
             f"the comments of {one.video_id!r} cannot be read from the part {path}: {error}",
             hint="restore it from a backup: the site may no longer show what it held",
         ) from error
-    return cast("list[bytes]", table["comment_id"].to_pylist())
+    return cast("list[int]", table["comment_id"].to_pylist())

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import orjson
 
-from microlens.privacy import COMMENT_KEY_BYTES, USER_KEY_BYTES
+from microlens.privacy import USER_KEY_BYTES, bytes_of, numbers_of
 from microlens.records import refreshed
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 class Comments:
     """Comments by column, all of one length; raw ids are in none of them."""
 
-    keys: list[bytes] = field(default_factory=list)
-    """Of the comments, 8 bytes each."""
+    keys: list[int] = field(default_factory=list)
+    """Of the comments, 64 bits each."""
     users: list[bytes] = field(default_factory=list)
     """Pseudonyms, 16 bytes each."""
     texts: list[str | None] = field(default_factory=list)
@@ -59,15 +59,15 @@ class Comments:
     def to_json(self, pending: list[str], declared: int | None) -> bytes:
         """One line of a spool; a column of nothing is null."""
         texts, genders = (column if any(column) else None for column in (self.texts, self.genders))
-        keys, users = (b"".join(column).hex() for column in (self.keys, self.users))
-        return orjson.dumps((pending, declared, keys, users, texts, genders, self.moments)) + b"\n"
+        keys, users = bytes_of(self.keys), b"".join(self.users)
+        return orjson.dumps((pending, declared, keys.hex(), users.hex(), texts, genders, self.moments)) + b"\n"
 
     @classmethod
     def from_json(cls, line: bytes) -> tuple[list[str], Comments, int | None]:
         pending, declared, keys, users, texts, genders, moments = orjson.loads(line)
         nothing: list[str | None] = [None] * len(moments)
-        columns = (_cut(keys, COMMENT_KEY_BYTES), _cut(users, USER_KEY_BYTES), texts or nothing, genders or nothing)
-        return pending, cls(*columns, moments), declared
+        keys, users = numbers_of(bytes.fromhex(keys)), _cut(bytes.fromhex(users), USER_KEY_BYTES)
+        return pending, cls(keys, users, texts or nothing, genders or nothing, moments), declared
 
 
 @dataclass(slots=True)
@@ -84,7 +84,7 @@ class Spool:
     """How many comments there are, as the first page says."""
     is_addition: bool = False
     """Its comments are only those that have come since the video was last read."""
-    _known: set[bytes] = field(default_factory=set)
+    _known: set[int] = field(default_factory=set)
     _file: BinaryIO | None = None
 
     @classmethod
@@ -114,7 +114,7 @@ class Spool:
             self._file.close()
             self._file = None
 
-    def keep_only(self, keys: Collection[bytes]) -> None:
+    def keep_only(self, keys: Collection[int]) -> None:
         """The other comments are known already."""
         self.comments = self.comments.at([place for place, key in enumerate(self.comments.keys) if key in keys])
         self.is_addition = True
@@ -152,9 +152,8 @@ def spool_path(folder: Path, video_id: str, refresh: int) -> Path:
     return folder / f"{hashlib.sha256(refreshed(video_id, refresh).encode()).hexdigest()}.jsonl"
 
 
-def _cut(digits: str, size: int) -> list[bytes]:
-    """Keys of one size, from the digits of all of them."""
-    whole = bytes.fromhex(digits)
+def _cut(whole: bytes, size: int) -> list[bytes]:
+    """Keys of one size, from all of them."""
     return [whole[at : at + size] for at in range(0, len(whole), size)]
 
 

@@ -7,7 +7,7 @@ Once comments are taken in, pairs no longer need their parts.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -39,6 +39,13 @@ if TYPE_CHECKING:
 
 _PIECES = 4
 """Of a bucket: casting a piece takes less memory than sorting a bucket."""
+_LAYOUT: dict[str, Any] = {
+    # It is read once and soon: quick to write is better than small, and of keys nothing can be compressed.
+    "compression": "none",
+    "use_dictionary": ["video_id"],
+    "column_encoding": {"commented_at_ms": "DELTA_BINARY_PACKED"},
+    "write_statistics": ["user_key"],
+}
 
 
 def gather(
@@ -166,10 +173,7 @@ def _cast(folder: Path, place: Path, tables: Iterable[pa.Table], bits: int, incr
             for bucket in np.unique(buckets).tolist():
                 start = int(ends[bucket - 1]) if bucket else 0
                 if bucket not in writers:
-                    # It is read once and soon: quick to write is better than small.
-                    writers[bucket] = pq.ParquetWriter(
-                        _path(place, bucket), PAIRS, compression="lz4", use_dictionary=["video_id"]
-                    )
+                    writers[bucket] = pq.ParquetWriter(_path(place, bucket), PAIRS, **_LAYOUT)
                 writers[bucket].write_table(cast.slice(start, int(ends[bucket]) - start))
     finally:
         for writer in writers.values():

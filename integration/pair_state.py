@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _NAME = "_state.json"
-_VERSION = 3
+_VERSION = 4
 MOST_BITS = 8
 PAIRS = pa.schema(
     [CRAWLED_COMMENTS.field(name) for name in ("user_key", "video_id", "commented_at_ms", "comment_id")]

@@ -80,14 +80,14 @@ def _merge_bucket(engine: Engine, folder: Path, state: PairState, bits: int, buc
         return before[0]
     # Whether a column is written as one without nulls must not depend on what is known of the files: of this none is.
     engine.add_table("taken_never", PAIRS.empty_table())
-    selects = ["SELECT *, 0 AS increment FROM taken_never"]
+    columns = ", ".join([f"{engine.sorted_key('user_key')} AS user_key", *PAIRS.names[1:]])
+    inside = bucket_condition(bits, bucket)
+    selects = [f"SELECT {columns}, 0 AS increment FROM taken_never"]
     for increment in sorted({file.increment for file in (*before, *since)}):
         own = [check_file(folder, file) for file in (*before, *since) if file.increment == increment]
         engine.add_files(f"taken_{increment}", own, PAIRS)
-        selects.append(f"SELECT *, {increment} AS increment FROM taken_{increment}")
-    engine.add_view(
-        "taken", f"SELECT * FROM ({' UNION ALL '.join(selects)}) AS every WHERE {bucket_condition(bits, bucket)}"
-    )
+        selects.append(f"SELECT {columns}, {increment} AS increment FROM taken_{increment} AS own WHERE {inside}")
+    engine.add_view("taken", " UNION ALL ".join(selects))
     path = folder / f"merge-{state.merge}" / f"{bucket:03d}.parquet"
     engine.run("merged_pairs", path)
     _check_order(path)

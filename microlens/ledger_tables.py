@@ -24,7 +24,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 """Raise it with every change of a table, or of what parts hold: a ledger of another version is refused when opened."""
 
 metadata = sa.MetaData()

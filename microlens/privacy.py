@@ -11,6 +11,7 @@ import hmac
 import os
 import re
 import secrets
+import struct
 from typing import TYPE_CHECKING
 
 from microlens.errors import CorruptDataError, KeyMismatchError, NotReadyError, RecipeError
@@ -66,20 +67,20 @@ class Pseudonymiser:
         message = prefix + len(raw).to_bytes(4, "big") + raw
         return hmac.digest(self._key, message, "sha256")[:USER_KEY_BYTES]
 
-    def comment_keys(self, platform: str, comment_ids: Iterable[str]) -> list[bytes]:
-        """8 bytes for each comment's own id: some sites spell its author's name in it.
+    def comment_keys(self, platform: str, comment_ids: Iterable[str]) -> list[int]:
+        """A number of 64 bits, signed, for each comment's own id: some sites spell its author's name in it.
 
         Keyed BLAKE2b (RFC 7693) under a key derived for the platform: half the time of an HMAC, and a crawl makes a
         billion of them.
         """
         key = hmac.digest(self._key, _framed(b"comment", platform.encode()), "sha256")
         keyed = hashlib.blake2b(key=key, digest_size=COMMENT_KEY_BYTES)
-        keys = []
+        digests = []
         for comment_id in comment_ids:
             one = keyed.copy()
             one.update(comment_id.encode())
-            keys.append(one.digest())
-        return keys
+            digests.append(one.digest())
+        return numbers_of(b"".join(digests))
 
     def order_key(self, domain: str, name: bytes | str) -> bytes:
         """A keyed position in a public order, so that dense ids tell nothing of the crawl."""
@@ -91,6 +92,16 @@ class Pseudonymiser:
     def fingerprint(self) -> str:
         """Tells two keys apart without telling anything of either."""
         return hmac.digest(self._key, b"fingerprint", "sha256").hex()[:16]
+
+
+def numbers_of(raw: bytes) -> list[int]:
+    """Comments' keys from the 8 bytes of each."""
+    return list(struct.unpack(f"<{len(raw) // COMMENT_KEY_BYTES}q", raw))
+
+
+def bytes_of(keys: Sequence[int]) -> bytes:
+    """The same backwards."""
+    return struct.pack(f"<{len(keys)}q", *keys)
 
 
 def _framed(*parts: bytes) -> bytes:

@@ -52,7 +52,7 @@ CRAWLED_VIDEOS = pa.schema(
 CRAWLED_COMMENTS = pa.schema(
     [
         _column("video_id", pa.string(), "the platform's own id", nullable=False),
-        _column("comment_id", pa.binary(8), "keyed pseudonym of the comment's own id", nullable=False),
+        _column("comment_id", pa.int64(), "keyed pseudonym of the comment's own id", nullable=False),
         _column("user_key", pa.binary(16), "keyed pseudonym of the author", nullable=False),
         _column("commented_at_ms", pa.int64(), "milliseconds since 1970, UTC", nullable=False),
     ]
@@ -61,7 +61,7 @@ CRAWLED_COMMENTS = pa.schema(
 CRAWLED_TEXTS = pa.schema(
     [
         _column("video_id", pa.string(), "the platform's own id", nullable=False),
-        _column("comment_id", pa.binary(8), "as in crawled comments", nullable=False),
+        _column("comment_id", pa.int64(), "as in crawled comments", nullable=False),
         _column("text", pa.string(), "scrubbed or raw, as the recipe says"),
         _column("gender", pa.string(), "of the author, where public and asked for"),
         _column("user_key", pa.binary(16), "keyed pseudonym of the author where a gender is told: it is the author's"),

@@ -31,6 +31,9 @@ class Engine(Protocol):
     def add_files(self, name: str, paths: Sequence[Path], schema: pa.Schema, *, with_filename: bool = False) -> None:
         """Make Parquet files readable as one table, if asked with a column `filename`; no files make an empty one."""
 
+    def sorted_key(self, column: str) -> str:
+        """SQL for a key of 16 bytes as what this engine sorts fastest, in the same order; `run` writes bytes again."""
+
     def add_view(self, name: str, select: str) -> None: ...
 
     def add_step(self, step: str) -> None:

@@ -68,6 +68,10 @@ class DuckEngine:
         source = f"read_parquet([{listed}], filename = {with_filename})"
         self.add_view(name, f"SELECT * FROM {source}")
 
+    def sorted_key(self, column: str) -> str:
+        """A key as a UUID: a number of 128 bits, where bytes are of any length and take a third more time."""
+        return f"CAST({column} AS UUID)"
+
     def add_view(self, name: str, select: str) -> None:
         self._execute(f"CREATE OR REPLACE VIEW {name} AS {select}")
 
@@ -82,13 +86,19 @@ class DuckEngine:
         """Materialise a step to `output`, and make it readable by its name; gives its rows."""
         output.parent.mkdir(parents=True, exist_ok=True)
         temporary = output.with_name(output.name + ".tmp")
-        select = _bound(step_sql(step), parameters or {})
+        select = self._with_bytes(_bound(step_sql(step), parameters or {}))
         # Level 1 makes these tables no larger than level 3, and costs a fifth less; V2 spares the length of every key.
         options = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, PARQUET_VERSION V2"
         self._execute(f"COPY ({select}) TO {_quoted(str(temporary))} ({options})")
         temporary.replace(output)
         self._execute(f"CREATE OR REPLACE VIEW {step} AS SELECT * FROM read_parquet({_quoted(str(output))})")
         return int(pq.read_metadata(output).num_rows)
+
+    def _with_bytes(self, select: str) -> str:
+        """Have keys that were sorted as UUIDs written as the bytes that they are."""
+        columns = self._connection.execute(f"DESCRIBE {select}").fetchall()
+        bytes_again = ", ".join(f"CAST({name} AS BLOB) AS {name}" for name, kind, *_ in columns if kind == "UUID")
+        return f"SELECT * REPLACE ({bytes_again}) FROM ({select})" if bytes_again else select
 
     def query(self, sql: str) -> pa.Table:
         return self._connection.sql(sql).to_arrow_table()

@@ -195,7 +195,7 @@ def test_comments_that_cannot_be_kept_are_asked_for_again(disk, desk_at, clip, m
 
 def test_a_page_that_was_written_in_part_is_not_there(disk):
     """Half a line at the end of a spool is cut off, in whichever try: no later page is appended to it."""
-    page = Comments([b"a" * 8] * 50, [bytes(16)] * 50, ["text " * 100] * 50, [None] * 50, [1] * 50)
+    page = Comments(list(range(50)), [bytes(16)] * 50, ["text " * 100] * 50, [None] * 50, [1] * 50)
     spool = Spool.open(disk.folder / "spool", "v")
     spool.add(page, ["http://x.test/2"])
     disk.fill(but=8192)

@@ -21,7 +21,7 @@ PAIRS = pa.schema(
         ("user_key", pa.binary(16)),
         ("video_id", pa.string()),
         ("commented_at_ms", pa.int64()),
-        ("comment_id", pa.binary(8)),
+        ("comment_id", pa.int64()),
         ("page_id", pa.string()),
     ]
 )

@@ -176,8 +176,8 @@ class Made:
 
 
 def comment_key(word):
-    """A comment's 8 bytes, in the order of the words."""
-    return word.encode().ljust(8, b"\0")
+    """A comment's key, in the order of the words."""
+    return int.from_bytes(word.encode().ljust(8, b"\0"))
 
 
 def commit_comments(run, rows_by_video, rows, **how):

@@ -389,7 +389,7 @@ def many_rows(generator, video, rows=100_000):
     return pa.table(
         {
             "video_id": pa.repeat(pa.scalar(video), rows),
-            "comment_id": pa.array(np.char.mod("%08d", np.arange(rows)).astype("S8").tolist(), pa.binary(8)),
+            "comment_id": pa.array(np.arange(rows)),
             "user_key": pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), rows, [None, keys]),
             "commented_at_ms": pa.array(generator.integers(0, 10**9, rows)),
         },

@@ -22,7 +22,7 @@ INTERACTIONS = pa.schema(
         ("user_key", pa.binary(16)),
         ("video_id", pa.string()),
         ("commented_at_ms", pa.int64()),
-        ("comment_id", pa.binary(8)),
+        ("comment_id", pa.int64()),
     ]
 )
 COUNTED = pa.schema([("user_key", pa.binary(16)), ("interaction_count", pa.int64()), ("sampling_hash", pa.string())])

@@ -85,7 +85,7 @@ def test_a_table_is_replaced_whole(tmp_path):
 comments = st.fixed_dictionaries(
     {
         "video_id": st.text(),
-        "comment_id": st.binary(min_size=8, max_size=8),
+        "comment_id": st.integers(-(1 << 63), (1 << 63) - 1),
         "user_key": st.binary(min_size=16, max_size=16),
         "commented_at_ms": st.integers(-(2**63), 2**63 - 1),
     }

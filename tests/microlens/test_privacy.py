@@ -248,4 +248,4 @@ def test_a_comments_key_tells_nothing_without_the_secret():
 
     assert keys == one.comment_keys("peertube", ids)
     assert 6 == len({*keys, *one.comment_keys("sandbox", ids), *other.comment_keys("peertube", ids)})
-    assert [8, 8] == [len(key) for key in keys]
+    assert all(-(1 << 63) <= key < 1 << 63 for key in keys)
