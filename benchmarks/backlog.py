@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from benchmarks.node_process import bench_run, finish_videos
+from benchmarks.made_runs import bench_run, finish_videos
 from download_nodes.backlog import lost_files, outstanding
 from microlens.platforms import platform_of
 from microlens.runs import open_run

@@ -13,10 +13,10 @@ import uvloop
 
 from benchmarks.measure import cost_of
 from download_nodes.node import Node
-from download_nodes.worker import spare_the_collector
 from microlens.backlog import comments_item
 from microlens.embedded import redis_server
 from microlens.frontier import Frontier
+from microlens.garbage import collect_seldom
 from microlens.ledger_rows import PageRow
 from microlens.platforms.sandbox import SandboxPlatform
 from microlens.recipe import Recipe
@@ -69,7 +69,7 @@ def _ours(folder: str, redis_url: str, url: str, videos: list[str]) -> int:
     platform = SandboxPlatform()
     frontier.push(comments_item(PageRow(video, f"{url}/v/{video}"), platform) for video in videos)
 
-    spare_the_collector()
+    collect_seldom()
 
     async def drain() -> None:
         node = Node(run, redis_url)

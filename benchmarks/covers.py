@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 import redis
 
 from benchmarks.bare_loop import WIDTH
+from benchmarks.made_runs import make_run
 from benchmarks.measure import Cost, cost_of_command, redis_cpu_s
 from benchmarks.media_files import make_covers
-from benchmarks.node_process import make_run
 from benchmarks.static_server import serving
 from microlens.embedded import redis_server
 

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
+from benchmarks.made_runs import make_run
 from benchmarks.measure import cost_of
 from benchmarks.media_files import make_small
-from benchmarks.node_process import drain, make_run
+from benchmarks.node_process import drain
 from benchmarks.static_server import serving
 from microlens.embedded import redis_server
 from microlens.frontier import Claim, Frontier

@@ -1,112 +1,30 @@
 """`python -m benchmarks.node_process all|fetch FOLDER REDIS_URL`: a node that drains a run's frontier, and ends.
 
-It is what `python -m download_nodes.worker` is but for RQ, which hands out the drains. With `fetch` nothing is
-measured: the record of a file has its hash and size alone.
+It is what `python -m download_nodes` is but for RQ, which hands out the drains. With `fetch` nothing is measured: the
+record of a file has its hash and size alone.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
-from unittest.mock import patch
 
-import uvloop
-
-import download_nodes.media as media_room
-from download_nodes.backlog import outstanding
-from download_nodes.measuring import Measurer
-from download_nodes.node import Node
-from download_nodes.sniff import UNKNOWN
-from download_nodes.worker import spare_the_collector
-from microlens.frontier import Frontier
-from microlens.ledger_rows import PageRow, Selected
-from microlens.platforms import platform_of
-from microlens.recipe import Recipe
-from microlens.records import ASSET_KINDS, AssetRecord, MediaLink
-from microlens.runs import Run, open_or_create, open_run
-from microlens.settings import Settings
+from microlens.garbage import collect_seldom
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from pathlib import Path
 
-    from microlens.ledger import Ledger
-    from microlens.records import AssetKind
+    from microlens.records import AssetKind, AssetRecord
+    from microlens.runs import Run
 
 _LONG_S = 3600.0
-_AT_ONCE = 2_000
-
-
-def make_run(folder: Path, redis_url: str, urls: list[str], kind: AssetKind = "cover") -> Run:
-    """Make a run whose pages are crawled and whose files, one of each page, are still to be fetched."""
-    run = bench_run(folder, urls, kind)
-    Frontier.connect(redis_url, run.shared_name, run.recipe.politeness).push(outstanding(run, platform_of(run.recipe)))
-    return run
-
-
-def bench_run(folder: Path, urls: list[str], kind: AssetKind = "cover") -> Run:
-    """Such a run, with nothing in a frontier."""
-    site = "/".join(urls[0].split("/", 3)[:3])
-    recipe = {
-        "name": "bench",
-        "platform": "sandbox",
-        "instances": [site],
-        "contact": "bench@example.org",
-        "media": {"max_bytes": 4 << 30, "audio": False},
-        "politeness": {"requests_per_second": 10_000, "concurrency": 64},
-        "network": {"allow": ["127.0.0.0/8"]},
-    }
-    run, _ = open_or_create(Recipe.model_validate(recipe), Settings(runs_dir=folder))
-    pages = [
-        PageRow(f"v{number}", f"{site}/v/v{number}", title="A title of words", media=(MediaLink(kind, url),))
-        for number, url in enumerate(urls)
-    ]
-    run.ledger.commit_crawl(pages=pages, selections=[Selected(page.video_id, "seed", None, 0) for page in pages])
-    return run
-
-
-def finish_videos(ledger: Ledger, count: int, *, sha256: str | None = None) -> Iterator[str]:
-    """Commit so many videos, their files and their comments; gives the files' hashes: one, if it is given."""
-    for start in range(0, count, _AT_ONCE):
-        names = [f"finished{number:08}" for number in range(start, min(start + _AT_ONCE, count))]
-        media = tuple(MediaLink(kind, f"http://127.0.0.1:1/media/{kind}") for kind in ASSET_KINDS)
-        pages = [PageRow(name, f"http://127.0.0.1:1/v/{name}", title="A title of words", media=media) for name in names]
-        assets = [
-            AssetRecord(
-                platform="sandbox",
-                video_id=name,
-                kind=kind,
-                sha256=sha256 or hashlib.sha256(f"{name}{kind}".encode()).hexdigest(),
-                size_bytes=1000,
-                mime="video/mp4",
-                phash="ab" * 32,
-                frame_hashes=("cd" * 32,) * (16 if kind == "video" else 0),
-            )
-            for name in names
-            for kind in ASSET_KINDS
-        ]
-        ledger.commit_crawl(pages=pages, selections=[Selected(name, "seed", None, 0) for name in names])
-        ledger.commit_assets(assets)
-        ledger.commit_comments(None, dict.fromkeys(names, 0))
-        yield from (asset.sha256 for asset in assets)
-
-
-class Unmeasured:
-    """Stands in for download_nodes.measuring.Measurer: nobody looks into the file."""
-
-    async def measure(
-        self, _path: Path, *, kind: AssetKind, platform: str, video_id: str, sha256: str, size_bytes: int
-    ) -> AssetRecord:
-        return AssetRecord(platform, video_id, kind, sha256, size_bytes, UNKNOWN)
-
-    async def close(self) -> None:
-        """Nothing of it is open."""
 
 
 def drain(run: Run, redis_url: str) -> dict[str, int]:
     """Work until nothing is left."""
+    import uvloop
+
+    from download_nodes.node import Node
 
     async def work() -> dict[str, int]:
         node = Node(run, redis_url)
@@ -115,12 +33,43 @@ def drain(run: Run, redis_url: str) -> dict[str, int]:
         finally:
             await node.close()
 
-    spare_the_collector()
+    collect_seldom()
     counts: dict[str, int] = uvloop.run(work())
     return counts
 
 
+def _measure_nothing() -> None:
+    """Have nobody look into files."""
+    import download_nodes.media
+    from download_nodes.sniff import UNKNOWN
+    from microlens.records import AssetRecord
+
+    class Unmeasured:
+        """Stands in for download_nodes.measuring.Measurer."""
+
+        async def measure(
+            self, _path: Path, *, kind: AssetKind, platform: str, video_id: str, sha256: str, size_bytes: int
+        ) -> AssetRecord:
+            return AssetRecord(platform, video_id, kind, sha256, size_bytes, UNKNOWN)
+
+        async def close(self) -> None:
+            """Nothing of it is open."""
+
+    vars(download_nodes.media)["Measurer"] = Unmeasured
+
+
+def _main(mode: str, folder: str, redis_url: str) -> None:
+    collect_seldom()
+    import json
+    from pathlib import Path
+
+    from microlens.runs import open_run
+    from microlens.settings import Settings
+
+    if mode == "fetch":
+        _measure_nothing()
+    sys.stdout.write(json.dumps(drain(open_run(Path(folder), Settings()), redis_url)) + "\n")
+
+
 if __name__ == "__main__":
-    measurer = Unmeasured if sys.argv[1] == "fetch" else Measurer
-    with patch.object(media_room, "Measurer", measurer):
-        sys.stdout.write(json.dumps(drain(open_run(Path(sys.argv[2]), Settings()), sys.argv[3])) + "\n")
+    _main(*sys.argv[1:])

@@ -17,7 +17,7 @@ import redis
 from rq import Queue
 from rq.serializers import JSONSerializer
 
-from benchmarks.node_process import finish_videos, make_run
+from benchmarks.made_runs import finish_videos, make_run
 from download_nodes.jobs import DRAIN_S, NodeJob, drain, queue_name
 from microlens.embedded import redis_server
 from microlens.store import sha256_of
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _GOAL_S = 1.0
 _TOP = 10
 _FINISHED = 40_000
-_WORKER = "download_nodes.worker"
+_WORKER = "download_nodes"
 
 
 def run(items: int) -> Iterator[str]:
@@ -36,7 +36,7 @@ def run(items: int) -> Iterator[str]:
     with tempfile.TemporaryDirectory() as name:
         yield f"from the start of a program to the first request at a server (goal under {_GOAL_S:g} s for a node)"
         for told, command, finished in (
-            ("download_nodes.worker", _worker, 0),
+            ("download_nodes", _worker, 0),
             ("microlens-build work", _work, 0),
             (f"the same, {_FINISHED:,} videos finished", _work, _FINISHED),
         ):
@@ -92,7 +92,7 @@ def _ring(redis_url: str, shared_name: str) -> None:
 
 def _import_ms() -> dict[str, float]:
     """Milliseconds by top-level package, of the modules' own code."""
-    command = [sys.executable, "-X", "importtime", "-c", f"import {_WORKER}"]
+    command = [sys.executable, "-X", "importtime", "-c", f"import {_WORKER}.worker"]
     lines = subprocess.run(command, capture_output=True, text=True, check=True).stderr.splitlines()
     times: defaultdict[str, float] = defaultdict(float)
     for line in lines[1:]:

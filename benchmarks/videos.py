@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.bare_loop import WIDTH
+from benchmarks.made_runs import make_run
 from benchmarks.measure import Cost, cost_of_command
-from benchmarks.node_process import make_run
 from benchmarks.static_server import serving
 from microlens.embedded import redis_server
 

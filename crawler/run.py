@@ -6,7 +6,6 @@ import signal
 import threading
 from typing import TYPE_CHECKING, Any, cast
 
-import structlog
 from scrapy.crawler import AsyncCrawlerProcess
 
 from crawler.commits import Committer
@@ -16,6 +15,7 @@ from crawler.pump import IN_FLIGHT
 from crawler.spiders.videos import VideoSpider
 from microlens.frontier import Frontier
 from microlens.hosts import Hosts
+from microlens.logs import log
 from microlens.platforms import platform_of
 
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
     from microlens.platforms.base import Platform
     from microlens.runs import Run
-
-log = structlog.get_logger()
 
 MAX_PAGE_BYTES = 16 << 20
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter, deque
 
-import structlog
-
-log = structlog.get_logger()
+from microlens.logs import log
 
 _LOOKED_AT = 200
 """The share is that of so many items, the newest."""

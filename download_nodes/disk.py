@@ -6,13 +6,11 @@ import shutil
 import time
 from typing import TYPE_CHECKING
 
-import structlog
+from microlens.logs import log
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
-
-log = structlog.get_logger()
 
 _LOOK_EVERY_S = 1.0
 _LONGEST_REST_S = 60.0

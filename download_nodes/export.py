@@ -21,12 +21,12 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 import orjson
-import structlog
 from aiohttp import hdrs, web
 from multidict import CIMultiDict
 
 from microlens.export_tokens import is_valid
 from microlens.local_store import LocalStore
+from microlens.logs import log
 
 if TYPE_CHECKING:
     import ssl
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
 
     from microlens.ledger_rows import Part
     from microlens.runs import Run
-
-log = structlog.get_logger()
 
 PAGE = 5_000
 """Objects in a page of the manifest, about 400 KB; or parts that the ledger lists, about 1 MB."""

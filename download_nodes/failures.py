@@ -7,8 +7,6 @@ import errno
 import traceback
 from typing import TYPE_CHECKING
 
-import structlog
-
 from download_nodes.fetch import FetchError
 from download_nodes.fetch_errors import LOCAL
 from download_nodes.links import ExpiredLinks
@@ -19,6 +17,7 @@ from microlens.database import LedgerFullError
 from microlens.errors import MicrolensError, PageChangedError
 from microlens.fresh_links import NOT_ASKED
 from microlens.frontier import host_of
+from microlens.logs import log
 from microlens.outcomes import HostRestsError, Refusal, policy_of
 from microlens.records import Failure, FrontierItem
 from microlens.robots import RETRY_S
@@ -33,8 +32,6 @@ if TYPE_CHECKING:
     from microlens.frontier import Frontier
     from microlens.records import WorkKind
     from microlens.runs import Run
-
-log = structlog.get_logger()
 
 _CHANGED_PAGES = 3
 _CHANGED_SHARE = 0.1
@@ -98,7 +95,7 @@ class Failures:
         except OSError as error:
             self._check_disk(error, item.url)
             await asyncio.to_thread(self._give_back, item)
-        except Exception:  # a bug met on one item must not stop the node
+        except Exception:  # noqa: BLE001 -- told with its traceback: a bug met on one item must not stop the node
             log.exception("item_failed", kind=item.kind, name=item.name)
             await self._failed(item, Refusal("node_error", is_final=False), detail=traceback.format_exc())
 

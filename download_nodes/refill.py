@@ -6,16 +6,13 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-import structlog
-
 from download_nodes.backlog import forget_lost, outstanding_by_range
+from microlens.logs import log
 
 if TYPE_CHECKING:
     from microlens.frontier import Frontier
     from microlens.platforms.base import Platform
     from microlens.runs import Run
-
-log = structlog.get_logger()
 
 
 def refill(run: Run, frontier: Frontier, platform: Platform, *, is_over: threading.Event | None = None) -> int:

@@ -8,7 +8,6 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 import redis
-import structlog
 from rq import Queue
 from rq.serializers import JSONSerializer
 
@@ -21,6 +20,7 @@ from microlens.errors import MicrolensError, RedisUnreachableError
 from microlens.frontier import Frontier
 from microlens.heartbeats import BEAT_S, forget, forget_gone, keep_idle, living
 from microlens.ledger import now_ms
+from microlens.logs import log
 from microlens.platforms import platform_of
 
 if TYPE_CHECKING:
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
     from microlens.records import WorkKind
     from microlens.runs import Run
-
-log = structlog.get_logger()
 
 _KINDS: tuple[WorkKind, ...] = ("media", "comments")
 _TICK_S = 0.2
@@ -169,7 +167,7 @@ class _Doorbell:
 
 
 def _start_worker(run: Run, redis_url: str) -> subprocess.Popen[bytes]:
-    return start_child([sys.executable, "-m", "download_nodes.worker", str(run.folder), redis_url])
+    return start_child([sys.executable, "-m", "download_nodes", str(run.folder), redis_url])
 
 
 class _Deaths:

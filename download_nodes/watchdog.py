@@ -7,16 +7,13 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
-import structlog
-
 from microlens.heartbeats import heard
+from microlens.logs import log
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from microlens.frontier import Frontier
-
-log = structlog.get_logger()
 
 STILL_S = 60.0
 """A process with work to do that has not been heard of for so long is ended; it says something every two seconds."""

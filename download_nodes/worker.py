@@ -1,9 +1,8 @@
-"""One RQ worker process: `python -m download_nodes.worker RUN_FOLDER REDIS_URL`; started by `microlens-build work`."""
+"""One RQ worker: takes jobs that each drain the frontier for a while."""
 
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,7 @@ from rq.serializers import JSONSerializer
 
 from download_nodes import jobs
 from download_nodes.node import Node
-from microlens.stage_process import run_stage
+from microlens.garbage import collect_seldom
 
 if TYPE_CHECKING:
     from microlens.runs import Run
@@ -30,19 +29,13 @@ class NodeWorker(SimpleWorker):
         super().request_stop(signum, frame)  # type: ignore[no-untyped-call]
 
 
-def spare_the_collector() -> None:
-    """Have Python's garbage collector look less often: a node holds many small rows, and none of them in a cycle."""
-    gc.freeze()
-    gc.set_threshold(100_000, 50, 100)
-
-
 def serve(run: Run, redis_url: str) -> None:
     """Take jobs until somebody asks this process to stop."""
     connection = redis.Redis.from_url(redis_url)
     name = jobs.queue_name(run.shared_name)
     queue = Queue(name, connection=connection, serializer=JSONSerializer, job_class=jobs.NodeJob)
     logging.getLogger("rq.worker").setLevel(logging.ERROR)
-    spare_the_collector()
+    collect_seldom()  # once more: what has been imported is frozen
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         jobs.install(lambda: Node(run, redis_url), runner)
         worker = NodeWorker([queue], connection=connection, serializer=JSONSerializer, job_class=jobs.NodeJob)
@@ -50,7 +43,3 @@ def serve(run: Run, redis_url: str) -> None:
             worker.work(logging_level="ERROR")
         finally:
             jobs.close()
-
-
-if __name__ == "__main__":
-    run_stage("download node", serve)

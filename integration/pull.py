@@ -16,12 +16,11 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
-import structlog
-
 from integration.lacking import AT_ONCE, lacking
 from integration.progress import Progress
 from integration.pulled import Pulled
 from microlens.errors import CorruptDataError, StoreUnreachableError
+from microlens.logs import log
 from microlens.store import sync
 from microlens.store_cache import complete, fetch_into
 
@@ -32,8 +31,6 @@ if TYPE_CHECKING:
     from integration.sources import Source
     from microlens.ledger_rows import Part
     from microlens.runs import Run
-
-log = structlog.get_logger()
 
 CHANNELS = 4
 """Connections to one source."""

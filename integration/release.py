@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import structlog
 
 from integration.anonymise import ITEM_IDS, USER_IDS, assign_ids
 from integration.card import card, statistics
 from integration.shape import published_beside, shape_of
 from microlens import __version__
 from microlens.errors import CorruptDataError, NotReadyError
+from microlens.logs import log
 from microlens.manifest import (
     Manifest,
     Output,
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
     from integration.engines import Engine
     from integration.sample import Sample
     from microlens.runs import Run
-
-log = structlog.get_logger()
 
 _SUFFIXES = {
     "image/jpeg": ".jpg",

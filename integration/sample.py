@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-import structlog
-
 from integration.sampling_order import Arc, hash_bound
 from microlens.errors import RecipeError, TooFewUsersError
+from microlens.logs import log
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
 
     from integration.draw import Draw
     from integration.engines import Engine
-
-log = structlog.get_logger()
 
 _NEVER = 2**62
 _ALL = 2**31 - 1

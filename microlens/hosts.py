@@ -10,11 +10,10 @@ import asyncio
 import math
 from typing import TYPE_CHECKING, Literal
 
-import structlog
-
 from microlens.frontier import host_of
 from microlens.host_ledger import RobotsFetch
 from microlens.ledger import now_ms
+from microlens.logs import log
 from microlens.outcomes import HostRestsError
 from microlens.robots import RETRY_S, Robots, is_unreachable
 
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
 
 RobotsOutcome = Literal["known", "again", "parked", "given_up"]
 """`again`: it will be asked for once more, soon; `given_up`: the host's work fails."""
-
-log = structlog.get_logger()
 
 
 async def await_turn(

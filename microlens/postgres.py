@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
-import structlog
 
 from microlens.database import (
     BUSY_TIMEOUT_S,
@@ -25,12 +24,11 @@ from microlens.database import (
 )
 from microlens.errors import MicrolensError, RecipeError
 from microlens.ledger_tables import SCHEMA_VERSION, metadata
+from microlens.logs import log
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
-
-log = structlog.get_logger()
 
 _PATIENCE_S = 20.0
 _IDLE_S = 30

@@ -14,9 +14,8 @@ from datetime import timedelta
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-import structlog
-
 from microlens.errors import CorruptDataError, RecipeError, StoreUnreachableError
+from microlens.logs import log
 from microlens.store import unique_name
 from microlens.store_cache import fetch_into
 
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
     from obstore.store import S3Store as Bucket
 
     from microlens.local_store import LocalStore
-
-log = structlog.get_logger()
 
 PATIENCE_S = 120.0
 """A request that fails for a cause that may pass is sent again for so long."""

@@ -9,9 +9,8 @@ import hashlib
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import structlog
-
 from microlens.errors import PageChangedError
+from microlens.logs import log
 from microlens.manifest import write_atomically
 
 if TYPE_CHECKING:
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     from microlens.platforms.base import Page
 
 MOST_OF_A_KIND = 20
-
-log = structlog.get_logger()
 
 
 class Samples:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from microlens.errors import MicrolensError
-from microlens.logs import configure_logs
 from microlens.runs import open_run
 from microlens.settings import Settings
 
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 def run_stage(name: str, work: Callable[[Run, str], None]) -> None:
     """Open the run and do the work; an expected error is told in plain words and ends in its own exit code."""
     folder, redis_url = sys.argv[1:3]
-    configure_logs()
     try:
         work(open_run(Path(folder), Settings()), redis_url)
     except MicrolensError as error:

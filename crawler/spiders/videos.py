@@ -7,7 +7,6 @@ from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-import structlog
 from scrapy import Request, Spider
 
 from crawler.answers import STOPPING, RefusedAnswerError, check_answer, check_tags, refused_by
@@ -23,6 +22,7 @@ from microlens.errors import PageChangedError, SiteUnreachableError
 from microlens.frontier import RobotsRequest, host_of
 from microlens.hosts import await_turn
 from microlens.ledger_rows import PageRow
+from microlens.logs import log
 from microlens.outcomes import SILENCE, HostRestsError, Refusal, policy_of
 from microlens.platforms.base import Page, is_asking
 from microlens.records import Failure
@@ -43,8 +43,6 @@ if TYPE_CHECKING:
     from microlens.platforms.base import ParsedVideo, Platform, VideoLink
     from microlens.records import Caption, FrontierItem
     from microlens.runs import Run
-
-log = structlog.get_logger()
 
 T = TypeVar("T")
 U = TypeVar("U")

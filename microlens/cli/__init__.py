@@ -27,6 +27,7 @@ from microlens.cli import (
     work,
 )
 from microlens.errors import BUG_EXIT_CODE, DiskFullError, MicrolensError
+from microlens.garbage import collect_seldom
 
 INTERRUPT_EXIT_CODE = 130
 
@@ -50,6 +51,7 @@ app.add_typer(platform.app, name=platform.NAME)
 
 def main() -> NoReturn:
     """Run the command line; an expected error is one plain message and its own exit code, a bug keeps its traceback."""
+    collect_seldom()
     try:
         app(standalone_mode=True)
     except MicrolensError as error:

@@ -49,9 +49,7 @@ def command(
 
     from download_nodes.export import Export, serve
     from download_nodes.export_binding import addresses_of, tls_of
-    from microlens.logs import configure_logs
 
-    configure_logs()
     tls = tls_of(tls_cert, tls_key)
     addresses = addresses_of(host, has_tls=tls is not None)
     export = Export(run, key)

@@ -60,9 +60,7 @@ def command(
     """
     from microlens.cli.filtering import apply_filters, show_trial
     from microlens.cli.output import Reporter
-    from microlens.logs import configure_logs
 
-    configure_logs()
     settings, reporter = settings_for_steps(engine, master, memory_limit, threads, temporary_dir), Reporter()
     if is_dry_run:
         shown = USUAL_SAMPLES if samples is None else samples

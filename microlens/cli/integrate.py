@@ -62,7 +62,6 @@ def command(
     from microlens.cli.output import Reporter
     from microlens.cli.pulling import pull_from
     from microlens.errors import RecipeError
-    from microlens.logs import configure_logs
     from microlens.runs import find_run, mark_used
 
     if not sources and (channels is not None or ca_file is not None):
@@ -72,7 +71,6 @@ def command(
             "--partial is about tables, and --gather makes none",
             hint="leave --partial out: --gather takes in what there is",
         )
-    configure_logs()
     settings, reporter = settings_for_steps(engine, master, memory_limit, threads, temporary_dir), Reporter()
     run = find_run(run_name, settings)
     mark_used(run)

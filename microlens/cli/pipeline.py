@@ -25,7 +25,6 @@ from microlens.cli.waiting import await_run, when_collected
 from microlens.embedded import redis_server, running_server
 from microlens.errors import NotReadyError, RecipeError, SiteUnreachableError
 from microlens.frontier import Frontier
-from microlens.logs import configure_logs
 from microlens.manifest import MANIFEST_NAME, read_manifest
 from microlens.outcomes import PASSING, POLICIES
 from microlens.recipe import Recipe
@@ -68,7 +67,6 @@ def run_recipe(recipe: Recipe, settings: Settings, *, processes: int, reporter: 
     """Crawl and download side by side, then integrate, publish and rank; what is done already is not done again."""
     from integration.merge import integrate
 
-    configure_logs()
     began = time.monotonic()
     run, _ = open_or_create(recipe, settings)
     mark_used(run)
@@ -118,7 +116,6 @@ def publish_run(
     """Integrate and publish a run that others collect; NotReadyError if that is not finished and not waited for."""
     from integration.merge import integrate
 
-    configure_logs()
     began = time.monotonic()
     run = await_run(target, settings, reporter) if is_waiting else named_run(target, settings)
     mark_used(run)
@@ -200,7 +197,6 @@ def crawl_alone(
     """Crawl in this process; gives the pages that were read, if the run is to be thrown away."""
     from crawler.run import crawl
 
-    configure_logs()
     with contextlib.ExitStack() as stack:
         if is_dry_run:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="microlens-dry-run-"))

@@ -16,11 +16,9 @@ def command(run_name: RunName = None) -> None:
     """
     from microlens.cli.output import Reporter
     from microlens.cli.pipeline import recover
-    from microlens.logs import configure_logs
     from microlens.runs import find_run
     from microlens.settings import Settings
 
-    configure_logs()
     settings = Settings()
     run = find_run(run_name, settings)
     Reporter().done("recover", recover(run, settings))

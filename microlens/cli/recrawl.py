@@ -10,7 +10,6 @@ from microlens.cli.when import moment_text
 from microlens.embedded import redis_server
 from microlens.errors import NotReadyError
 from microlens.frontier import Frontier
-from microlens.logs import configure_logs
 from microlens.platforms import platform_of
 from microlens.recipe import load_recipe
 from microlens.retries import reopen_visits
@@ -38,7 +37,6 @@ def recrawl(run: Run, settings: Settings, *, since_ms: int, limit: int | None, r
     """
     from crawler.refresh import refresh
 
-    configure_logs()
     mark_used(run)
     _check_crawled(run)
     before = run.refreshes.open_one()

@@ -78,11 +78,9 @@ def command(
     """
     from integration.subset import Draw, subset
     from microlens.cli.output import Reporter, print_release
-    from microlens.logs import configure_logs
     from microlens.recipe import parse_release
     from microlens.runs import find_run, mark_used
 
-    configure_logs()
     asked = {
         "users": users,
         "preset": preset,

@@ -36,11 +36,9 @@ def command(
     from microlens.cli.recrawl import named_run
     from microlens.cli.waiting import await_run
     from microlens.embedded import redis_server
-    from microlens.logs import configure_logs
     from microlens.runs import mark_used
     from microlens.settings import Settings
 
-    configure_logs()
     settings, reporter = Settings(), Reporter()
     run = await_run(target, settings, reporter) if is_forever else named_run(target, settings)
     mark_used(run)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from download_nodes import node, worker
 from microlens.frontier import LEASE_S, Frontier
-from microlens.logs import configure_logs
 from microlens.runs import open_run
 from microlens.settings import Settings
 
@@ -17,7 +16,7 @@ CONTEXT.set_forkserver_preload(["tests.download_nodes.fleet"])
 
 
 class NodeProcess:
-    """A worker as `python -m download_nodes.worker` is one, but that its times may be shorter."""
+    """A worker as `python -m download_nodes` is one, but that its times may be shorter."""
 
     def __init__(self, run, redis_url, *, log, lease_s=LEASE_S, grace_s=node.GRACE_S):
         self.log = log
@@ -68,7 +67,6 @@ def _serve(folder, redis_url, log, times):
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     shorten(*times)
-    configure_logs()
     worker.serve(open_run(Path(folder), Settings()), redis_url)
 
 

@@ -258,7 +258,11 @@ def test_comments_that_cannot_be_read_are_kept_as_a_sample_without_their_users(d
 def _comments(*keys):
     count = len(keys)
     return Comments(
-        [key.encode().ljust(8) for key in keys], [bytes(16)] * count, [None] * count, [None] * count, [1] * count
+        [int.from_bytes(key.encode().ljust(8), signed=True) for key in keys],
+        [bytes(16)] * count,
+        [None] * count,
+        [None] * count,
+        [1] * count,
     )
 
 

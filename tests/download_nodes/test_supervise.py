@@ -27,7 +27,7 @@ def workers():
             line = (status.parent / "cmdline").read_bytes()
         except OSError:
             continue
-        if int(words[1]) == os.getpid() and b"download_nodes.worker" in line:
+        if int(words[1]) == os.getpid() and b"\0download_nodes\0" in line:
             found.append(int(status.parent.name))
     return found
 

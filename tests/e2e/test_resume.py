@@ -45,7 +45,7 @@ def kill_one(process, chance):
     below = descendants(process.pid)
     kinds = {
         "run": [process.pid],
-        "node": [pid for pid, command in below if "download_nodes.worker" in command],
+        "node": [pid for pid, command in below if "-m download_nodes" in command],
         "crawler": [pid for pid, command in below if "-m crawler" in command],
     }
     kind = chance.choice([name for name, pids in kinds.items() if pids])
