@@ -9,20 +9,38 @@ import torch
 from benchmark.metrics import Ranks, ranks
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import Tensor
+
     from benchmark.data.split import Question
     from benchmark.models.protocol import Recommender
 
-CHUNK_SCORES = 8_000_000  # 32 MB of float32, and about as much again while they are ranked
+CHUNK_SCORES = 8_000_000  # 32 MB of float32, and about half as much again while they are ranked
 
 
-def evaluate(model: Recommender, question: Question, item_count: int, *, chunk_scores: int = CHUNK_SCORES) -> Ranks:
+def evaluate(model: Recommender, question: Question, *, chunk_scores: int = CHUNK_SCORES) -> Ranks:
     """Rank every user's target among all items; the answer does not depend on `chunk_scores`."""
-    size = max(1, chunk_scores // (item_count + 1))
-    parts = []
+    return Ranks.joined([found for found, _ in _ranked(model, question, chunk_scores)])
+
+
+def evaluate_and_list(
+    model: Recommender, question: Question, k: int, *, chunk_scores: int = CHUNK_SCORES
+) -> tuple[Ranks, Tensor]:
+    """The same, and the first `k` items that each user is shown, best first: (Q, K), fewer of a small catalogue."""
+    found, lists = [], []
+    for ranked, scores in _ranked(model, question, chunk_scores):
+        found.append(ranked)
+        lists.append(scores.topk(min(k, question.item_count)).indices)
+    return Ranks.joined(found), torch.cat(lists)
+
+
+def _ranked(model: Recommender, question: Question, chunk_scores: int) -> Iterator[tuple[Ranks, Tensor]]:
+    """Ranks and masked scores, chunk by chunk."""
+    width = max(1, chunk_scores // (question.item_count + 1))
     with torch.inference_mode():
-        for start in range(0, len(question.target), size):
-            users = slice(start, start + size)
-            scores = model.scores(question.history[users])
-            seen = question.seen.mask(users, item_count + 1)
-            parts.append(ranks(scores, question.target[users], seen))
-    return Ranks.joined(parts)
+        for start in range(0, len(question.target), width):
+            chunk = slice(start, min(start + width, len(question.target)))
+            scores = model.scores(question.users[chunk], question.history[chunk])
+            target, seen = question.target[chunk], question.seen
+            yield ranks(scores, target, *seen.of(chunk), seen.counts(chunk)), scores

@@ -1,6 +1,6 @@
 """Full ranking: where the target stands among ALL items that the user has not met.
 
-B users, V items with padding.
+B users, U all of them, K places of a list, V items with padding.
 
 Ties are settled fairly: a metric is its expectation over every order of the tied items. A target with `above` better
 items and `tied` equal ones (itself among them) stands at ranks above + 1 ... above + tied with equal chance, so a model
@@ -33,18 +33,21 @@ class Ranks:
         return cls(torch.cat([part.above for part in parts]), torch.cat([part.tied for part in parts]))
 
 
-def ranks(scores: Tensor, target: Tensor, seen: Tensor) -> Ranks:
-    """Rank `target` (B,) by `scores` (B, V); `seen` (B, V) and padding are left out, the target never is.
+def ranks(scores: Tensor, target: Tensor, row: Tensor, seen: Tensor, counts: Tensor) -> Ranks:
+    """Rank `target` (B,) by `scores` (B, V), which it writes to: padding and what is seen get minus infinity.
 
+    Seen are the items `seen` (n,) of the rows `row` (n,), `counts` (B,) of each row, targets not among them.
     A score that is not a number ranks last, so a diverged model cannot win.
     """
-    wanted = target[:, None]
-    is_candidate = ~seen.scatter(1, wanted, value=False)
-    is_candidate[:, 0] = False
-    own = scores.gather(1, wanted)
-    tied = _count((scores == own) & is_candidate)
-    above = _count(is_candidate) - _count((scores < own) & is_candidate) - tied
-    return Ranks(above, tied.clamp(min=1))
+    scores[row, seen] = -torch.inf
+    scores[:, 0] = -torch.inf
+    own = scores.gather(1, target[:, None])
+    below, tied = _count(scores < own), _count(scores == own)
+    masked = (counts + 1).int()
+    is_lowest = own[:, 0] == -torch.inf  # what is masked then ties, and otherwise lies below, unless it is no number
+    below -= torch.where(own[:, 0] > -torch.inf, masked, 0)
+    tied -= torch.where(is_lowest, masked, 0)
+    return Ranks(scores.shape[1] - masked - below - tied, tied.clamp(min=1))
 
 
 def _count(flags: Tensor) -> Tensor:
@@ -60,17 +63,40 @@ def hit_rate(ranks: Ranks, k: int) -> Tensor:
 def ndcg(ranks: Ranks, k: int) -> Tensor:
     """NDCG@K of each user with one target: the mean of 1 / log2(1 + rank), 0 beyond K. (B,)."""
     places = torch.arange(1, k + 1, dtype=torch.float64, device=ranks.above.device)
-    total = torch.cat([places.new_zeros(1), (1 / (places + 1).log2()).cumsum(0)])
+    return _mean_gain(ranks, 1 / (places + 1).log2())
+
+
+def mrr(ranks: Ranks, k: int) -> Tensor:
+    """MRR@K of each user: the mean of 1 / rank, 0 beyond K. (B,)."""
+    return _mean_gain(ranks, 1 / torch.arange(1, k + 1, dtype=torch.float64, device=ranks.above.device))
+
+
+def _mean_gain(ranks: Ranks, gains: Tensor) -> Tensor:
+    """Mean over the ranks that each target may stand at, of what the first K places gain (K,)."""
+    k, total = len(gains), torch.cat([gains.new_zeros(1), gains.cumsum(0)])
     first, last = ranks.above.clamp(max=k), (ranks.above + ranks.tied).clamp(max=k)
     return (total[last] - total[first]) / ranks.tied
 
 
+def coverage(lists: Tensor, item_count: int) -> float:
+    """Share of the catalogue that anybody is shown in lists (U, K), 0 to 1."""
+    return len(torch.unique(lists)) / item_count
+
+
+def mean_popularity(lists: Tensor, frequency: Tensor) -> float:
+    """How often a shown item was met in training, averaged over lists (U, K) of items counted in `frequency` (V,).
+
+    ARP of Yin et al. (PVLDB 5, 2012). Compared with the same mean over targets it tells a bias.
+    """
+    return float(frequency[lists].double().mean())
+
+
 def summarise(ranks: Ranks, cutoffs: tuple[int, ...] = (10, 20)) -> dict[str, float]:
-    """Average over users: `hr@10`, `ndcg@10`, and so on for every cutoff."""
+    """Average over users: `hr@10`, `ndcg@10`, `mrr@10`, and so on for every cutoff."""
     return {
         f"{name}@{k}": float(metric(ranks, k).mean())
         for k in cutoffs
-        for name, metric in (("hr", hit_rate), ("ndcg", ndcg))
+        for name, metric in (("hr", hit_rate), ("ndcg", ndcg), ("mrr", mrr))
     }
 
 

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from benchmark.data.release import load_release, manifest_sha256
+from benchmark.data.side import Side
 from benchmark.data.split import SHORTEST, Split, leave_one_out
-from benchmark.evaluate import evaluate
-from benchmark.metrics import Ranks, hit_rate, standard_error, summarise
+from benchmark.evaluate import evaluate_and_list
+from benchmark.metrics import Ranks, coverage, hit_rate, mean_popularity, standard_error, summarise
 from benchmark.models import MODELS
-from benchmark.models.sequence import SequenceModel
+from benchmark.models.protocol import TrainableModel
 from benchmark.report import Leaderboard
 from benchmark.settings import Settings, load_preset, nearest
 from benchmark.train import Fit, fit
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     Progress = Callable[[str, Mapping[str, object]], None]
 
 DEFAULT_MODELS = ("popularity", "sasrec")
+CUTOFFS = (10, 20)
 
 
 def run_benchmark(
@@ -51,21 +53,25 @@ def run_benchmark(
     for model in models:
         if model not in MODELS:
             raise RecipeError(f"the benchmark has no model {model!r}", hint=nearest(model, MODELS))
-    settings = load_preset(preset, overrides)
-    place = _device(device)
-    split = leave_one_out(load_release(release), keep=settings.keep_interactions, device=place)
-    tell = progress or _silent
+    settings = {name: load_preset(preset, name, overrides) for name in models}
+    place, tell = _device(device), progress or _silent
+    interactions, side = load_release(release), Side(release)
+    splits = {
+        keep: leave_one_out(interactions, keep=keep, device=place)
+        for keep in {one.keep_interactions for one in settings.values()}
+    }
     rows, ranks = [], {}
-    for name in dict.fromkeys(models):
-        with _seeded(seed, place, settings.threads):
-            row, ranks[name] = run_model(name, split, settings, seed=seed, progress=tell)
+    for name, chosen in settings.items():
+        with _seeded(seed, place, chosen.threads):
+            split = splits[chosen.keep_interactions]
+            row, ranks[name] = run_model(name, split, chosen, side, seed=seed, progress=tell)
         rows.append(row)
     rows.sort(key=lambda row: row["ndcg@10"], reverse=True)
     leaderboard = Leaderboard(
         release=release.resolve().name,
         rows=rows,
-        protocol=_protocol(split, settings),
-        settings={"preset": preset, "seed": seed, **asdict(settings)},
+        protocol=_protocol(split),
+        settings={"preset": preset, "seed": seed},
         manifest_sha256=manifest_sha256(release),
         code_version=_code_version(),
         torch_version=torch.__version__,
@@ -78,23 +84,32 @@ def run_benchmark(
 
 
 def run_model(
-    name: str, split: Split, settings: Settings, *, seed: int, progress: Progress
+    name: str, split: Split, settings: Settings, side: Side, *, seed: int, progress: Progress
 ) -> tuple[dict[str, Any], Ranks]:
     """Build one model, train it if it learns, and ask it for the test items once: its row, and every user's rank."""
     progress("model_started", {"model": name, "epochs": settings.epochs})
     began = time.perf_counter()
-    model = MODELS[name].build(split, settings)
+    model, task = MODELS[name].build(split, settings, side), MODELS[name].task
     fitted, parameters = Fit(0, 0, 0.0), 0
-    if isinstance(model, SequenceModel):
+    if isinstance(model, TrainableModel) and task is not None:
+        model.to(split.device)
         parameters = sum(weights.numel() for weights in model.parameters())
         fitted = fit(
-            model, split, settings, seed=seed, progress=lambda event, facts: progress(event, {"model": name, **facts})
+            model,
+            task(model, split, settings),
+            split.validation,
+            settings,
+            seed=seed,
+            progress=lambda event, facts: progress(event, {"model": name, **facts}),
         )
-    ranks = evaluate(model, split.test, split.item_count)
+    ranks, lists = evaluate_and_list(model, split.test, max(CUTOFFS))
+    shown = {f"coverage@{k}": coverage(lists[:, :k], split.item_count) for k in CUTOFFS}
+    shown |= {f"popularity@{k}": mean_popularity(lists[:, :k], split.frequency) for k in CUTOFFS}
     row = {
         "model": name,
-        **summarise(ranks),
-        "users": len(split.kept),
+        **summarise(ranks, CUTOFFS),
+        **shown,
+        "users": len(split.test.users),
         "items": split.item_count,
         "seed": seed,
         "seconds": round(time.perf_counter() - began, 3),
@@ -102,6 +117,7 @@ def run_model(
         "epochs": fitted.epochs,
         "best_epoch": fitted.best_epoch,
         "standard_error_hr@10": standard_error(hit_rate(ranks, 10)),
+        "settings": asdict(settings),
     }
     progress("model_finished", row)
     return row, ranks
@@ -134,15 +150,15 @@ def _device(name: str | None) -> torch.device:
     return device
 
 
-def _protocol(split: Split, settings: Settings) -> dict[str, object]:
+def _protocol(split: Split) -> dict[str, object]:
     return {
-        "split": "leave-one-out by time: a user's last item is the test, the last but one validation",
+        "split": split.rule,
         "ranking": "full: against all items, each user's whole history masked; ties count by their expectation",
-        "history": f"the last {settings.keep_interactions} interactions of a user, validation and test included",
-        "users": len(split.kept),
+        "users": len(split.test.users),
         "items": split.item_count,
         "users_skipped": split.skipped_user_count,
         "why_skipped": f"fewer than {SHORTEST} interactions",
+        "popularity_of_targets": mean_popularity(split.test.target, split.frequency),
     }
 
 

@@ -15,15 +15,18 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
 
+LOSSES = ("in_batch", "full", "sampled", "bce", "gbce", "bpr")
+
+
 @dataclass(frozen=True)
 class Settings:
     keep_interactions: int = 13
     """Number of a user's last interactions that are used, validation and test included."""
 
     width: int = 64
-    """Numbers in an item vector and in a user state."""
+    """Numbers in an item vector and in a user's."""
     blocks: int = 2
-    """Number of transformer blocks."""
+    """Number of transformer, convolution or GRU blocks, of hidden layers, or of steps over a graph."""
     heads: int = 2
     """Number of attention heads; `width` must be divisible by it."""
     dropout: float = 0.2
@@ -34,7 +37,10 @@ class Settings:
     """Add the log of an item's training frequency, and a learned offset, to its score; the paper does not."""
 
     loss: str = "in_batch"
-    """`in_batch`: softmax over the distinct items of a batch; `full`: softmax over all items."""
+    """`in_batch`: softmax over the distinct items of a batch; `full`: over all items; `sampled`: over drawn ones;
+    `bce`, `gbce`, `bpr`: the target against each of the drawn ones. Not every task takes each."""
+    negatives: int = 1
+    """Items drawn against each target, where the loss draws any."""
     log_q: str = "inclusion"
     """What `in_batch` takes off a score: log `frequency`, as MicroLens does, or the log chance of `inclusion`."""
     batch_size: int = 256
@@ -53,24 +59,28 @@ class Settings:
     """CPU threads that torch may use."""
 
     def __post_init__(self) -> None:
-        for name in ("width", "blocks", "heads", "batch_size", "epochs", "patience", "threads"):
+        for name in ("width", "blocks", "heads", "negatives", "batch_size", "epochs", "patience", "threads"):
             _require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
         _require(self.keep_interactions >= 3, "keep_interactions", self.keep_interactions, "3 or more")  # noqa: PLR2004
         _require(0 <= self.dropout < 1, "dropout", self.dropout, "at least 0 and below 1")
         _require(self.learning_rate > 0, "learning_rate", self.learning_rate, "above 0")
         _require(self.weight_decay >= 0, "weight_decay", self.weight_decay, "0 or more")
         _require(self.gradient_clip > 0, "gradient_clip", self.gradient_clip, "above 0")
-        _require(self.loss in {"in_batch", "full"}, "loss", self.loss, "in_batch or full")
+        _require(self.loss in LOSSES, "loss", self.loss, f"one of {', '.join(LOSSES)}")
         _require(self.log_q in {"inclusion", "frequency"}, "log_q", self.log_q, "inclusion or frequency")
 
 
-def load_preset(name: str, overrides: Mapping[str, object] | None = None) -> Settings:
-    """Read `presets/<name>.yaml` and lay `overrides` over it; text is read as the field's own type."""
+def load_preset(name: str, model: str, overrides: Mapping[str, object] | None = None) -> Settings:
+    """Read what `presets/<name>.yaml` says of every model, then what of this one, and lay `overrides` over it.
+
+    Text is read as the field's own type. RecipeError names what is not known.
+    """
     presets = {path.name.removesuffix(".yaml"): path for path in files("benchmark.presets").iterdir()}
     known = sorted(preset for preset in presets if not preset.startswith("_"))
     if name not in known:
         raise RecipeError(f"there is no preset {name!r}", hint=nearest(name, known))
-    values = yaml.safe_load(presets[name].read_text(encoding="utf-8")) | dict(overrides or {})
+    preset = yaml.safe_load(presets[name].read_text(encoding="utf-8"))
+    values = preset["every_model"] | preset.get(model, {}) | dict(overrides or {})
     types = {field.name: str(field.type) for field in fields(Settings)}
     for key in values:
         if key not in types:

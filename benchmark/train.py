@@ -1,7 +1,4 @@
-"""Train a sequence model: AdamW, stopped early on validation NDCG@10, its best state restored.
-
-B users, T steps, N predictions, C candidates, V items with padding.
-"""
+"""Train a model on a task: AdamW, stopped early on validation NDCG@10, its best state restored."""
 
 from __future__ import annotations
 
@@ -13,18 +10,17 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from benchmark.data.split import count_items
 from benchmark.evaluate import evaluate
-from benchmark.losses import Candidates, full_softmax, in_batch_softmax, log_frequency, log_inclusion, predicted
 from benchmark.metrics import summarise
 from microlens.errors import MicrolensError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
-    from benchmark.data.split import Split
-    from benchmark.models.sequence import SequenceModel
+    from benchmark.data.split import Question
+    from benchmark.models.protocol import TrainableModel
     from benchmark.settings import Settings
+    from benchmark.tasks import Task
 
     Progress = Callable[[str, Mapping[str, object]], None]
 
@@ -38,9 +34,11 @@ class Fit:
     """Validation NDCG@10 of the best epoch."""
 
 
-def fit(model: SequenceModel, split: Split, settings: Settings, *, seed: int, progress: Progress) -> Fit:
+def fit(
+    model: TrainableModel, task: Task, validation: Question, settings: Settings, *, seed: int, progress: Progress
+) -> Fit:
     """Train `model` in place; `progress` hears of each epoch."""
-    trainer = Trainer(model, split, settings, seed)
+    trainer = Trainer(model, task, validation, settings, seed)
     best, best_state, epoch = Fit(0, 0, trainer.validate()["ndcg@10"]), _copy(model), 0
     for epoch in range(1, settings.epochs + 1):
         began = time.perf_counter()
@@ -60,20 +58,18 @@ def fit(model: SequenceModel, split: Split, settings: Settings, *, seed: int, pr
 class Trainer:
     """One epoch of training, one validation."""
 
-    def __init__(self, model: SequenceModel, split: Split, settings: Settings, seed: int) -> None:
+    def __init__(self, model: TrainableModel, task: Task, validation: Question, settings: Settings, seed: int) -> None:
         self.model = model
-        self.split = split
+        self.task = task
+        self.validation = validation
         self.settings = settings
-        # A user with one training item has nothing to predict.
-        self.sequences = split.train[predicted(split.train).any(1)]
-        self.frequency = count_items(self.sequences, split.item_count)
         self.optimizer = _optimizer(model, settings)
-        self.order = torch.Generator().manual_seed(seed)  # on the CPU, so that every device sees the same batches
+        self.order = torch.Generator().manual_seed(seed)
 
     def run_epoch(self, epoch: int) -> float:
-        """See every user once; return the mean loss of the batches."""
+        """See everything once; return the mean loss of the batches."""
         self.model.train()
-        losses = torch.stack([self.step(batch) for batch in self.batches()] or [torch.zeros(())])
+        losses = torch.stack([self.step(batch) for batch in self.task.batches(self.order)] or [torch.zeros(())])
         loss = float(losses.mean())
         if not math.isfinite(loss):
             raise MicrolensError(
@@ -82,42 +78,19 @@ class Trainer:
             )
         return loss
 
-    def batches(self) -> Iterator[Tensor]:
-        """Draw all users in a new order: items (B, T)."""
-        order = torch.randperm(len(self.sequences), generator=self.order).to(self.sequences.device)
-        for start in range(0, len(order), self.settings.batch_size):
-            yield self.sequences[order[start : start + self.settings.batch_size]]
-
     def step(self, batch: Tensor) -> Tensor:
         device = batch.device.type
         with torch.autocast(device, dtype=torch.bfloat16, enabled=device == "cuda"):
-            loss = self.loss(batch)
+            loss = self.task.loss(batch)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.gradient_clip)
         self.optimizer.step()
         return loss.detach()
 
-    def loss(self, batch: Tensor) -> Tensor:
-        """Predict each item of a batch (B, T) from those before it."""
-        states: Tensor = self.model(batch[:, :-1])[predicted(batch)]  # (N, D)
-        if self.settings.loss == "full":
-            everything = torch.arange(1, self.split.item_count + 1, device=batch.device)
-            return full_softmax(self.model.items.logits(states, everything), batch[:, 1:][predicted(batch)])
-        candidates = Candidates.of_batch(batch)
-        logits = self.model.items.logits(states, candidates.items)
-        log_q = self.log_q(self.frequency[candidates.items], len(batch))
-        return in_batch_softmax(logits, candidates.column, candidates.excluded, log_q)
-
-    def log_q(self, frequency: Tensor, batch_size: int) -> Tensor:
-        """Correct candidates of this training frequency (C,) in a batch of so many users: (C,)."""
-        if self.settings.log_q == "frequency":
-            return log_frequency(frequency)
-        return log_inclusion(frequency, batch_size / len(self.sequences))
-
     def validate(self) -> dict[str, float]:
         self.model.eval()
-        return summarise(evaluate(self.model, self.split.validation, self.split.item_count), cutoffs=(10,))
+        return summarise(evaluate(self.model, self.validation), cutoffs=(10,))
 
 
 def _optimizer(model: nn.Module, settings: Settings) -> torch.optim.Optimizer:

@@ -1,6 +1,6 @@
-"""Leave one out by time: a user's last item is the test, the last but one validation, the rest training.
+"""What is trained on and what is asked: splits of everyone's sequences, on one device.
 
-U users, T steps (oldest first, left-padded with item 0), N interactions, B users of a batch, V items with padding.
+U users, T steps (oldest first, left-padded with item 0), N interactions, Q questions, B of a chunk.
 """
 
 from __future__ import annotations
@@ -23,61 +23,60 @@ SHORTEST = 3  # one item to learn from, one for validation, one for the test
 
 
 @dataclass(frozen=True)
-class History:
-    """What every user met up to some day: their whole history, beyond the steps that a model is given."""
+class Seen:
+    """What is not recommended again: the items that each asked user has met, each once, the target left out."""
 
-    items: Tensor  # (N,) all users' items, one user after the other, oldest first
-    starts: Tensor  # (U,) where a user begins in `items`
-    lengths: Tensor  # (U,) how many of them lie before that day
+    items: Tensor  # (N,) one question after the other
+    bounds: Tensor  # (Q + 1,) where a question's items begin, and at last where all end
 
-    def mask(self, users: slice, width: int) -> Tensor:
-        """Tell which of `width` items each of these users has met: bool (B, V)."""
-        lengths, starts = self.lengths[users], self.starts[users]
-        row = torch.repeat_interleave(torch.arange(len(lengths), device=lengths.device), lengths)
-        within = torch.arange(len(row), device=row.device) - (lengths.cumsum(0) - lengths)[row]
-        seen = torch.zeros(len(lengths), width, dtype=torch.bool, device=lengths.device)
-        seen[row, self.items[starts[row] + within]] = True
-        return seen
+    def of(self, chunk: slice) -> tuple[Tensor, Tensor]:
+        """Row within the chunk and item, of each: (n,) and (n,)."""
+        bounds = self.bounds[chunk.start : chunk.stop + 1]
+        row = torch.repeat_interleave(torch.arange(len(bounds) - 1, device=bounds.device), bounds.diff())
+        return row, self.items[bounds[0] : bounds[-1]]
+
+    def counts(self, chunk: slice) -> Tensor:
+        """How many, of each question of the chunk: (B,)."""
+        return self.bounds[chunk.start : chunk.stop + 1].diff()
 
 
 @dataclass(frozen=True)
 class Question:
     """What an evaluation asks: which item came after these."""
 
-    history: Tensor  # (U, T) the most recent items, what a model is given
-    target: Tensor  # (U,) the item that came next
-    seen: History  # the whole history, which is never recommended again
+    users: Tensor  # (Q,) who, from 0
+    history: Tensor  # (Q, T) the most recent items, what a sequence model is given
+    target: Tensor  # (Q,) the item that came next
+    seen: Seen  # of the whole history, beyond the steps that a model is given
+    item_count: int
 
 
 @dataclass(frozen=True)
 class Split:
-    """Everyone's last items on one device; batches are drawn from it by index."""
+    """Batches are drawn from it by index."""
 
-    kept: Tensor  # (U, T) the last items of each user, test item last
-    items: Tensor  # (N,) as in History
-    starts: Tensor  # (U,)
-    lengths: Tensor  # (U,) with validation and test
+    train: Tensor  # (U, T) each user's last training items
+    pairs: Tensor  # (N, 2) user and item of every training interaction, beyond those steps too
+    validation: Question
+    test: Question
     item_count: int
     skipped_user_count: int
-    """Users with fewer than three interactions: neither trained on nor asked about."""
+    """Users too short to be split: neither trained on nor asked about."""
+    rule: str
+    """How it was split, in words."""
 
     @property
-    def train(self) -> Tensor:
-        """Training items (U, T - 2)."""
-        return self.kept[:, :-2]
+    def user_count(self) -> int:
+        return len(self.train)
+
+    @property
+    def device(self) -> torch.device:
+        return self.train.device
 
     @property
     def frequency(self) -> Tensor:
-        """How often each item occurs in training: (V,), padding never."""
+        """How often each item occurs in the steps that are trained on: (V,), padding never."""
         return count_items(self.train, self.item_count)
-
-    @property
-    def validation(self) -> Question:
-        return Question(self.train, self.kept[:, -2], History(self.items, self.starts, self.lengths - 2))
-
-    @property
-    def test(self) -> Question:
-        return Question(self.kept[:, :-1], self.kept[:, -1], History(self.items, self.starts, self.lengths - 1))
 
 
 def count_items(sequences: Tensor, item_count: int) -> Tensor:
@@ -88,31 +87,62 @@ def count_items(sequences: Tensor, item_count: int) -> Tensor:
 
 
 def leave_one_out(interactions: Interactions, *, keep: int = 13, device: torch.device | str = "cpu") -> Split:
-    """Split every user who has at least three interactions; `keep` counts validation and test in."""
+    """A user's last item is the test, the last but one validation, the rest training.
+
+    Users of fewer than three interactions are left out; `keep` counts validation and test in. NotReadyError if nobody
+    has as many.
+    """
+    item, counts, skipped = _sequences(interactions)
+    items = interactions.item_count
+    users = torch.arange(len(counts), device=device)
+    kept = torch.from_numpy(_last(item, counts, keep)).to(device)
+    return Split(
+        train=kept[:, :-2],
+        pairs=torch.from_numpy(_pairs(item, counts, counts - 2)).to(device),
+        validation=Question(users, kept[:, :-2], kept[:, -2], _seen(item, counts, counts - 2, kept[:, -2]), items),
+        test=Question(users, kept[:, :-1], kept[:, -1], _seen(item, counts, counts - 1, kept[:, -1]), items),
+        item_count=items,
+        skipped_user_count=skipped,
+        rule="leave-one-out by time: a user's last item is the test, the last but one validation",
+    )
+
+
+def _sequences(interactions: Interactions) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
+    """Items of the users who are long enough, one after the other, oldest first; how many each has; users left out."""
     order = np.lexsort((interactions.position, interactions.user))
     user, item = interactions.user[order], interactions.item[order]
-    _, user_counts = np.unique(user, return_counts=True)
-    is_long = user_counts >= SHORTEST
-    item, counts = item[np.repeat(is_long, user_counts)], user_counts[is_long]
-    if not len(counts):
+    _, counts = np.unique(user, return_counts=True)
+    is_long = counts >= SHORTEST
+    if not is_long.any():
         raise NotReadyError(
-            f"none of the {len(user_counts)} users of {interactions.name} has {SHORTEST} interactions or more",
+            f"none of the {len(counts)} users of {interactions.name} has {SHORTEST} interactions or more",
             hint="a benchmark needs longer histories: collect more, or lower the release's `min_user` in the recipe",
         )
-    starts = np.cumsum(counts) - counts
-    kept, items, begin, lengths = (
-        torch.from_numpy(values).to(device) for values in (_last(item, counts, starts, keep), item, starts, counts)
-    )
-    return Split(kept, items, begin, lengths, interactions.item_count, int((~is_long).sum()))
+    return item[np.repeat(is_long, counts)], counts[is_long], int((~is_long).sum())
 
 
-def _last(
-    item: NDArray[np.int64], counts: NDArray[np.int64], starts: NDArray[np.int64], keep: int
-) -> NDArray[np.int64]:
+def _last(item: NDArray[np.int64], counts: NDArray[np.int64], keep: int) -> NDArray[np.int64]:
     """Lay the last `keep` items of each user to the right of a row: (U, T)."""
     table = np.zeros((len(counts), keep), dtype=np.int64)
     row = np.repeat(np.arange(len(counts)), counts)
-    back = (starts + counts)[row] - np.arange(len(item))  # 1 for the last item
+    back = np.cumsum(counts)[row] - np.arange(len(item))  # 1 for the last item
     is_kept = back <= keep
     table[row[is_kept], keep - back[is_kept]] = item[is_kept]
     return table
+
+
+def _pairs(item: NDArray[np.int64], counts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """User and item of the first so many interactions of each: (N, 2)."""
+    row = np.repeat(np.arange(len(counts)), counts)
+    place = np.arange(len(item)) - (np.cumsum(counts) - counts)[row]
+    is_in = place < lengths[row]
+    return np.column_stack([row[is_in], item[is_in]])
+
+
+def _seen(item: NDArray[np.int64], counts: NDArray[np.int64], lengths: NDArray[np.int64], target: Tensor) -> Seen:
+    pairs = _pairs(item, counts, lengths)
+    pairs = pairs[pairs[:, 1] != target.cpu().numpy()[pairs[:, 0]]]  # a target met before still competes
+    width = int(item.max()) + 1
+    row, seen = np.divmod(np.unique(pairs[:, 0] * width + pairs[:, 1]), width)
+    bounds = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=len(counts)))])
+    return Seen(*(torch.from_numpy(values).to(target.device) for values in (seen, bounds)))

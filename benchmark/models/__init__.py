@@ -9,29 +9,33 @@ from benchmark.models.items import ItemTable
 from benchmark.models.popularity import Popularity
 from benchmark.models.sasrec import SASRec
 from benchmark.models.sequence import SequenceModel
+from benchmark.tasks.next_item import NextItem
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
+    from benchmark.data.side import Side
     from benchmark.data.split import Split
     from benchmark.models.protocol import Recommender
     from benchmark.settings import Settings
+    from benchmark.tasks import Task
 
 
 @dataclass(frozen=True)
 class Entry:
-    build: Callable[[Split, Settings], Recommender]
-    """Makes the untrained model; a `SequenceModel` is then trained, anything else is ranked as it is."""
     description: str
+    build: Callable[[Split, Settings, Side], Recommender]
+    """Makes the model; untrained where it has a task, and else ready to be asked."""
+    task: Callable[[Any, Split, Settings], Task] | None = None
+    """What it is trained on."""
 
 
-def build_popularity(split: Split, settings: Settings) -> Popularity:  # noqa: ARG001
+def _popularity(split: Split, settings: Settings, side: Side) -> Popularity:  # noqa: ARG001
     return Popularity(split.frequency)
 
 
-def build_sasrec(split: Split, settings: Settings) -> SequenceModel:
-    # One is added to every count: an item that only validation or test holds has a log frequency, too.
-    log_prior = ((split.frequency + 1) / (split.frequency + 1).sum()).log() if settings.item_bias else None
+def _sasrec(split: Split, settings: Settings, side: Side) -> SequenceModel:  # noqa: ARG001
     encoder = SASRec(
         settings.width,
         steps=settings.keep_interactions - 1,
@@ -40,11 +44,16 @@ def build_sasrec(split: Split, settings: Settings) -> SequenceModel:
         dropout=settings.dropout,
         norm_first=settings.norm_first,
     )
-    model = SequenceModel(ItemTable(split.item_count, settings.width, log_prior=log_prior), encoder)
-    return model.to(split.kept.device)
+    return SequenceModel(_items(split, settings), encoder)
+
+
+def _items(split: Split, settings: Settings) -> ItemTable:
+    # One is added to every count: an item that only validation or test holds has a log frequency, too.
+    log_prior = ((split.frequency + 1) / (split.frequency + 1).sum()).log() if settings.item_bias else None
+    return ItemTable(split.item_count, settings.width, log_prior=log_prior)
 
 
 MODELS = {
-    "popularity": Entry(build_popularity, "how often an item was met in training, the same list for everyone"),
-    "sasrec": Entry(build_sasrec, "self-attention over a user's last items (Kang & McAuley, 2018)"),
+    "popularity": Entry("how often an item was met in training, the same list for everyone", _popularity),
+    "sasrec": Entry("self-attention over a user's last items (Kang & McAuley, 2018)", _sasrec, NextItem),
 }

@@ -16,6 +16,6 @@ class Popularity:
         # float32 counts to 16,777,216 exactly; beyond it near neighbours would tie
         self.frequency = frequency.double()
 
-    def scores(self, history: Tensor) -> Tensor:
-        """Give every user the same counts: (B, T) to (B, V)."""
-        return self.frequency.expand(len(history), -1)
+    def scores(self, users: Tensor, history: Tensor) -> Tensor:  # noqa: ARG002
+        """Give every user the same counts: (B,), (B, T) to (B, V)."""
+        return self.frequency.repeat(len(users), 1)

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from torch import Tensor, nn
+from benchmark.models.protocol import TrainableModel
 
 if TYPE_CHECKING:
+    from torch import Tensor, nn
+
     from benchmark.models.items import ItemTable
 
 
-class SequenceModel(nn.Module):
+class SequenceModel(TrainableModel):
     """`encoder` takes vectors (B, T, D) and which steps are real (B, T); it returns states (B, T, D)."""
 
     def __init__(self, items: ItemTable, encoder: nn.Module) -> None:
@@ -25,6 +27,6 @@ class SequenceModel(nn.Module):
         """Take item ids (B, T); return one user state per step (B, T, D), which knows nothing of later steps."""
         return self.encoder(self.items(history), history != 0)
 
-    def scores(self, history: Tensor) -> Tensor:
-        """Score every item as the next one: (B, T) to (B, V)."""
+    def scores(self, users: Tensor, history: Tensor) -> Tensor:  # noqa: ARG002
+        """Score every item as the next one: (B,), (B, T) to (B, V)."""
         return self.items.scores(self(history)[:, -1])

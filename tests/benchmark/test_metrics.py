@@ -6,15 +6,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmark.metrics import Ranks, hit_rate, ndcg, ranks, standard_error, summarise
+from benchmark.metrics import Ranks, coverage, hit_rate, mean_popularity, ndcg, ranks, standard_error, summarise
 
 STANDINGS = st.tuples(st.integers(0, 60), st.integers(1, 60))
 
 
 def rank_one(scores, target, seen=()):
-    mask = torch.zeros(1, len(scores), dtype=torch.bool)
-    mask[0, list(seen)] = True
-    return ranks(torch.tensor([scores]), torch.tensor([target]), mask)
+    items = torch.tensor(list(seen), dtype=torch.long)
+    counts = torch.tensor([len(items)])
+    return ranks(torch.tensor([scores]), torch.tensor([target]), torch.zeros_like(items), items, counts)
 
 
 @given(STANDINGS, st.integers(1, 30))
@@ -68,11 +68,12 @@ def test_masked_items_and_padding_do_not_compete():
     assert (0, 1) == (int(where.above), int(where.tied))
 
 
-def test_the_target_competes_even_if_it_was_met_before():
-    """A target in the history is not masked: the question would have no answer."""
-    where = rank_one([0.0, 5.0, 4.0], 2, seen=[2])
+@pytest.mark.parametrize("worst", [-math.inf, -1e30])
+def test_a_target_scored_at_the_very_bottom_is_last_whatever_is_masked(worst):
+    """Of the three items that were not seen it is the third, alone."""
+    where = rank_one([0.0, 1.0, 2.0, 3.0, worst], 4, seen=[1])
 
-    assert (1, 1) == (int(where.above), int(where.tied))
+    assert (2, 1) == (int(where.above), int(where.tied))
 
 
 def test_a_score_that_is_not_a_number_ranks_last():
@@ -87,7 +88,7 @@ def test_first_and_third_place_have_their_textbook_ndcg():
     where = Ranks(torch.tensor([0, 2, 10]), torch.ones(3, dtype=torch.int32))
 
     assert pytest.approx([1.0, 0.5, 0.0]) == ndcg(where, 10).tolist()
-    assert pytest.approx({"hr@10": 2 / 3, "ndcg@10": 0.5}) == summarise(where, (10,))
+    assert pytest.approx({"hr@10": 2 / 3, "ndcg@10": 0.5, "mrr@10": (1 + 1 / 3) / 3}) == summarise(where, (10,))
 
 
 def test_the_standard_error_of_hits_is_binomial():
@@ -95,3 +96,11 @@ def test_the_standard_error_of_hits_is_binomial():
     hits = torch.tensor([1.0] * 30 + [0.0] * 70, dtype=torch.float64)
 
     assert pytest.approx(math.sqrt(0.3 * 0.7 / 100)) == standard_error(hits)
+
+
+def test_coverage_and_popularity_equal_a_hand_count():
+    """Two users are shown 1 2 and 2 3 of five items that were met 0 (padding), 4, 2, 1, 0, 0 times."""
+    lists, frequency = torch.tensor([[1, 2], [2, 3]]), torch.tensor([0, 4, 2, 1, 0, 0])
+
+    assert 3 / 5 == coverage(lists, 5)
+    assert (4 + 2 + 2 + 1) / 4 == mean_popularity(lists, frequency)

@@ -40,7 +40,7 @@ def test_padding_changes_nothing(norm_first):
 
 def test_a_history_of_padding_alone_has_finite_scores():
     """A row of zeros sees only itself, so that no softmax is over nothing."""
-    scores = small_sasrec().scores(torch.zeros(1, 6, dtype=torch.long))
+    scores = small_sasrec().scores(torch.zeros(1), torch.zeros(1, 6, dtype=torch.long))
 
     assert bool(scores.isfinite().all())
 
@@ -87,7 +87,7 @@ def test_scores_are_the_dot_product_of_state_and_item():
 
     expected = model(history)[0, -1] @ model.items.embedding.weight.T
 
-    assert torch.allclose(expected, model.scores(history)[0])
+    assert torch.allclose(expected, model.scores(torch.zeros(1), history)[0])
 
 
 def test_an_untrained_prior_ranks_like_popularity():
@@ -108,7 +108,7 @@ def test_popularity_equals_a_hand_count(interactions):
     """Validation and test items do not count: of 1 1 2, 1 2 3 and so on only the training part does."""
     split = leave_one_out(interactions([1, 1, 1, 1, 2, 2, 2, 3, 3, 3], [1, 2, 3, 4, 1, 5, 6, 2, 4, 5], item_count=6))
 
-    scores = Popularity(split.frequency).scores(split.test.history)
+    scores = Popularity(split.frequency).scores(split.test.users, split.test.history)
 
     assert [[0, 2, 2, 0, 0, 0, 0]] * 3 == scores.tolist()
 
@@ -118,7 +118,7 @@ def test_every_model_scores_every_item_for_every_user(name, interactions):
     """Scores are (users, items and padding), and every model has its sentence."""
     split = leave_one_out(interactions([1, 1, 1, 2, 2, 2], [1, 2, 3, 4, 5, 6], item_count=6))
 
-    scores = MODELS[name].build(split, Settings(width=8)).scores(split.test.history)
+    scores = MODELS[name].build(split, Settings(width=8), None).scores(split.test.users, split.test.history)
 
     assert (2, 7) == scores.shape
     assert MODELS[name].description

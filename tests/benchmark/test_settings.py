@@ -6,7 +6,7 @@ from microlens.errors import RecipeError
 
 def test_the_paper_preset_is_table_5():
     """Embedding 2048, learning rate 1e-5, batch 512, dropout and decay 0.1, two blocks, a bare dot product."""
-    paper = load_preset("paper")
+    paper = load_preset("paper", "sasrec")
 
     assert (2048, 1e-5, 512) == (paper.width, paper.learning_rate, paper.batch_size)
     assert (0.1, 0.1, 2, 13) == (paper.dropout, paper.weight_decay, paper.blocks, paper.keep_interactions)
@@ -15,7 +15,7 @@ def test_the_paper_preset_is_table_5():
 
 def test_overrides_are_read_as_the_field_they_set():
     """Text of a command line becomes a number or a switch; YAML's 1e-5, which is text, a number."""
-    changed = load_preset("default", {"epochs": "3", "learning_rate": "1e-5", "item_bias": "False"})
+    changed = load_preset("default", "sasrec", {"epochs": "3", "learning_rate": "1e-5", "item_bias": "False"})
 
     assert (3, 1e-5, False) == (changed.epochs, changed.learning_rate, changed.item_bias)
 
@@ -23,7 +23,7 @@ def test_overrides_are_read_as_the_field_they_set():
 def test_an_unknown_key_names_itself_and_the_nearest():
     """A misspelt setting is an error that suggests the right one."""
     with pytest.raises(RecipeError) as caught:
-        load_preset("default", {"learning_rat": 1})
+        load_preset("default", "sasrec", {"learning_rat": 1})
 
     assert "'learning_rat'" in caught.value.message
     assert "'learning_rate'" in caught.value.hint
@@ -32,7 +32,7 @@ def test_an_unknown_key_names_itself_and_the_nearest():
 def test_an_unknown_preset_names_the_known_ones():
     """A misspelt preset suggests the nearest, and lists all."""
     with pytest.raises(RecipeError) as caught:
-        load_preset("papr")
+        load_preset("papr", "sasrec")
 
     assert "did you mean 'paper'" in caught.value.hint
     assert "default" in caught.value.hint
@@ -45,7 +45,7 @@ def test_an_unknown_preset_names_the_known_ones():
 def test_a_value_of_another_kind_is_refused_with_the_value(key, value):
     """The message has the setting and what was given."""
     with pytest.raises(RecipeError, match=f"{key}.*{value}"):
-        load_preset("default", {key: value})
+        load_preset("default", "sasrec", {key: value})
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,8 @@ def test_a_value_of_another_kind_is_refused_with_the_value(key, value):
         ("weight_decay", -1.0),
         ("gradient_clip", 0.0),
         ("keep_interactions", 2),
-        ("loss", "bpr"),
+        ("loss", "hinge"),
+        ("negatives", 0),
         ("log_q", "no"),
     ],
 )

@@ -12,6 +12,11 @@ from microlens.errors import NotReadyError
 SEQUENCES = st.lists(st.lists(st.integers(1, 30), max_size=20, unique=True), min_size=1, max_size=12)
 
 
+def kept(split):
+    """Each user's last items, validation and test included."""
+    return torch.cat([split.test.history, split.test.target[:, None]], 1).tolist()
+
+
 def test_the_last_item_is_the_test_and_the_one_before_it_validation(interactions):
     """Of items 4, 5, 6, 7 a model trains on 4 and 5, is validated on 6 and tested on 7."""
     split = leave_one_out(interactions([1] * 4, [4, 5, 6, 7], item_count=9), keep=6)
@@ -28,15 +33,31 @@ def test_only_the_last_items_are_kept_but_all_are_masked(interactions):
     split = leave_one_out(interactions([1] * 20, range(1, 21), item_count=25))
 
     assert list(range(8, 19)) == split.train[0].tolist()
-    assert list(range(1, 19)) == split.validation.seen.mask(slice(0, 1), 26)[0].nonzero().flatten().tolist()
-    assert list(range(1, 20)) == split.test.seen.mask(slice(0, 1), 26)[0].nonzero().flatten().tolist()
+    assert list(range(1, 19)) == split.validation.seen.of(slice(0, 1))[1].tolist()
+    assert list(range(1, 20)) == split.test.seen.of(slice(0, 1))[1].tolist()
+
+
+def test_a_target_that_was_met_before_still_competes(interactions):
+    """Of 4, 5, 6, 4 the test is a 4: what is not recommended again are 5 and 6, or the question had no answer."""
+    split = leave_one_out(interactions([1] * 4, [4, 5, 6, 4], item_count=9))
+
+    assert [5, 6] == split.test.seen.of(slice(0, 1))[1].tolist()
+    assert [2] == split.test.seen.counts(slice(0, 1)).tolist()
+
+
+def test_training_pairs_are_all_that_comes_before_validation(interactions):
+    """Beyond the steps that are kept, too: of five and four items three and two."""
+    split = leave_one_out(interactions([1] * 5 + [2] * 4, [1, 2, 3, 4, 5, 9, 8, 7, 6]), keep=3)
+
+    assert [[0, 1], [0, 2], [0, 3], [1, 9], [1, 8]] == split.pairs.tolist()
+    assert [[3], [8]] == split.train.tolist()
 
 
 def test_users_too_short_to_split_are_counted_and_used_for_nothing(interactions):
     """A user of two interactions is skipped: even their counts stay out of training."""
     split = leave_one_out(interactions([1, 1, 2, 2, 2], [7, 8, 1, 2, 3], item_count=9))
 
-    assert 1 == len(split.kept)
+    assert 1 == split.user_count
     assert 1 == split.skipped_user_count
     assert [1] == split.frequency.nonzero().flatten().tolist()
 
@@ -52,7 +73,7 @@ def test_rows_out_of_order_are_put_in_order(interactions):
     world = interactions([1, 1, 1, 1], [4, 3, 2, 1])
     world = replace(world, position=np.array([4, 2, 3, 1]))
 
-    assert [[1, 3, 2, 4]] == leave_one_out(world, keep=4).kept.tolist()
+    assert [[1, 3, 2, 4]] == kept(leave_one_out(world, keep=4))
 
 
 @given(SEQUENCES)
@@ -69,8 +90,7 @@ def test_every_user_of_three_items_or_more_is_asked_about_once(sequences):
         return
     split = leave_one_out(world, keep=5)
 
-    assert [([0] * 5 + sequence)[-5:] for sequence in long] == split.kept.tolist()
-    assert sum(1 for sequence in sequences if sequence) == len(split.kept) + split.skipped_user_count
+    assert [([0] * 5 + sequence)[-5:] for sequence in long] == kept(split)
+    assert sum(1 for sequence in sequences if sequence) == split.user_count + split.skipped_user_count
     for row, sequence in enumerate(long):
-        seen = split.test.seen.mask(slice(row, row + 1), 31)[0].nonzero().flatten()
-        assert torch.equal(torch.tensor(sorted(sequence[:-1])), seen)
+        assert sorted(sequence[:-1]) == split.test.seen.of(slice(row, row + 1))[1].tolist()

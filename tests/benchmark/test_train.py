@@ -9,6 +9,7 @@ from benchmark.evaluate import evaluate
 from benchmark.metrics import summarise
 from benchmark.models import MODELS
 from benchmark.settings import Settings
+from benchmark.tasks.next_item import NextItem
 from benchmark.train import Trainer, fit
 from microlens.errors import MicrolensError
 
@@ -22,8 +23,14 @@ def split(make_world):
 
 def train(split, settings, progress=lambda event, facts: None):
     torch.manual_seed(0)
-    model = MODELS["sasrec"].build(split, settings)
-    return model, fit(model, split, settings, seed=0, progress=progress)
+    model = MODELS["sasrec"].build(split, settings, None)
+    task = NextItem(model, split, settings)
+    return model, fit(model, task, split.validation, settings, seed=0, progress=progress)
+
+
+def trainer_of(split):
+    model = MODELS["sasrec"].build(split, QUICK, None)
+    return Trainer(model, NextItem(model, split, QUICK), split.validation, QUICK, seed=0)
 
 
 @pytest.mark.parametrize("loss", ["in_batch", "full"])
@@ -53,7 +60,7 @@ def test_the_best_state_is_restored(split):
         split, replace(QUICK, epochs=8, learning_rate=0.03), lambda _, facts: seen.append(facts["ndcg@10"])
     )
 
-    restored = summarise(evaluate(model, split.validation, 200))["ndcg@10"]
+    restored = summarise(evaluate(model, split.validation))["ndcg@10"]
 
     assert fitted.ndcg == restored
     assert fitted.best_epoch == 0 or restored == max(seen) == seen[fitted.best_epoch - 1]
@@ -75,7 +82,7 @@ def test_two_runs_of_one_seed_are_equal(split):
 
 def test_a_diverged_run_says_what_to_change(split):
     """A loss that is not a number ends the run and names the learning rate."""
-    trainer = Trainer(MODELS["sasrec"].build(split, QUICK), split, QUICK, seed=0)
+    trainer = trainer_of(split)
     torch.nn.init.constant_(trainer.model.encoder.norm.weight, math.nan)
 
     with pytest.raises(MicrolensError, match=r"loss nan in epoch 7 at learning_rate=0.001") as caught:
@@ -88,9 +95,9 @@ def test_users_with_nothing_to_predict_are_left_out_of_batches(interactions):
     """A user of three items has one for training: no pair of input and target."""
     split = leave_one_out(interactions([1, 1, 1, 2, 2, 2, 2], [1, 2, 3, 4, 5, 6, 7], item_count=7))
 
-    trainer = Trainer(MODELS["sasrec"].build(split, QUICK), split, QUICK, seed=0)
+    trainer = trainer_of(split)
 
-    assert [[4, 5]] == trainer.sequences[:, -2:].tolist()
+    assert [[4, 5]] == trainer.task.sequences[:, -2:].tolist()
 
 
 def test_a_release_of_three_items_a_user_trains_nothing_and_still_ranks(interactions):
@@ -104,7 +111,7 @@ def test_a_release_of_three_items_a_user_trains_nothing_and_still_ranks(interact
 
 def test_norm_gains_do_not_decay(split):
     """Weight decay is for matrices; vectors are in a group of their own."""
-    trainer = Trainer(MODELS["sasrec"].build(split, QUICK), split, QUICK, seed=0)
+    trainer = trainer_of(split)
     decayed, spared = trainer.optimizer.param_groups
 
     assert all(weights.ndim == 2 for weights in decayed["params"])
