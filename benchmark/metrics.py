@@ -42,17 +42,24 @@ def ranks(scores: Tensor, target: Tensor, row: Tensor, seen: Tensor, counts: Ten
     scores[row, seen] = -torch.inf
     scores[:, 0] = -torch.inf
     own = scores.gather(1, target[:, None])
-    below, tied = _count(scores < own), _count(scores == own)
+    # Signs of differences, summed, take a fifth of the time that counting two comparisons takes; sums of ones are exact
+    # in float32 up to 2 ** 24 items.
+    lead = scores - own
+    is_odd = lead.sum(1).isnan() | ~own[:, 0].isfinite()
+    ahead, unequal = lead.sign_().sum(1), lead.square_().sum(1)
+    above, tied = ((ahead + unequal) / 2).int(), (scores.shape[1] - unequal).int()
+    if is_odd.any():
+        above[is_odd], tied[is_odd] = _compared(scores[is_odd], own[is_odd], counts[is_odd])
+    return Ranks(above, tied)
+
+
+def _compared(scores: Tensor, own: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
+    """The same of rows that hold what is no number, or whose target lies at minus infinity, as what is masked does."""
     masked = (counts + 1).int()
-    is_lowest = own[:, 0] == -torch.inf  # what is masked then ties, and otherwise lies below, unless it is no number
+    below, tied = ((scores < own).sum(1).int(), (scores == own).sum(1).int())
     below -= torch.where(own[:, 0] > -torch.inf, masked, 0)
-    tied -= torch.where(is_lowest, masked, 0)
-    return Ranks(scores.shape[1] - masked - below - tied, tied.clamp(min=1))
-
-
-def _count(flags: Tensor) -> Tensor:
-    """Count the true ones of each row (B, V): (B,). Summed as bytes, which takes a fifth of the time of bools."""
-    return flags.view(torch.uint8).sum(1, dtype=torch.int32)
+    tied -= torch.where(own[:, 0] == -torch.inf, masked, 0)
+    return scores.shape[1] - masked - below - tied, tied.clamp(min=1)
 
 
 def hit_rate(ranks: Ranks, k: int) -> Tensor:
