@@ -12,6 +12,8 @@ import hashlib
 import os
 import tempfile
 import threading
+import time
+from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from unittest.mock import patch
@@ -51,6 +53,7 @@ _USER_SKEW = 1.5
 _KINDS: tuple[AssetKind, ...] = ("cover", "video")
 _MERGE_TIMES = 2.5
 _LOOK_S = 2.0
+_TOLD_S = 0.1
 
 
 def run(items: int) -> Iterator[str]:
@@ -66,13 +69,15 @@ def run(items: int) -> Iterator[str]:
         cost_of(_finish, folder)
         merged = cost_of(_integrate, folder)
         drawn = {users: cost_of(_subset, folder, users) for users in _draws(items)}
-    rows, users = merged.value
-    merge_s, copy_s = sum(one.cpu_s for one in (*taken, merged)), sum(one.cpu_s for one in copied)
+    rows, users, steps = merged.value
+    copy_s = sum(one.cpu_s for one in copied)
+    merge_s = sum(one.cpu_s for one in taken) + steps["merge"]
     yield f"{made:,} comments in {_INCREMENTS} increments to {rows:,} interactions of {users:,} users"
     yield _line("taking in", made, *taken)
-    yield _line("tables", made, merged)
+    yield _line("merge and tables", made, merged)
+    yield "    " + ", ".join(f"{step} {cpu_s:.1f}" for step, cpu_s in steps.items() if cpu_s >= _TOLD_S) + " CPU-s"
     yield _line("COPY in and out", made, *copied)
-    yield f"  CPU of ours / COPY  {merge_s / copy_s:6.2f}  (goal at most {_MERGE_TIMES:g})"
+    yield f"  CPU of taking in and merge / COPY  {merge_s / copy_s:6.2f}  (goal at most {_MERGE_TIMES:g})"
     for wanted, cost in drawn.items():
         yield _line(f"subset of {wanted:,}", made, cost)
         yield f"    {cost.value:,} interactions"
@@ -109,9 +114,25 @@ def _finish(folder: Path) -> None:
     _open(folder).ledger.finish_stage("crawl")
 
 
-def _integrate(folder: Path) -> tuple[int, int]:
-    manifest, _ = integrate(_open(folder), _settings(folder))
-    return manifest.counters["interactions"], manifest.counters["users"]
+def _integrate(folder: Path) -> tuple[int, int, dict[str, float]]:
+    """Interactions, users, and the CPU seconds of each kind of step."""
+    steps = _Steps()
+    manifest, _ = integrate(_open(folder), _settings(folder), on_step=steps)
+    steps("")
+    return manifest.counters["interactions"], manifest.counters["users"], dict(steps.cpu_s)
+
+
+class _Steps:
+    """CPU seconds by the first word of what is told at a step's start."""
+
+    def __init__(self) -> None:
+        self.cpu_s: defaultdict[str, float] = defaultdict(float)
+        self._step, self._since = "start", time.process_time()
+
+    def __call__(self, step: str) -> None:
+        now = time.process_time()
+        self.cpu_s[self._step.partition(" ")[0]] += now - self._since
+        self._step, self._since = step, now
 
 
 def _subset(folder: Path, users: int) -> int:
