@@ -45,6 +45,7 @@ _MEAN_SESSION = 29
 _SAMPLE = 100_000
 _NO_TWINS = pa.table({"video_id": pa.array([], pa.string()), "counts_for": pa.array([], pa.string())})
 _COLUMNS = ("user_key", "video_id", "commented_at_ms", "comment_id")
+_ORDER = ["user_key", "commented_at_ms", "comment_id", "video_id"]
 
 
 def run(items: int) -> Iterator[str]:
@@ -115,8 +116,7 @@ def _merge_in_polars(folder: Path, parts: list[Path]) -> int:
 
     pairs = folder / "polars-pairs.parquet"
     items = pl.scan_parquet(folder / "items.parquet")
-    order = ["user_key", "commented_at_ms", "comment_id", "video_id"]
-    rows = pl.scan_parquet(parts).select(_COLUMNS).join(items, on="video_id", how="semi").sort(order)
+    rows = pl.scan_parquet(parts).select(_COLUMNS).join(items, on="video_id", how="semi").sort(_ORDER)
     rows.unique(["user_key", "video_id"], keep="first", maintain_order=True).sink_parquet(pairs)
     pl.scan_parquet(pairs).group_by("user_key").len().sort("user_key").sink_parquet(folder / "polars-users.parquet")
     return int(pl.scan_parquet(pairs).select(pl.len()).collect().item())
@@ -157,8 +157,9 @@ def _subset_in_polars(folder: Path, users: int) -> int:
     counts = pl.scan_parquet(folder / "polars-users.parquet").filter(pl.col("len") >= 5)  # noqa: PLR2004
     drawn = counts.with_columns(pl.col("user_key").hash(0).alias("place")).sort("place").head(users)
     pairs = pl.scan_parquet(folder / "polars-pairs.parquet").join(drawn.select("user_key"), on="user_key", how="semi")
-    found = pairs.select(pl.len(), pl.col("comment_id").max()).collect(engine="streaming")
-    return int(found["len"][0])
+    drawn_pairs = folder / "polars-drawn.parquet"
+    pairs.sort(_ORDER).sink_parquet(drawn_pairs)
+    return int(pl.scan_parquet(drawn_pairs).select(pl.len()).collect().item())
 
 
 def _duckdb(folder: Path) -> duckdb.DuckDBPyConnection:
