@@ -37,6 +37,7 @@ FIRST_LOOK = 1 << 10
 _QUERIES_AT_ONCE = 1 << 12
 _SHORTEST_TAIL, _TAIL_PART = 1 << 12, 32
 _MOST_LEFT_OUT = BANDS // 2
+_LONG_RUN = 64
 _FLIPS = np.array([0, *(1 << bit for bit in range(16))], np.uint16)
 """What a band's value is changed by to come to the 17 values within one bit of it, its own first."""
 _FLIP_BITS = np.bitwise_count(_FLIPS).astype(np.int64)
@@ -94,12 +95,13 @@ def are_telling(hashes: NDArray[np.uint64]) -> NDArray[np.bool_]:
 class HashIndex:
     """Hashes by their place, from 0 in the order in which they were given.
 
-    Memory: 32 bytes a hash and 64 for the tables. Added hashes wait in a tail that every search reads through; when
+    Memory: 40 bytes a hash and 64 for the tables. Added hashes wait in a tail that every search reads through; when
     that has grown to a 32nd of the rest, the tables are made anew.
     """
 
     def __init__(self, hashes: NDArray[np.uint64]) -> None:
-        self._words = np.empty((WORDS, 0), np.uint64)
+        self._hashes = np.empty((0, WORDS), np.uint64)
+        self._first_words = np.empty(0, np.uint64)
         self._count = 0
         self._tabled = 0
         self._starts = np.zeros((BANDS, VALUES + 1), np.int64)
@@ -113,17 +115,17 @@ class HashIndex:
 
     def hashes(self, start: int, end: int) -> NDArray[np.uint64]:
         """The hashes (n, 4) from one place up to another, as far as there are any."""
-        return np.ascontiguousarray(self._words[:, start : min(end, self._count)].T)
+        return self._hashes[start : min(end, self._count)].copy()
 
     def add(self, hashes: NDArray[np.uint64]) -> None:
         """Take more hashes (n, 4); their places follow the last one's."""
         end = self._count + len(hashes)
-        if end > self._words.shape[1]:
-            room = max(end, end + self._count // _TAIL_PART)
-            grown = np.empty((WORDS, room), np.uint64)
-            grown[:, : self._count] = self._words[:, : self._count]
-            self._words = grown
-        self._words[:, self._count : end] = hashes.T
+        if end > len(self._hashes):
+            room = end + self._count // _TAIL_PART
+            self._hashes = _grown(self._hashes, room)
+            self._first_words = _grown(self._first_words, room)
+        self._hashes[self._count : end] = hashes
+        self._first_words[self._count : end] = hashes[:, 0]
         self._count = end
         if end - self._tabled > max(_SHORTEST_TAIL, self._tabled // _TAIL_PART):
             self._make_tables()
@@ -142,7 +144,7 @@ class HashIndex:
         """Give every two entries within `bits` of each other once, `left` the earlier one."""
         for start in range(0, self._count, _QUERIES_AT_ONCE):
             places = np.arange(start, min(start + _QUERIES_AT_ONCE, self._count))
-            for found in self._near(self._words[:, places].T, bits):
+            for found in self._near(self._hashes[places], bits):
                 right = places[found.left]
                 is_earlier = found.right < right
                 yield Pairs(found.right[is_earlier], right[is_earlier], found.bits[is_earlier])
@@ -158,11 +160,11 @@ class HashIndex:
                 yield found._replace(left=places[found.left])
 
     def _make_tables(self) -> None:
-        words = self._words[:, : self._count]
-        telling = np.flatnonzero(are_telling(words.T)).astype(np.uint32)
+        hashes = self._hashes[: self._count]
+        telling = np.flatnonzero(are_telling(hashes)).astype(np.uint32)
         self._entries = np.empty(BANDS * len(telling), np.uint32)
         for band in range(BANDS):
-            values = np.ascontiguousarray(words[band // WORDS]).view(np.uint16)[band % WORDS :: WORDS][telling]
+            values = _bands(hashes)[:, band][telling]
             begin = band * len(telling)
             # Of 16-bit numbers NumPy's stable sort is a radix sort.
             self._entries[begin : begin + len(telling)] = telling[np.argsort(values, kind="stable")]
@@ -171,16 +173,16 @@ class HashIndex:
         self._tabled = self._count
 
     def _search_tail(self, asked: NDArray[np.uint64], bits: int) -> Iterator[Pairs]:
-        tail = self._words[:, self._tabled : self._count]
-        if tail.shape[1] == 0:
+        tail, first_words = self._hashes[self._tabled : self._count], self._first_words[self._tabled : self._count]
+        if not len(tail):
             return
-        at_once = max(1, CANDIDATES_AT_ONCE // tail.shape[1])
-        telling = are_telling(tail.T)
+        at_once = max(1, CANDIDATES_AT_ONCE // len(tail))
+        telling = are_telling(tail)
         for start in range(0, len(asked), at_once):
-            rough = np.bitwise_count(tail[0] ^ asked[start : start + at_once, :1]) <= bits
+            rough = np.bitwise_count(first_words ^ asked[start : start + at_once, :1]) <= bits
             self.compared += rough.size
             query, place = np.nonzero(rough & telling)
-            away = _distance(tail[:, place].T, asked[start + query])
+            away = _distance(tail[place], asked[start + query])
             near = away <= bits
             yield Pairs(start + query[near], self._tabled + place[near], away[near])
 
@@ -195,19 +197,28 @@ class HashIndex:
                 yield found
 
     def _compare(self, asked: NDArray[np.uint64], piece: _Buckets, bits: int, radius: NDArray[np.int64]) -> Pairs:
-        entry = self._entries[_spread(piece.first, piece.length)]
+        entry = self._entries_of(piece)
         self.compared += len(entry)
-        # A quarter of the bits rejects nearly all, and that column of the hashes is small and near.
-        own = np.repeat(asked[piece.query, 0], piece.length)
-        rough = np.flatnonzero(np.bitwise_count(self._words[0][entry] ^ own) <= bits)
+        # A quarter of the bits rejects nearly all, and a column of these alone is small and near.
+        is_one = piece.query[0] == piece.query[-1]
+        own = asked[piece.query[0], 0] if is_one else np.repeat(asked[piece.query, 0], piece.length)
+        rough = np.flatnonzero(np.bitwise_count(self._first_words.take(entry) ^ own) <= bits)
         bucket = np.searchsorted(np.cumsum(piece.length), rough, side="right")
         entry, query, band = entry[rough], piece.query[bucket], piece.band[bucket]
-        differing = np.ascontiguousarray(self._words[:, entry].T) ^ asked[query]
+        differing = self._hashes.take(entry, axis=0) ^ asked[query]
         away = np.bitwise_count(differing).sum(axis=1, dtype=np.int64)
         # What several bands find counts where the first of them finds it.
         is_first = (np.bitwise_count(_bands(differing)) <= radius[query]).argmax(axis=1) == band
         near = (away <= bits) & is_first
         return Pairs(query[near], entry[near].astype(np.int64), away[near])
+
+    def _entries_of(self, piece: _Buckets) -> NDArray[np.uint32]:
+        """The entries of buckets, one after the other; of long ones whole runs are copied."""
+        if piece.length.sum() < _LONG_RUN * len(piece.length):
+            return self._entries[_spread(piece.first, piece.length)]
+        ends = piece.first + piece.length
+        runs = zip(piece.first.tolist(), ends.tolist(), strict=True)
+        return np.concatenate([self._entries[first:end] for first, end in runs])
 
     def _choose_buckets(self, asked: NDArray[np.uint64]) -> tuple[_Buckets, NDArray[np.int64]]:
         """Choose a radius for each band of each query (m, 16), the cheapest that miss nothing; list its buckets."""
@@ -262,6 +273,8 @@ def _of_queries(buckets: _Buckets, is_wanted: NDArray[np.bool_]) -> _Buckets:
 
 def _pieces(buckets: _Buckets) -> Iterator[_Buckets]:
     """Cut buckets into pieces of at most twice `CANDIDATES_AT_ONCE` entries."""
+    if not len(buckets.length):
+        return
     parts = -(-buckets.length // CANDIDATES_AT_ONCE)
     row = np.repeat(np.arange(len(parts)), parts)
     past = CANDIDATES_AT_ONCE * _spread(np.zeros(len(parts), np.int64), parts)
@@ -271,6 +284,12 @@ def _pieces(buckets: _Buckets) -> Iterator[_Buckets]:
     edges = [0, *(np.flatnonzero(np.diff(number)) + 1).tolist(), len(row)]
     for start, end in pairwise(edges):
         yield _Buckets(*(column[start:end] for column in whole))
+
+
+def _grown(values: NDArray[np.uint64], room: int) -> NDArray[np.uint64]:
+    grown = np.empty((room, *values.shape[1:]), values.dtype)
+    grown[: len(values)] = values
+    return grown
 
 
 def _spread(first: NDArray[np.int64], length: NDArray[np.int64]) -> NDArray[np.int64]:
