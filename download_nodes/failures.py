@@ -14,7 +14,7 @@ from download_nodes.sniff import NotMediaError
 from microlens.backlog import asset_name
 from microlens.conversations import ConversationOverError
 from microlens.database import LedgerFullError
-from microlens.errors import MicrolensError, PageChangedError
+from microlens.errors import LocalTroubleError, MicrolensError, PageChangedError
 from microlens.fresh_links import NOT_ASKED
 from microlens.frontier import host_of
 from microlens.logs import log
@@ -38,10 +38,6 @@ _CHANGED_SHARE = 0.1
 _REST_COUNTS = 0.1
 """Of an attempt: what waiting once for a host costs that nobody has ever had an answer from."""
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
-
-
-class LocalTroubleError(MicrolensError):
-    """The machine cannot go on; no item is to blame, and none counts an attempt."""
 
 
 class Failures:
