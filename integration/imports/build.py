@@ -55,8 +55,18 @@ def import_release(asked: Import, settings: Settings, tell: Tell) -> BuiltReleas
     """Make a release of foreign files, unless the same one stands there already.
 
     `tell` is called with what is being done, how much of it is done, and how much there is (0 where nobody knows).
-    RecipeError for a source or a folder that cannot be used, ForeignFileError for a file that is not of its format.
+    RecipeError for a source or a folder that cannot be used, ForeignFileError for a file that is not of its format;
+    nothing of a failed import stays.
     """
+    try:
+        return _import(asked, settings, tell)
+    except PermissionError as error:
+        raise RecipeError(
+            f"{error.filename} may not be read or written", hint="change its permissions, or choose another folder"
+        ) from error
+
+
+def _import(asked: Import, settings: Settings, tell: Tell) -> BuiltRelease:
     if asked.format not in FORMATS:
         raise RecipeError(f"there is no format {asked.format!r}", hint=f"choose of {', '.join(FORMATS)}")
     check_unit(asked.options.time_unit)
@@ -65,19 +75,21 @@ def import_release(asked: Import, settings: Settings, tell: Tell) -> BuiltReleas
     _refuse_strange(target)
     tell("hashes", 0, 0)
     inputs = _inputs(asked, files)
-    known = _finished(target, inputs)
-    if known is not None:
-        return known
     around = target.with_name(f".{target.name}.import")
     around.mkdir(parents=True, exist_ok=True)
     taken = NotReadyError(f"another process imports into {target}", hint="wait until it ends, then try again")
     with exclusive(around / "lock", taken):
-        for leftover in ("draft", "work"):
-            shutil.rmtree(around / leftover, ignore_errors=True)
-            (around / leftover).mkdir()
-        built = _build(asked, files, inputs, around, settings, tell=tell)
-        (around / "draft").rename(target)
-        shutil.rmtree(around)
+        try:
+            known = _finished(target, inputs)
+            if known is not None:
+                return known
+            for leftover in ("draft", "work"):
+                shutil.rmtree(around / leftover, ignore_errors=True)
+                (around / leftover).mkdir()
+            built = _build(asked, files, inputs, around, settings, tell=tell)
+            (around / "draft").rename(target)
+        finally:
+            shutil.rmtree(around, ignore_errors=True)
     return BuiltRelease(target.name, target, built.counters, is_new=True)
 
 
@@ -148,9 +160,9 @@ def _build(
     (draft / "README.md").write_text(card(asked.release.absolute().name, counts), encoding="utf-8")
     manifest = Manifest(
         stage="import",
-        run_id="",
+        run_id=files.name,
         code_version=__version__,
-        recipe_sha256="",
+        recipe_sha256=inputs["options"],
         inputs=inputs,
         outputs=(*outputs, describe_output(draft, draft / "README.md")),
         counters=counts,

@@ -68,10 +68,10 @@ def read(files: Files, options: Options, work: Path, tell: Tell) -> Foreign:
     """Read all of them; what is wrong is a ForeignFileError."""
     pairs = files.tables["pairs"]
     if pairs.suffix == ".csv":
-        foreign = _read_pairs(pairs, work / "pairs.parquet", options, tell)
+        foreign = _read_pairs(pairs, work / "foreign_pairs.parquet", options, tell)
     else:
-        rows = read_sequences(pairs, "\t", work / "pairs.parquet", tell)
-        foreign = Foreign(work / "pairs.parquet", ORDER, counts={"rows": rows})
+        rows = read_sequences(pairs, "\t", work / "foreign_pairs.parquet", tell)
+        foreign = Foreign(work / "foreign_pairs.parquet", ORDER, counts={"rows": rows})
     for what, reader in (
         ("titles", _titles),
         ("counts", _counts),
@@ -82,7 +82,7 @@ def read(files: Files, options: Options, work: Path, tell: Tell) -> Foreign:
             told = list(reader(files.tables[what], tell))
             foreign.items += [pa.concat_tables(told)] if told else []
     if "comments" in files.tables:
-        foreign.comments = work / "comments.parquet"
+        foreign.comments = work / "foreign_comments.parquet"
         foreign.counts |= _read_comments(files.tables["comments"], foreign.comments, tell)
     return foreign
 
@@ -104,7 +104,7 @@ def _read_pairs(path: Path, output: Path, options: Options, tell: Tell) -> Forei
 
 
 def _header(lines: Lines) -> list[str]:
-    names = [name.strip() for name in lines.text[0].as_py().split(",")]
+    names = [name.strip().strip('"') for name in lines.text[0].as_py().split(",")]
     if set(names) != _COLUMNS or len(names) != len(_COLUMNS):
         unknown = [name for name in names if name not in _COLUMNS]
         raise ForeignFileError(

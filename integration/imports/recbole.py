@@ -57,7 +57,7 @@ def find(source: Path) -> Files:
 
 def read(files: Files, options: Options, work: Path, tell: Tell) -> Foreign:
     """Read all of them; what is wrong is a ForeignFileError."""
-    foreign = _read_pairs(files.tables["pairs"], work / "pairs.parquet", options, tell)
+    foreign = _read_pairs(files.tables["pairs"], work / "foreign_pairs.parquet", options, tell)
     left_out: set[str] = set(foreign.counts["columns_left_out"])
     if "items" in files.tables:
         items = list(_items(files.tables["items"], left_out, tell))

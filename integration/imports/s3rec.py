@@ -38,8 +38,8 @@ def find(source: Path) -> Files:
 
 def read(files: Files, _options: Options, work: Path, tell: Tell) -> Foreign:
     """Read both; what is wrong is a ForeignFileError."""
-    rows = read_sequences(files.tables["pairs"], " ", work / "pairs.parquet", tell)
-    foreign = Foreign(work / "pairs.parquet", ORDER, counts={"rows": rows})
+    rows = read_sequences(files.tables["pairs"], " ", work / "foreign_pairs.parquet", tell)
+    foreign = Foreign(work / "foreign_pairs.parquet", ORDER, counts={"rows": rows})
     if "attributes" in files.tables:
         foreign.items.append(_attributes(files.tables["attributes"]))
     return foreign
