@@ -70,6 +70,10 @@ def _import(asked: Import, settings: Settings, tell: Tell) -> BuiltRelease:
     if asked.format not in FORMATS:
         raise RecipeError(f"there is no format {asked.format!r}", hint=f"choose of {', '.join(FORMATS)}")
     check_unit(asked.options.time_unit)
+    if asked.format != "recbole" and (asked.options.min_rating is not None or asked.options.has_gender):
+        raise RecipeError(
+            "--min-rating and --gender are about RecBole's files: others tell neither", hint="leave them out"
+        )
     files = FORMATS[asked.format].find(asked.source)
     target = asked.release.absolute()
     _refuse_strange(target)

@@ -20,10 +20,11 @@ from integration.imports.foreign import MEDIA, Files, Foreign, PairsWriter
 from integration.imports.lines import read_lines, read_quoted
 from integration.imports.sequences import read_sequences
 from integration.imports.sources import names_in, one_dataset
-from integration.imports.times import ORDER
+from integration.imports.times import TimeRange
+from microlens.errors import RecipeError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from integration.imports.foreign import Options
@@ -55,13 +56,25 @@ def find(source: Path) -> Files:
     media = {
         kind: path for kind in MEDIA for path in reversed(folders) if path.name.lower().endswith((kind, f"{kind}s"))
     }
-    features = tuple(folder / name for name in names if name.endswith(".npy"))
-    read = {path.name for path in (*tables.values(), *media.values(), *features)}
+    features = _features([folder, *(path for path in folders if "feature" in path.name.lower())])
+    read = {path.name for path in (*tables.values(), *media.values(), *features)} | {
+        path.parent.name for path in features
+    }
     left_out = (
         *(name for name in names if name not in read),
         *(f"{path.name}/" for path in folders if path.name not in read),
     )
     return Files(name, tables, media, features, left_out)
+
+
+def _features(folders: Sequence[Path]) -> tuple[Path, ...]:
+    """The .npy files of these folders; RecipeError for two of one name."""
+    found: dict[str, Path] = {}
+    for folder in folders:
+        for name in names_in(folder):
+            if name.endswith(".npy") and found.setdefault(name, folder / name) != folder / name:
+                raise RecipeError(f"{found[name]} and {folder / name} have one name", hint="rename one of them")
+    return tuple(found.values())
 
 
 def read(files: Files, options: Options, work: Path, tell: Tell) -> Foreign:
@@ -71,7 +84,8 @@ def read(files: Files, options: Options, work: Path, tell: Tell) -> Foreign:
         foreign = _read_pairs(pairs, work / "foreign_pairs.parquet", options, tell)
     else:
         rows = read_sequences(pairs, "\t", work / "foreign_pairs.parquet", tell)
-        foreign = Foreign(work / "foreign_pairs.parquet", ORDER, counts={"rows": rows})
+        unit = TimeRange(pairs).unit(options.time_unit)
+        foreign = Foreign(work / "foreign_pairs.parquet", unit, counts={"rows": rows})
     for what, reader in (
         ("titles", _titles),
         ("counts", _counts),

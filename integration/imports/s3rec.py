@@ -14,7 +14,7 @@ from integration.imports.errors import ForeignFileError, shown
 from integration.imports.foreign import Files, Foreign
 from integration.imports.sequences import read_sequences
 from integration.imports.sources import names_in, one_dataset
-from integration.imports.times import ORDER
+from integration.imports.times import TimeRange
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,10 +36,11 @@ def find(source: Path) -> Files:
     return Files(name, tables, left_out=tuple(name for name in names if name not in read))
 
 
-def read(files: Files, _options: Options, work: Path, tell: Tell) -> Foreign:
+def read(files: Files, options: Options, work: Path, tell: Tell) -> Foreign:
     """Read both; what is wrong is a ForeignFileError."""
     rows = read_sequences(files.tables["pairs"], " ", work / "foreign_pairs.parquet", tell)
-    foreign = Foreign(work / "foreign_pairs.parquet", ORDER, counts={"rows": rows})
+    unit = TimeRange(files.tables["pairs"]).unit(options.time_unit)
+    foreign = Foreign(work / "foreign_pairs.parquet", unit, counts={"rows": rows})
     if "attributes" in files.tables:
         foreign.items.append(_attributes(files.tables["attributes"]))
     return foreign

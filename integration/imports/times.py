@@ -51,29 +51,31 @@ class TimeRange:
     def unit(self, asked: str) -> str:
         """A key of UNITS, or ORDER: as asked, or for `auto` the one in which every time lies between 1990 and 2100.
 
-        ForeignFileError if there is no such unit.
+        ORDER as well where there are no times. ForeignFileError if there is no such unit, RecipeError if one is asked
+        for and there are no times.
         """
-        if asked != "auto" or self.lowest is None or self.highest is None:
-            return check_unit(asked) if asked != "auto" else ORDER
+        if self.lowest is None or self.highest is None:
+            if asked != "auto":
+                raise RecipeError(f"--time-unit {asked}: {self.path} tells no times", hint="leave --time-unit out")
+            return ORDER
+        if asked != "auto":
+            return asked
         (low, low_line), (high, high_line) = self.lowest, self.highest
         first = _unit_of(low)
         if first is not None and first == _unit_of(high):
             return first
-        line = low_line if first is None else high_line
         raise ForeignFileError(
             self.path,
             f"times run from {low:.15g} (line {low_line:,}) to {high:.15g} (line {high_line:,}): these are not moments "
             "between 1990 and 2100 in one unit",
-            line=line,
             hint=f"mend the wrong ones, or say the unit: --time-unit {', '.join(UNITS)}; or `--time-unit {ORDER}`, "
             "which orders by them and publishes none",
         )
 
 
-def check_unit(asked: str) -> str:
+def check_unit(asked: str) -> None:
     if asked not in CHOICES:
         raise RecipeError(f"there is no time unit {asked!r}", hint=f"choose of {', '.join(CHOICES)}")
-    return asked
 
 
 def ms_per(unit: str) -> float:
