@@ -60,9 +60,10 @@ def import_release(asked: Import, settings: Settings, tell: Tell) -> BuiltReleas
     """
     try:
         return _import(asked, settings, tell)
-    except PermissionError as error:
+    except (PermissionError, NotADirectoryError, FileExistsError) as error:
         raise RecipeError(
-            f"{error.filename} may not be read or written", hint="change its permissions, or choose another folder"
+            f"{error.filename} cannot be read or made: {error.strerror}",
+            hint="change its permissions, or choose another folder",
         ) from error
 
 

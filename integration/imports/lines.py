@@ -36,7 +36,7 @@ _TO_UTF8 = "convert it first, as `iconv -f GB18030 -t UTF-8 OLD > NEW` does, the
 
 @dataclass(frozen=True)
 class Lines:
-    """Some lines of a file, N of them, none blank."""
+    """Some lines of a file, N of them."""
 
     path: Path
     text: pa.Array
@@ -103,8 +103,8 @@ class Lines:
 _MEND = "mend or take out that line, then import again; nothing was imported"
 
 
-def read_lines(path: Path, tell: Tell, *, block_bytes: int = _BLOCK_BYTES) -> Iterator[Lines]:
-    """Read a UTF-8 file by blocks of whole lines, ended by LF or CRLF; blank lines are passed over.
+def read_lines(path: Path, tell: Tell, *, block_bytes: int = _BLOCK_BYTES, has_blank: bool = False) -> Iterator[Lines]:
+    """Read a UTF-8 file by blocks of whole lines, ended by LF or CRLF; blank ones are passed over unless `has_blank`.
 
     ForeignFileError for NUL bytes, another encoding, and a line of more than 256 MB.
     """
@@ -117,7 +117,9 @@ def read_lines(path: Path, tell: Tell, *, block_bytes: int = _BLOCK_BYTES) -> It
         text = pc.ascii_rtrim(text, "\r\n")
         numbers = np.arange(number, number + len(ends))
         number += len(ends)
-        lines = Lines(path, text, numbers).only(pc.greater(pc.binary_length(pc.ascii_trim_whitespace(text)), 0))
+        lines = Lines(path, text, numbers)
+        if not has_blank:
+            lines = lines.only(pc.greater(pc.binary_length(pc.ascii_trim_whitespace(text)), 0))
         if len(lines.text):
             yield lines
 
@@ -126,13 +128,14 @@ def read_quoted(path: Path, tell: Tell) -> Iterator[tuple[int, list[str]]]:
     """Rows of a CSV file with quotes, and the line where each ends; for files of a line an item."""
 
     def lines() -> Iterator[str]:
-        for some in read_lines(path, tell):
+        for some in read_lines(path, tell, has_blank=True):  # a quoted field may hold them
             yield from (f"{line}\n" for line in some.text.to_pylist())
 
     rows = csv.reader(lines(), strict=True)
     try:
         for row in rows:
-            yield rows.line_num, row
+            if row:
+                yield rows.line_num, row
     except csv.Error as error:
         raise ForeignFileError(path, f"is no CSV: {error}", line=rows.line_num, hint=_MEND) from error
 

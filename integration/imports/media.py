@@ -91,7 +91,7 @@ def _link_kind(
 def listing(folder: Path) -> str:
     """Names and sizes, in order: what tells one folder of media from another without reading all of it."""
     with os.scandir(folder) as entries:
-        return "\n".join(sorted(f"{entry.name} {entry.stat().st_size}" for entry in entries))
+        return "\n".join(sorted(f"{one.name} {one.stat().st_size if one.is_file() else '-'}" for one in entries))
 
 
 def _begins_right(path: Path, suffix: str) -> bool:

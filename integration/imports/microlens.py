@@ -4,7 +4,7 @@ NAME_pairs.csv        header user,item,timestamp; milliseconds
 NAME_pairs.tsv        user TAB items, oldest first; read where there is no _pairs.csv
 NAME_titles.csv       header item,title; quoted as CSV. Or NAME_title_en.csv: no header, what follows the first comma
 NAME_likes_and_views.txt, NAME_duration.txt, NAME_comment_en.txt, tags_to_summary.csv
-...covers/ID.jpg, ...videos/ID.mp4, ...audios/ID.*, and *.npy with a row an item
+NAME_covers/ID.jpg or covers/ID.jpg, so with videos and audios; and *.npy with a row an item
 """
 
 from __future__ import annotations
@@ -53,9 +53,12 @@ def find(source: Path) -> Files:
     if _CATEGORIES in names:
         tables["categories"] = folder / _CATEGORIES
     folders = [path for path in sorted(folder.iterdir()) if path.is_dir()]
-    media = {
-        kind: path for kind in MEDIA for path in reversed(folders) if path.name.lower().endswith((kind, f"{kind}s"))
-    }
+    media: dict[str, Path] = {}
+    for kind in MEDIA:
+        wanted = {f"{before}{kind}{end}".lower() for before in (f"{name}_", "") for end in ("s", "")}
+        own = next((path for path in folders if path.name.lower() in wanted), None)
+        if own is not None:
+            media[kind] = own
     features = _features([folder, *(path for path in folders if "feature" in path.name.lower())])
     read = {path.name for path in (*tables.values(), *media.values(), *features)} | {
         path.parent.name for path in features
@@ -83,8 +86,8 @@ def read(files: Files, options: Options, work: Path, tell: Tell) -> Foreign:
     if pairs.suffix == ".csv":
         foreign = _read_pairs(pairs, work / "foreign_pairs.parquet", options, tell)
     else:
-        rows = read_sequences(pairs, "\t", work / "foreign_pairs.parquet", tell)
         unit = TimeRange(pairs).unit(options.time_unit)
+        rows = read_sequences(pairs, "\t", work / "foreign_pairs.parquet", tell)
         foreign = Foreign(work / "foreign_pairs.parquet", unit, counts={"rows": rows})
     for what, reader in (
         ("titles", _titles),

@@ -38,8 +38,8 @@ def find(source: Path) -> Files:
 
 def read(files: Files, options: Options, work: Path, tell: Tell) -> Foreign:
     """Read both; what is wrong is a ForeignFileError."""
-    rows = read_sequences(files.tables["pairs"], " ", work / "foreign_pairs.parquet", tell)
     unit = TimeRange(files.tables["pairs"]).unit(options.time_unit)
+    rows = read_sequences(files.tables["pairs"], " ", work / "foreign_pairs.parquet", tell)
     foreign = Foreign(work / "foreign_pairs.parquet", unit, counts={"rows": rows})
     if "attributes" in files.tables:
         foreign.items.append(_attributes(files.tables["attributes"]))

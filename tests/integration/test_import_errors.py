@@ -101,6 +101,14 @@ def test_a_unit_of_no_times_is_refused(tmp_path):
         imported(source, tmp_path / "release", time_unit="ms")
 
 
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
+    """A file stands where the release's folder should be."""
+    source = folder_of(tmp_path / "source", A_pairs__csv=CSV)
+
+    with pytest.raises(RecipeError, match=r"A_pairs\.csv.*Not a directory"):
+        imported(source, source / "A_pairs.csv" / "release")
+
+
 def test_one_of_several_datasets_is_named_by_its_file(tmp_path):
     """The file of pairs stands for the dataset."""
     source = folder_of(tmp_path / "source", A_pairs__csv=CSV, B_pairs__tsv="1\t2\n")

@@ -212,13 +212,13 @@ def test_what_belongs_to_no_interaction_is_counted(tmp_path):
     source = folder_of(
         tmp_path / "source",
         A_pairs__csv=microlens_csv(),
-        A_titles__csv='item,title\n1,"a, ""quoted""\nbroken"\n8,nobody\n1,again\n',
+        A_titles__csv='item,title\n\n1,"a, ""quoted""\n\nbroken"\n8,nobody\n1,again\n',
         A_comment_en__txt="1\t3\tfirst\nsecond line of it\n1\t3\tagain\n9\t9\tnobody\n",
     )
     built = release_of(source)
     imported_counts = built.counts["imported"]
 
-    assert ['a, "quoted"\nbroken', "", ""] == [row["title"] for row in rows(built, "items")]
+    assert ['a, "quoted"\n\nbroken', "", ""] == [row["title"] for row in rows(built, "items")]
     assert (1, 1, 2) == tuple(
         imported_counts[name] for name in ("items_without_interactions", "item_lines_repeated", "items_without_title")
     )
@@ -270,12 +270,14 @@ def test_features_of_other_items_are_refused(tmp_path, table, words):
 def test_media_have_the_public_ids_of_their_items(tmp_path):
     """Covers and videos lie where ours do; files of no item and damaged ones are left out, and counted."""
     source = folder_of(tmp_path / "source", A_pairs__tsv="1\t2 5\n2\t7\n")
-    covers, videos = source / "A_covers", source / "videos"
+    covers, videos = source / "A_covers", source / "Videos"
     covers.mkdir()
     videos.mkdir()
     for item in (2, 7, 9):
         Image.new("RGB", (4, 4), (item, 0, 0)).save(covers / f"{item}.jpg")
     (covers / "5.jpg").write_bytes(b"<html>")
+    (covers / "2.png").symlink_to("gone.png")
+    (covers / "7.png").write_bytes((covers / "7.jpg").read_bytes())
     (videos / "5.mp4").write_bytes(b"\0\0\0\x18ftypisom" + bytes(20))
     built = release_of(source)
     dataset = microlens.load(built.path)
@@ -284,7 +286,9 @@ def test_media_have_the_public_ids_of_their_items(tmp_path):
     assert ([1, 3], [2]) == (list(dataset.covers), list(dataset.videos))
     assert (4, 4) == dataset.covers[3].size
     assert dataset.videos[2].samefile(videos / "5.mp4")
-    assert (1, 1) == tuple(built.counts["imported"][name] for name in ("covers_without_item", "covers_damaged"))
+    assert (2, 1, 1) == tuple(
+        built.counts["imported"][f"covers_{why}"] for why in ("without_item", "damaged", "repeated")
+    )
 
 
 # --- a release that is there, and one that was not finished ---
@@ -313,6 +317,22 @@ def test_a_damaged_release_is_not_taken_for_finished(tmp_path):
 
     with pytest.raises(RecipeError, match=r"items\.parquet is damaged"):
         release_of(source)
+
+
+def test_two_imports_into_one_folder_do_not_meet(tmp_path):
+    """The second one, started in the midst of the first, ends at once; the first one is whole."""
+    source, refused = folder_of(tmp_path / "source", A_pairs__csv=microlens_csv()), []
+
+    def tell(what, *_):
+        if what == "interactions":
+            with pytest.raises(NotReadyError, match="another process imports") as error:
+                release_of(source)
+            refused.append(error)
+
+    built = imported(source, tmp_path / "release", tell=tell)
+
+    assert 1 == len(refused)
+    microlens.load(built.path).verify()
 
 
 @pytest.mark.parametrize("step", ["hashes", "A_pairs.csv", "interactions", "statistics"])
