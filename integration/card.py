@@ -12,7 +12,7 @@ from microlens import __version__
 from microlens.tables import COMMENTS, INTERACTIONS, ITEMS, USERS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     import pyarrow as pa
@@ -25,7 +25,7 @@ _PAPER = (
     ("MicroLens-1M", "1,000,000", "91,402", "9,095,620", "99.99%", "28,383", "162 s"),
     ("MicroLens", "34,492,051", "1,142,528", "1,006,528,709", "99.997%", "258,367", "138 s"),
 )
-_TABLES = {"items": ITEMS, "interactions": INTERACTIONS, "users": USERS, "comments": COMMENTS}
+TABLES = {"items": ITEMS, "interactions": INTERACTIONS, "users": USERS, "comments": COMMENTS}
 _FLAGS = {"has_more_likes_than_views": "more likes than views: one of the two counts is wrong"}
 """Columns that mark what looks wrong and is kept all the same."""
 
@@ -73,8 +73,8 @@ def card(plan: Draw, recipe: Recipe, funnel: dict[str, Any], counts: dict[str, A
         _head(plan, recipe),
         _funnel(plan, recipe, funnel, counts),
         _draw(plan, recipe, counts),
-        _statistics(plan, counts),
-        _shape(plan, counts),
+        statistics_lines(str(plan.name), counts),
+        shape_lines(str(plan.name), counts),
         _files(counts),
     )
     lines = [line for section in sections for line in section]
@@ -178,8 +178,8 @@ def _draw(plan: Draw, recipe: Recipe, counts: dict[str, Any]) -> Iterator[str]:
         yield ""
 
 
-def _shape(plan: Draw, counts: dict[str, Any]) -> Iterator[str]:
-    heading, *rows = comparison(str(plan.name), counts["shape"])
+def shape_lines(name: str, counts: dict[str, Any]) -> Iterator[str]:
+    heading, *rows = comparison(name, counts["shape"])
     yield from (
         "## Shape",
         "",
@@ -193,11 +193,11 @@ def _shape(plan: Draw, counts: dict[str, Any]) -> Iterator[str]:
     )
 
 
-def _statistics(plan: Draw, counts: dict[str, Any]) -> Iterator[str]:
+def statistics_lines(name: str, counts: dict[str, Any]) -> Iterator[str]:
     sparsity, duration = counts["sparsity"], counts["mean_duration_s"]
     own = (
-        str(plan.name),
-        *(f"{counts[name]:,}" for name in ("users", "items", "interactions")),
+        name,
+        *(f"{counts[what]:,}" for what in ("users", "items", "interactions")),
         f"{sparsity:.3%}" if sparsity is not None else "-",
         f"{counts['tags']:,}",
         f"{duration:.0f} s" if duration is not None else "-",
@@ -213,7 +213,7 @@ def _statistics(plan: Draw, counts: dict[str, Any]) -> Iterator[str]:
         "",
         "Data-quality flags, of items that are kept all the same:",
         "",
-        *(f"- `{name}`: {counts['flags'][name]:,} with {what}" for name, what in _FLAGS.items()),
+        *(f"- `{flag}`: {counts['flags'][flag]:,} with {what}" for flag, what in _FLAGS.items()),
         f"- `audio_problem`: {_audio_line(counts['audio_problems'])}",
         "",
     )
@@ -237,7 +237,12 @@ def _files(counts: dict[str, Any]) -> Iterator[str]:
         "`_manifest.json` has size and SHA-256 of every file, `recipe.yaml` the recipe.",
         "",
     )
-    for name, schema in _TABLES.items():
+    yield from column_lines(TABLES)
+
+
+def column_lines(tables: Mapping[str, pa.Schema]) -> Iterator[str]:
+    """What each column of these tables holds."""
+    for name, schema in tables.items():
         yield from (f"`data/{name}.parquet`", "", "| column | type | what |", "| --- | --- | --- |")
         for field in schema:
             yield f"| {field.name} | {field.type} | {field.metadata[b'description'].decode()} |"

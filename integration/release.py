@@ -62,7 +62,7 @@ _SUFFIXES = {
 }
 _SOUND_SUFFIXES = {"video/mp4": ".m4a", "video/x-matroska": ".mka"}
 """A container of both kinds that holds sound alone: nothing in its head says so."""
-_FOLDERS = {"cover": "covers", "video": "videos", "audio": "audios"}
+MEDIA_FOLDERS = {"cover": "covers", "video": "videos", "audio": "audios"}
 _TABLES = {
     "items": ("release_items", ITEMS),
     "interactions": ("release_interactions", INTERACTIONS),
@@ -114,7 +114,7 @@ def build_release(run: Run, engine: Engine, plan: Plan, on_step: Callable[[str],
     for table, (step, schema) in _TABLES.items():
         on_step(table)
         engine.run(step, work / f"{table}.parquet", {"timestamps": draw.timestamps})
-        outputs.append(_publish(work / f"{table}.parquet", draft, schema))
+        outputs.append(publish_table(work / f"{table}.parquet", draft, schema))
     on_step("media")
     outputs += _link_media(run, draft, links)
     shape = shape_of(draft / "data" / "interactions.parquet")
@@ -161,12 +161,12 @@ def finished_release(run: Run, name: str, inputs: dict[str, str]) -> BuiltReleas
     except (NotReadyError, CorruptDataError):
         return None
     is_same = known.inputs == inputs and known.code_version == __version__
-    if not is_same or not all(_is_intact(folder, output) for output in known.outputs):
+    if not is_same or not all(is_intact(folder, output) for output in known.outputs):
         return None
     return BuiltRelease(name, folder, known.counters, is_new=False)
 
 
-def _is_intact(folder: Path, output: Output) -> bool:
+def is_intact(folder: Path, output: Output) -> bool:
     path = folder / output.path
     if not path.exists() or path.stat().st_size != output.size_bytes:
         return False
@@ -189,7 +189,7 @@ def _assign(run: Run, engine: Engine, name: str, into: Path) -> list[tuple[str, 
     del users
     user_ids = assign_ids(private / "users.parquet", keys, USER_IDS, run.pseudonyms, into=into)
     engine.add_table("user_ids", pa.table([keys, user_ids], schema=USER_IDS))
-    columns = ", ".join(["video_id", *(f"{kind}_{fact}" for kind in _FOLDERS for fact in ("sha256", "mime"))])
+    columns = ", ".join(["video_id", *(f"{kind}_{fact}" for kind in MEDIA_FOLDERS for fact in ("sha256", "mime"))])
     items = engine.query(
         f"SELECT {columns} FROM items WHERE video_id IN (SELECT video_id FROM observed_items) ORDER BY video_id"
     )
@@ -199,16 +199,17 @@ def _assign(run: Run, engine: Engine, name: str, into: Path) -> list[tuple[str, 
     for item, item_id in zip(items.to_pylist(), item_ids.to_pylist(), strict=True):
         paths = dict(_paths(item, item_id))
         rows.append(
-            {"video_id": item["video_id"], "item_id": item_id} | {f"{kind}_path": paths.get(kind) for kind in _FOLDERS}
+            {"video_id": item["video_id"], "item_id": item_id}
+            | {f"{kind}_path": paths.get(kind) for kind in MEDIA_FOLDERS}
         )
         links += [(item[f"{kind}_sha256"], path) for kind, path in paths.items()]
-    schema = pa.schema([*ITEM_IDS, *(pa.field(f"{kind}_path", pa.string()) for kind in _FOLDERS)])
+    schema = pa.schema([*ITEM_IDS, *(pa.field(f"{kind}_path", pa.string()) for kind in MEDIA_FOLDERS)])
     engine.add_table("item_ids", pa.Table.from_pylist(rows, schema=schema))
     return links
 
 
 def _paths(item: dict[str, Any], item_id: int) -> Iterator[tuple[str, str]]:
-    for kind, folder in _FOLDERS.items():
+    for kind, folder in MEDIA_FOLDERS.items():
         if item[f"{kind}_sha256"] is not None:
             yield kind, f"media/{folder}/{item_id}{_suffix(kind, item[f'{kind}_mime'])}"
 
@@ -217,7 +218,7 @@ def _suffix(kind: str, mime: str) -> str:
     return _SOUND_SUFFIXES.get(mime if kind == "audio" else "") or _SUFFIXES.get(mime, ".bin")
 
 
-def _publish(step_output: Path, folder: Path, schema: pa.Schema) -> Output:
+def publish_table(step_output: Path, folder: Path, schema: pa.Schema) -> Output:
     """Write a step's rows under the public schema, whose columns are described in the file itself."""
     path = folder / "data" / step_output.name
     path.parent.mkdir(parents=True, exist_ok=True)

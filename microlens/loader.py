@@ -99,6 +99,16 @@ class Dataset:
         return self._table("comments")
 
     @cached_property
+    def imported_items(self) -> pa.Table:
+        """Of an imported release: item_id, and `original_id`, the item's id in the files that were imported."""
+        return self._table("imported_item_ids")
+
+    @cached_property
+    def imported_users(self) -> pa.Table:
+        """Of an imported release: user_id, and `original_id`, the user's id in the files that were imported."""
+        return self._table("imported_user_ids")
+
+    @cached_property
     def covers(self) -> Covers:
         return Covers(self._paths("cover"))
 

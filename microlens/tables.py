@@ -110,7 +110,7 @@ VERDICTS = pa.schema(
 ITEMS = pa.schema(
     [
         _column("item_id", pa.int32(), "from 1; 0 is padding", nullable=False),
-        _column("title", pa.string(), "as the site shows it; hostile text", nullable=False),
+        _column("title", pa.string(), "as the site shows it; hostile text; empty where none is told", nullable=False),
         _column("tags", pa.list_(pa.string()), "as the site shows them", nullable=False),
         _column("category", pa.string(), "as the site names it"),
         _column("language", pa.string(), "BCP 47, as the site says"),
@@ -120,8 +120,8 @@ ITEMS = pa.schema(
         _column("view_count", pa.int64(), "at the time of the crawl"),
         _column("comment_count", pa.int64(), "at the time of the crawl"),
         _column("has_more_likes_than_views", pa.bool_(), "one of the two counts is wrong; null where one is not known"),
-        _column("stage", pa.string(), "seed or related", nullable=False),
-        _column("page_url", pa.string(), "public address of the video's page", nullable=False),
+        _column("stage", pa.string(), "seed or related; null in an imported release"),
+        _column("page_url", pa.string(), "public address of the video's page; null in an imported release"),
         _column("captions", pa.list_(_CAPTION), "where captions can be fetched; null where nobody asked"),
         _column("cover_sha256", pa.string(), "of media/covers/<item_id>"),
         _column("video_sha256", pa.string(), "of media/videos/<item_id>"),
@@ -142,7 +142,12 @@ INTERACTIONS = pa.schema(
     [
         _column("user_id", pa.int32(), "from 1", nullable=False),
         _column("item_id", pa.int32(), "from 1", nullable=False),
-        _column("timestamp_ms", pa.int64(), "of the user's earliest comment on the item; null in `order` releases"),
+        _column(
+            "timestamp_ms",
+            pa.int64(),
+            "of the user's earliest comment on the item; null in `order` releases, and imported ones whose source has "
+            "no times",
+        ),
         _column("position", pa.int32(), "place in the user's sequence, from 1, oldest first", nullable=False),
     ]
 )
@@ -160,5 +165,19 @@ COMMENTS = pa.schema(
         _column("user_id", pa.int32(), "from 1", nullable=False),
         _column("item_id", pa.int32(), "from 1", nullable=False),
         _column("text", pa.string(), "of the comment that is the interaction"),
+    ]
+)
+
+IMPORTED_ITEM_IDS = pa.schema(
+    [
+        _column("item_id", pa.int32(), "from 1", nullable=False),
+        _column("original_id", pa.string(), "of the item in the files that were imported", nullable=False),
+    ]
+)
+
+IMPORTED_USER_IDS = pa.schema(
+    [
+        _column("user_id", pa.int32(), "from 1", nullable=False),
+        _column("original_id", pa.string(), "of the user in the files that were imported", nullable=False),
     ]
 )

@@ -96,6 +96,7 @@ def made_tables(seed, rows):
             },
             CRAWLED_TEXTS,
         ),
+        **_imported(Dice(seed, rows), len(users), len(videos)),
         "twins": _twins(videos),
         "crowded": pa.table({"video_id": videos.slice(0, 12)}),
         "user_ids": user_ids.filter(dice.of(len(users)).coin(0.7)),
@@ -113,6 +114,29 @@ def made_tables(seed, rows):
         .group_by(["user_id", "item_id"])
         .aggregate([("timestamp_ms", "min"), ("position", "min")])
         .rename_columns(INTERACTIONS.names),
+    }
+
+
+def _imported(dice, users, items):
+    """Pairs of a foreign file, in microseconds; some ids are not among the public ones, some pairs are there again."""
+    pairs = {
+        "user_token": pc.cast(dice.places(users), pa.string()),
+        "item_token": pc.cast(dice.places(items, skew=2), pa.string()),
+        "place": pa.array(np.arange(dice.rows)),
+    }
+    moments = dice.random.integers(1_600_000_000_000_000, 1_600_000_000_009_999, dice.rows).astype(np.float64)
+    return {
+        "foreign_pairs": pa.table({**pairs, "time": pa.array(moments)}),
+        "foreign_comments": pa.table({**pairs, "text": dice.pick(HOSTILE, pa.string())}),
+        **{
+            f"imported_{kind}s": pa.table(
+                {
+                    f"{kind}_token": pa.array(map(str, range(1, count))),
+                    f"{kind}_id": np.arange(1, count, dtype=np.int32),
+                }
+            )
+            for kind, count in (("user", users), ("item", items))
+        },
     }
 
 
@@ -146,6 +170,8 @@ def run_steps(engine, tables, folder):
         ("release_users", {}),
         ("release_interactions", {"timestamps": "day"}),
         ("release_comments", {}),
+        ("imported_interactions", {"ms_per_unit": 0.001}),
+        ("imported_comments", {}),
     ):
         path = folder / f"{step}.parquet"
         if step in {"item_pairs", "interactions"}:

@@ -397,6 +397,8 @@ def test_parameters_become_literals():
         "core_pairs",
         "floors",
         "items",
+        "imported_comments",
+        "imported_interactions",
         "measured",
         "merged_pairs",
         "observed_items",
