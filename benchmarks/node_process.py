@@ -41,8 +41,8 @@ def drain(run: Run, redis_url: str) -> dict[str, int]:
 def _measure_nothing() -> None:
     """Have nobody look into files."""
     import download_nodes.media
-    from download_nodes.sniff import UNKNOWN
     from microlens.records import AssetRecord
+    from microlens.sniff import UNKNOWN
 
     class Unmeasured:
         """Stands in for download_nodes.measuring.Measurer."""

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, BinaryIO
 import av
 from av.audio.stream import AudioStream
 
-from download_nodes.containers import demuxer_of, is_memory, open_container, packets
-from download_nodes.sniff import mime_of
+from microlens.containers import demuxer_of, is_memory, open_container, packets
+from microlens.sniff import mime_of
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,28 +10,19 @@ import numpy as np
 from PIL import Image
 
 from download_nodes.fingerprint import THUMBNAIL, dominant_share, phash_hex
-from download_nodes.sniff import mime_of
+from microlens.containers import MAX_PIXELS
+from microlens.sniff import IMAGE_FORMATS, mime_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-MAX_PIXELS = 40_000_000
-"""Of one cover or frame; an 8K frame has 33 million."""
 DRAWN = 160
 """Pixels of the longer side of what is drawn for people to look at."""
 _ENOUGH = 4 * THUMBNAIL
 """Pixels of the shorter side from which both numbers come out the same as from more."""
 _PLAIN_MODES = {"L", "RGB", "RGBA", "CMYK", "YCbCr"}
 """In which the mean of pixels is a pixel; not so with palettes."""
-
-_IMAGE_FORMATS = {
-    "image/jpeg": "JPEG",
-    "image/png": "PNG",
-    "image/webp": "WEBP",
-    "image/gif": "GIF",
-    "image/avif": "AVIF",
-}
 
 # A picture is small: handing its rows to threads costs more than it saves.
 cv2.setNumThreads(1)
@@ -72,7 +63,7 @@ def draw_thumbnail(path: Path, into: BinaryIO) -> str | None:
 
 def _read_safely(path: Path, mime: str | None, look: Callable[[Image.Image, int, int], CoverFacts]) -> CoverFacts:
     """Have a look at a picture, in RGB and made smaller, with its own width and height."""
-    image_format = _IMAGE_FORMATS.get(mime or mime_of(path))
+    image_format = IMAGE_FORMATS.get(mime or mime_of(path))
     if image_format is None:
         return CoverFacts(is_decodable=False, error="unknown_type")
     try:

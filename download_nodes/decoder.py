@@ -23,8 +23,8 @@ from download_nodes import confine
 from download_nodes.cover import draw_thumbnail
 from download_nodes.decoder_wire import MARK, MAX_FILE_BYTES, MESSAGE_BYTES, READY, Request, read_path
 from download_nodes.measure import measure
-from download_nodes.sniff import NotMediaError
 from microlens.records import AssetRecord
+from microlens.sniff import NotMediaError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from download_nodes.fetch import FetchError
 from download_nodes.fetch_errors import LOCAL
 from download_nodes.links import ExpiredLinks
-from download_nodes.sniff import NotMediaError
 from microlens.backlog import asset_name
 from microlens.conversations import ConversationOverError
 from microlens.database import LedgerFullError
@@ -21,6 +20,7 @@ from microlens.logs import log
 from microlens.outcomes import HostRestsError, Refusal, policy_of
 from microlens.records import Failure, FrontierItem
 from microlens.robots import RETRY_S
+from microlens.sniff import NotMediaError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection

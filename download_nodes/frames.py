@@ -15,8 +15,8 @@ import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
-from download_nodes.containers import packets, seek, seek_keyframe
 from download_nodes.fingerprint import THUMBNAIL, phash_of_luma
+from microlens.containers import packets, seek, seek_keyframe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from download_nodes.cover import probe_cover
-from download_nodes.sniff import NotMediaError, may_be, mime_of
 from microlens.records import AssetRecord
+from microlens.sniff import NotMediaError, may_be, mime_of
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 from download_nodes.decoder_process import DecoderProcess
 from download_nodes.decoder_wire import Request, Task, written_path
-from download_nodes.sniff import NotMediaError, mime_of
 from microlens.errors import MicrolensError
 from microlens.records import AssetRecord
+from microlens.sniff import NotMediaError, mime_of
 from microlens.store import sha256_of
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from download_nodes.arrivals import Arrival
 from download_nodes.flights import flight_of
 from download_nodes.measuring import Measurer, NoAudioError
-from download_nodes.sniff import check_head
 from microlens.backlog import asset_name
 from microlens.records import Failure
+from microlens.sniff import check_head
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,7 +15,10 @@ from av.audio.stream import AudioStream
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
-from download_nodes.containers import (
+from download_nodes.fingerprint import phash_hex
+from download_nodes.frames import frame_hashes
+from microlens.containers import (
+    MAX_PIXELS,
     codecs,
     demuxer_of,
     duration_s,
@@ -27,10 +30,7 @@ from download_nodes.containers import (
     seek_keyframe,
     start_s,
 )
-from download_nodes.cover import MAX_PIXELS
-from download_nodes.fingerprint import phash_hex
-from download_nodes.frames import frame_hashes
-from download_nodes.sniff import mime_of
+from microlens.sniff import mime_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

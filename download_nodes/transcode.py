@@ -10,11 +10,11 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
-from download_nodes.containers import demuxer_of
 from download_nodes.decoder_wire import MAX_FILE_BYTES
 from download_nodes.measuring import NoAudioError
-from download_nodes.sniff import mime_of
+from microlens.containers import demuxer_of
 from microlens.errors import MicrolensError
+from microlens.sniff import mime_of
 
 if TYPE_CHECKING:
     from pathlib import Path

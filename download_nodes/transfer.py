@@ -13,8 +13,8 @@ from download_nodes.fetch_errors import LOCAL, FetchError
 from download_nodes.headers import readable
 from download_nodes.partial import OVERLAP_BYTES, Partial
 from download_nodes.ranges import body_bytes, has_end, is_compressed, is_rest, is_whole, origin_of, span_of
-from download_nodes.sniff import HEAD_BYTES
 from microlens.outcomes import HostRestsError, Refusal
+from microlens.sniff import HEAD_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator

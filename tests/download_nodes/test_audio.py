@@ -11,10 +11,10 @@ import pytest
 from download_nodes.audio import extract_audio
 from download_nodes.measuring import Measurer, NoAudioError
 from download_nodes.probe import probe_audio
-from download_nodes.sniff import mime_of
 from download_nodes.sound import take_sound
 from download_nodes.transcode import NoTranscoderError, check_transcoder, transcode
 from microlens.local_store import LocalStore
+from microlens.sniff import mime_of
 
 IDENTITY = {"platform": "sandbox", "video_id": "v1"}
 KINDS = [

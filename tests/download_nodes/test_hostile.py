@@ -9,7 +9,7 @@ from PIL import Image
 
 from download_nodes import media as media_room
 from download_nodes.measuring import Measurer, NoAudioError
-from download_nodes.sniff import NotMediaError
+from microlens.sniff import NotMediaError
 from tests.download_nodes import hostile
 
 MEMORY_BYTES = 512 << 20

@@ -3,9 +3,9 @@
 import pytest
 
 from download_nodes.measure import measure
-from download_nodes.sniff import NotMediaError
 from microlens.errors import MicrolensError
 from microlens.records import AssetRecord
+from microlens.sniff import NotMediaError
 
 
 def measured(path, kind):

@@ -16,7 +16,7 @@ from PIL import Image
 
 from download_nodes.measure import measure
 from download_nodes.measuring import Measurer, NoDecoderError
-from download_nodes.sniff import NotMediaError
+from microlens.sniff import NotMediaError
 
 IDENTITY = {"platform": "sandbox", "video_id": "v1", "sha256": "ab" * 32, "size_bytes": 7}
 

@@ -14,7 +14,7 @@ from PIL import Image
 from download_nodes.cover import CoverFacts, probe_cover
 from download_nodes.fingerprint import phash_hex
 from download_nodes.probe import StreamFacts, probe_audio, probe_video
-from download_nodes.sniff import sniff
+from microlens.sniff import sniff
 
 REAL = Path(__file__).parents[3] / "shared/real-media"
 

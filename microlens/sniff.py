@@ -15,6 +15,14 @@ if TYPE_CHECKING:
 HEAD_BYTES = 512
 """All that `sniff` needs."""
 UNKNOWN = "application/octet-stream"
+IMAGE_FORMATS = {
+    "image/jpeg": "JPEG",
+    "image/png": "PNG",
+    "image/webp": "WEBP",
+    "image/gif": "GIF",
+    "image/avif": "AVIF",
+}
+"""Pictures that are read, by Pillow's name for them; no other decoder of its is let loose on a file."""
 
 _MAGIC = (
     (b"\xff\xd8\xff", "image/jpeg"),

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from av.stream import Stream
     from av.video.stream import VideoStream
 
+MAX_PIXELS = 40_000_000
+"""Of one cover or frame; an 8K frame has 33 million."""
 MAX_PACKETS = 1_000_000
 """Read of one file in one go; ten hours of video have as many. A few bytes may declare billions of empty ones."""
 MICROSECONDS = 1_000_000
