@@ -18,7 +18,7 @@ import av
 from av.audio.stream import AudioStream
 from av.video.stream import VideoStream
 
-from download_nodes import confine
+from microlens import confine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

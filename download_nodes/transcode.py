@@ -61,7 +61,7 @@ async def transcode(sound: Path, into: Path, codec: str, *, video_id: str, time_
     program; OSError if the disk is full.
     """
     limits = (os.getpid(), _MEMORY_BYTES, MAX_FILE_BYTES, math.ceil(time_limit_s))
-    command = [sys.executable, "-m", "download_nodes.confine", *map(str, limits), *_command(sound, codec)]
+    command = [sys.executable, "-m", "microlens.confine", *map(str, limits), *_command(sound, codec)]
     with into.open("wb") as file:  # it may open none itself
         process = await asyncio.create_subprocess_exec(
             *command, stdin=asyncio.subprocess.DEVNULL, stdout=file, stderr=asyncio.subprocess.DEVNULL

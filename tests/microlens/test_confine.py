@@ -30,7 +30,7 @@ def attempt(tmp_path, what):
     (tmp_path / "there").write_text("something")
     code = f"""
         import os, socket, sys
-        from download_nodes import confine
+        from microlens import confine
         if not confine.forbid():
             sys.exit(77)
         assert open('there').read() == 'something'
@@ -59,7 +59,7 @@ def test_it_is_refused(tmp_path, what):
 def test_memory_is_bounded(tmp_path):
     """What is asked for beyond the limit is refused as memory that there is not."""
     code = (
-        "from download_nodes import confine; confine.limit(memory_bytes=200 << 20, file_bytes=9); bytearray(300 << 20)"
+        "from microlens import confine; confine.limit(memory_bytes=200 << 20, file_bytes=9); bytearray(300 << 20)"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=False)
@@ -71,7 +71,7 @@ def _confined(folder, code, *, cpu_s=60, file_bytes=1 << 20, stdout=subprocess.P
     """Python as a program that is not ours, confined as the transcoder is."""
     limits = map(str, (os.getpid(), 1 << 30, file_bytes, cpu_s))
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [sys.executable, "-m", "download_nodes.confine", *limits, sys.executable, "-c", code]
+    command = [sys.executable, "-m", "microlens.confine", *limits, sys.executable, "-c", code]
     return subprocess.run(
         command, cwd=folder, env=environment, check=False, stdout=stdout, stderr=subprocess.PIPE, timeout=60
     )
@@ -91,7 +91,7 @@ def test_another_program_is_refused_the_same(tmp_path, what):
 
 
 def _has_filter():
-    code = "import sys; from download_nodes import confine; sys.exit(not confine.forbid())"
+    code = "import sys; from microlens import confine; sys.exit(not confine.forbid())"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     return subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0
 

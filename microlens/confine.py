@@ -1,6 +1,6 @@
 """What a process that decodes the files of strangers may not do: eat the machine, write, talk, start programs.
 
-    python -m download_nodes.confine PARENT MEMORY_BYTES FILE_BYTES CPU_S PROGRAM ARGUMENT...
+    python -m microlens.confine PARENT MEMORY_BYTES FILE_BYTES CPU_S PROGRAM ARGUMENT...
 
 does so to a program that is not ours, but for the last: it could start others, which may do no more than itself.
 
