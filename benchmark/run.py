@@ -13,6 +13,7 @@ import torch
 from benchmark.data.release import load_release, manifest_sha256
 from benchmark.data.side import Side
 from benchmark.data.split import SHORTEST, Split, leave_one_out
+from benchmark.device import find_device
 from benchmark.evaluate import evaluate_and_list
 from benchmark.metrics import Ranks, coverage, hit_rate, mean_popularity, standard_error, summarise
 from benchmark.models import MODELS
@@ -54,7 +55,7 @@ def run_benchmark(
         if model not in MODELS:
             raise RecipeError(f"the benchmark has no model {model!r}", hint=nearest(model, MODELS))
     settings = {name: load_preset(preset, name, overrides) for name in models}
-    place, tell = _device(device), progress or _silent
+    place, tell = find_device(device), progress or _silent
     interactions, side = load_release(release), Side(release)
     splits = {
         keep: leave_one_out(interactions, keep=keep, device=place)
@@ -134,20 +135,6 @@ def _seeded(seed: int, device: torch.device, threads: int) -> Iterator[None]:
             yield
     finally:
         torch.set_num_threads(threads_before)
-
-
-def _device(name: str | None) -> torch.device:
-    if name is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:  # torch built without CUDA says so with an assertion
-        raise RecipeError(
-            f"torch {torch.__version__} cannot compute on device {name!r}: {str(error).splitlines()[0]}",
-            hint="choose cpu, or leave the device out to take a GPU where there is one",
-        ) from error
-    return device
 
 
 def _protocol(split: Split) -> dict[str, object]:

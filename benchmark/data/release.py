@@ -38,7 +38,7 @@ class Interactions:
 def load_release(folder: Path) -> Interactions:
     """Load `data/interactions.parquet`, its items numbered by `data/items.parquet`."""
     columns = ("user_id", "item_id", "position")
-    path, items_path = _finished(folder, "interactions"), _finished(folder, "items")
+    path, items_path = table_path(folder, "interactions"), table_path(folder, "items")
     try:
         table = pq.read_table(path, columns=list(columns))
         user, item, position = (table[column].to_numpy().astype(np.int64) for column in columns)
@@ -57,7 +57,8 @@ def manifest_sha256(folder: Path) -> str | None:
     return hashlib.sha256(manifest.read_bytes()).hexdigest() if manifest.is_file() else None
 
 
-def _finished(folder: Path, table: str) -> Path:
+def table_path(folder: Path, table: str) -> Path:
+    """Where a release's table lies; NotReadyError if there is none."""
     path = folder / "data" / f"{table}.parquet"
     if not path.is_file():
         raise NotReadyError(

@@ -14,6 +14,7 @@ from microlens.cli import (
     demo,
     doctor,
     export,
+    features,
     filter,  # noqa: A004 - a command has the name that its users type
     import_,
     integrate,
@@ -43,8 +44,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 COMMANDS = (
-    demo, run, plan, crawl, work, integrate, filter, subset, publish, import_, benchmark, status, retry, recover,
-    export, doctor
+    demo, run, plan, crawl, work, integrate, filter, subset, publish, import_, features, benchmark, status, retry,
+    recover, export, doctor
 )  # fmt: skip
 for command in COMMANDS:
     app.command(command.NAME)(command.command)

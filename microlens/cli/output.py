@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
     from rich.table import Table
 
+    from benchmark.features import Features
     from benchmark.report import Leaderboard
     from integration.release import BuiltRelease
     from microlens.cli.checks import Check
@@ -195,6 +196,23 @@ def print_leaderboard(board: Leaderboard, *, as_json: bool) -> None:
         sys.stdout.write(board.to_json().decode() + "\n")
         return
     _print_table(board.to_table())
+
+
+def print_features(made: Sequence[Features], *, as_json: bool) -> None:
+    if as_json:
+        told = [
+            {"name": each.name, "path": str(each.path), "is_new": each.is_new, **each.facts, "broken": each.broken}
+            for each in made
+        ]
+        print_json({"features": told})
+        return
+    for each in made:
+        shape = " x ".join(f"{number:,}" for number in each.facts["shape"])
+        state = "" if each.is_new else "  (nothing to do, they are finished already)"
+        sys.stdout.write(f"features {each.name}: {each.path}\n")
+        sys.stdout.write(
+            f"  {shape} {each.facts['dtype']}, {each.facts['items_with_feature']:,} items have one{state}\n"
+        )
 
 
 def print_status(status: dict[str, Any], *, as_json: bool) -> None:

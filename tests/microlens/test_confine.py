@@ -58,9 +58,7 @@ def test_it_is_refused(tmp_path, what):
 
 def test_memory_is_bounded(tmp_path):
     """What is asked for beyond the limit is refused as memory that there is not."""
-    code = (
-        "from microlens import confine; confine.limit(memory_bytes=200 << 20, file_bytes=9); bytearray(300 << 20)"
-    )
+    code = "from microlens import confine; confine.limit(memory_bytes=200 << 20, file_bytes=9); bytearray(300 << 20)"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=False)
 

@@ -1,0 +1,47 @@
+"""What computes: a GPU where there is one, or what is asked for."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import torch
+
+from microlens.errors import RecipeError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def find_device(name: str | None) -> torch.device:
+    """Take torch's word (`cpu`, `cuda`, `cuda:1`), or a GPU if there is one; RecipeError if it cannot compute here."""
+    if name is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # torch built without CUDA says so with an assertion
+        raise RecipeError(
+            f"torch {torch.__version__} cannot compute on device {name!r}: {str(error).splitlines()[0]}",
+            hint="choose cpu, or leave the device out to take a GPU where there is one",
+        ) from error
+    return device
+
+
+@contextmanager
+def cpu_threads(count: int | None) -> Iterator[None]:
+    """Have torch use so many threads for the length of the block; as many as it does if None."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether torch, or the system, had no memory left; on a CPU torch says so with a plain RuntimeError."""
+    words = ("out of memory", "not enough memory", "can't allocate memory")
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
+        isinstance(error, RuntimeError) and any(word in str(error) for word in words)
+    )

@@ -1,0 +1,113 @@
+"""`microlens-build features`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from microlens.cli.options import AsJson
+from microlens.errors import RecipeError
+
+NAME = "features"
+
+
+def command(
+    release: Annotated[
+        Path | None,
+        typer.Argument(metavar="[RELEASE]", help="A release's folder; the newest of the last run if left out."),
+    ] = None,
+    *,
+    encoder: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--encoder",
+            help="videomae (videos), clip (covers), clip-text or text (titles); may be given again.",
+            show_default="videomae, clip, text, as far as the release has what they take",
+        ),
+    ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH_OR_NAME",
+            help="A folder with config.json and model.safetensors, or a name on the Hugging Face hub (NAME@REVISION).",
+            show_default="MCG-NJU/videomae-base-finetuned-kinetics, laion/CLIP-ViT-B-32-laion2B-s34B-b79K, "
+            "sentence-transformers/all-MiniLM-L6-v2",
+        ),
+    ] = None,
+    preprocessing: Annotated[
+        Literal["encoder", "paper"],
+        typer.Option(help="What is done to an input: what the weights were trained with, or the paper's recipe."),
+    ] = "encoder",
+    batch: Annotated[
+        int | None,
+        typer.Option(min=1, help="Inputs encoded at once.", show_default="8 videos, 64 covers, 256 or 128 titles"),
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1; a GPU if there is one.")] = None,
+    dtype: Annotated[
+        Literal["float32", "float16"], typer.Option(help="How numbers are kept; float16 takes half the space.")
+    ] = "float32",
+    processes: Annotated[int, typer.Option("-n", "--processes", min=1, help="Processes that decode files.")] = 2,
+    threads: Annotated[int | None, typer.Option(min=1, help="torch's on a CPU.", show_default="its cores")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="What the features are called.", show_default="the encoder's name")
+    ] = None,
+    import_from: Annotated[
+        Path | None,
+        typer.Option(
+            "--import",
+            metavar="FILE",
+            help="Features made elsewhere, with --name: .npy (row i is item i + 1) or .csv (item's id, then numbers).",
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Encode videos, covers and titles of a release with frozen pretrained encoders, for models that read content.
+
+    microlens-build features runs/demo/releases/demo --encoder text --weights ./all-MiniLM-L6-v2
+    """
+    from benchmark.feature_import import import_features
+    from benchmark.features import extract_features, possible_encoders
+    from microlens.cli.output import Reporter, print_features
+    from microlens.cli.pipeline import newest_release
+    from microlens.settings import Settings
+
+    reporter = Reporter()
+    folder = release or newest_release(Settings())
+    if import_from is not None:
+        if name is None or encoder or weights:
+            raise RecipeError(
+                "--import takes features as they are: it goes with --name, and without --encoder and --weights",
+                hint=f"microlens-build features {folder} --import {import_from} --name official-video",
+            )
+        print_features([import_features(folder, import_from, name)], as_json=as_json)
+        return
+    encoders = list(dict.fromkeys(encoder or possible_encoders(folder)))
+    if len(encoders) > 1 and (weights or name):
+        raise RecipeError(
+            f"--weights and --name are for one encoder, not for {', '.join(encoders)}",
+            hint="add --encoder, and run the command once for each",
+        )
+    made = []
+    for each in encoders:
+        stage = f"features {each}"
+        made.append(
+            extract_features(
+                folder,
+                each,
+                name=name,
+                weights=weights,
+                preprocessing=preprocessing,
+                dtype=dtype,
+                batch=batch,
+                device=device,
+                processes=processes,
+                threads=threads,
+                progress=lambda facts, stage=stage: reporter.tick(stage, lambda: facts),  # type: ignore[misc]
+            )
+        )
+        reporter.done(stage, {key: made[-1].facts[key] for key in ("items", "items_with_feature", "seconds")})
+    print_features(made, as_json=as_json)
+    for features in made:
+        features.refuse_broken()
