@@ -210,7 +210,7 @@ def _encode(
     with ExitStack() as stack:
         left: Iterator[Any] = (each.what for each in inputs[draft.done :])
         if model.read is not None:
-            decoders = stack.enter_context(Decoders(processes, model.read))
+            decoders = stack.enter_context(Decoders(min(processes, len(inputs)), model.read))
             left = decoders.map(left, ahead=2 * batch)
         for start in range(draft.done, len(inputs), batch):
             answers = dict(enumerate(islice(left, batch), start))

@@ -121,5 +121,7 @@ def _attempt(read: Read, path: Path) -> Answer:
         return read(path)
     except UnreadableMediaError as error:
         return Unread(error.reason)
+    except MemoryError:
+        return Unread("decoder_memory")
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)

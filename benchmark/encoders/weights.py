@@ -59,7 +59,9 @@ class Weights:
         wrong = {*told["missing_keys"], *(name for name, *_ in told["mismatched_keys"])}
         missing = sorted(name for name in wrong if not name.startswith(unused))
         if missing:
-            raise self.unusable(kind, f"{len(missing)} of its weights are not there, or of another shape, such as {missing[0]}")
+            raise self.unusable(
+                kind, f"{len(missing)} of its weights are not there, or of another shape, such as {missing[0]}"
+            )
         return model.eval().requires_grad_(requires_grad=False)
 
     def load_settings(self, kind: Any) -> Any:

@@ -59,7 +59,9 @@ def tiny_text(folder, *, seed=0, pooling=None):
     tokenizer(WORDS).save_pretrained(folder)
     if pooling is not None:
         (folder / "1_Pooling").mkdir()
-        (folder / "1_Pooling" / "config.json").write_text(json.dumps({"word_embedding_dimension": WIDTH, pooling: True}))
+        (folder / "1_Pooling" / "config.json").write_text(
+            json.dumps({"word_embedding_dimension": WIDTH, pooling: True})
+        )
     return folder
 
 

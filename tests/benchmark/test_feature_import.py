@@ -1,0 +1,94 @@
+"""Features made elsewhere are taken over where they fit the release, and refused where they do not."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+
+from benchmark.data.features import load_feature_ids, load_features
+from benchmark.feature_import import import_features
+from microlens.errors import RecipeError
+
+ITEMS, WIDTH = 200, 5
+
+
+@pytest.fixture
+def release(tmp_path, make_world, write_release):
+    return write_release(tmp_path / "toy", make_world(users=30))
+
+
+@pytest.fixture
+def rows():
+    return np.random.default_rng(0).normal(size=(ITEMS, WIDTH)).astype(np.float32)
+
+
+def write_csv(path, rows, *, ids=None, head=""):
+    lines = [f"{item},{','.join(map(repr, row.tolist()))}" for item, row in zip(ids or range(1, 999), rows)]  # noqa: B905
+    path.write_text("\n".join([*([head] if head else []), *lines]) + "\n")
+    return path
+
+
+def test_row_i_of_a_published_file_is_item_i_plus_1(release, rows, tmp_path):
+    """As MicroLens publishes them; half precision is read as well."""
+    np.save(tmp_path / "video.npy", rows.astype(np.float16))
+    features = import_features(release, tmp_path / "video.npy", "official-video")
+    loaded = load_features(release, "official-video")
+
+    torch.testing.assert_close(torch.from_numpy(rows), loaded[1:], atol=2e-3, rtol=0)
+    assert (ITEMS, WIDTH) == tuple(features.facts["shape"])
+    assert all(load_feature_ids(release, "official-video")["has_feature"].to_pylist())
+
+
+@pytest.mark.parametrize("head", ["", "item,f1,f2,f3,f4,f5"])
+def test_a_table_names_its_items(release, rows, tmp_path, head):
+    """In any order, with or without a first line of names."""
+    order = np.random.default_rng(1).permutation(ITEMS)
+    path = write_csv(tmp_path / "rows.csv", rows[order], ids=(order + 1).tolist(), head=head)
+    import_features(release, path, "mine")
+
+    torch.testing.assert_close(torch.from_numpy(rows), load_features(release, "mine")[1:], atol=0, rtol=0)
+
+
+def test_another_datasets_file_is_refused(release, rows, tmp_path):
+    """Too few rows, or too many, belong to other items."""
+    for count in (ITEMS - 1, ITEMS + 1):
+        np.save(tmp_path / "other.npy", np.resize(rows, (count, WIDTH)))
+        with pytest.raises(RecipeError, match=f"rows for {count} items; the release's items go up to 200"):
+            import_features(release, tmp_path / "other.npy", "other")
+
+    assert not (release / "features" / "other").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "words"),
+    [
+        ("a.npy", b"no numpy", "is no .npy file of numbers"),
+        ("a.csv", b"1,2,3\n2,4\n", "cannot be read as an item's id and numbers"),
+        ("a.csv", b"1,2,3\n2,x,4\n", "cannot be read as an item's id and numbers"),
+        ("a.csv", b"1,2,3\n1,4,5\n", "is not the item ids 1 to 2"),
+    ],
+)
+def test_what_is_no_table_is_refused(release, tmp_path, name, body, words):
+    """With the form that it should have."""
+    (tmp_path / name).write_bytes(body)
+    with pytest.raises(RecipeError, match=re.escape(words)):
+        import_features(release, tmp_path / name, "bad")
+
+
+def test_objects_and_holes_are_refused(release, rows, tmp_path):
+    """A pickle is never opened; a number that is none is named with its item."""
+    np.save(tmp_path / "pickle.npy", np.array([[{"a": 1}]], dtype=object), allow_pickle=True)
+    rows[6, 2] = np.nan
+    np.save(tmp_path / "hole.npy", rows)
+    np.save(tmp_path / "flat.npy", rows[:, 0])
+
+    for name, words in (("pickle", "is no .npy file of numbers"), ("hole", "of item 7"), ("flat", "shape (200,)")):
+        with pytest.raises(RecipeError, match=re.escape(words)):
+            import_features(release, tmp_path / f"{name}.npy", "bad")
+
+
+def test_a_file_that_is_not_there_is_named(release, tmp_path):
+    """By its path."""
+    with pytest.raises(RecipeError, match=r"nowhere\.npy"):
+        import_features(release, tmp_path / "nowhere.npy", "bad")
