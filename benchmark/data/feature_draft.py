@@ -75,7 +75,6 @@ class Draft:
 
         `ids` are, by row, item_id and why it has no feature (None if it has); `facts` are fields of the manifest.
         """
-        (self.folder / _PROGRESS).unlink(missing_ok=True)
         del self.rows
         columns = [range(len(ids)), [item for item, _ in ids], [why is None for _, why in ids], [why for _, why in ids]]
         arrays = [pa.array(column, field.type) for column, field in zip(columns, IDS_SCHEMA, strict=True)]
@@ -85,6 +84,7 @@ class Draft:
         write_manifest(self.folder, manifest)
         for name in (FEATURES, IDS):
             sync(self.folder / name)
+        (self.folder / _PROGRESS).unlink(missing_ok=True)
         old = folder.with_name(f".{folder.name}.old")
         shutil.rmtree(old, ignore_errors=True)
         if folder.exists():

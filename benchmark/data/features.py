@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -62,6 +63,11 @@ def read_items(release: Path) -> list[Item]:
         told = [table[name].to_pylist() if name in table.column_names else [None] * len(ids) for name in columns]
     except (pa.ArrowException, KeyError, OSError) as error:
         raise CorruptDataError(f"{path} cannot be read: {error}", hint="get the release again") from error
+    for name in {*told[1], *told[3]} - {None}:
+        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+            raise CorruptDataError(
+                f"{path} names a file outside of the release: {name!r}", hint="do not use this release"
+            )
     return [Item(item_id, title or "", *rest) for item_id, title, *rest in zip(ids, *told, strict=True)]
 
 

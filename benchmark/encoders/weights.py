@@ -88,6 +88,11 @@ def find_weights(name: str, *, usual: str) -> Weights:
         folder = _fetched(name, usual)
     if not (folder / "config.json").is_file():
         raise RecipeError(f"the folder {folder} has no config.json: it holds no weights", hint=_GIVE.format(usual))
+    if not any(folder.glob("model*.safetensors")):
+        raise RecipeError(
+            f"the weights {name!r} have no model.safetensors, and nothing else is opened",
+            hint="convert them where you trust them, with their `save_pretrained`; " + _GIVE.format(usual),
+        )
     files = sorted({path for pattern in _FILES for path in folder.glob(pattern)})
     listed = [f"{path.relative_to(folder).as_posix()} {sha256_of(path)}\n" for path in files]
     return Weights(name, folder, hashlib.sha256("".join(listed).encode()).hexdigest())

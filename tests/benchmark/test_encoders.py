@@ -41,6 +41,12 @@ def encode(encoder, batch):
         return encoder.encode(batch)
 
 
+def _empty(folder):
+    """Files where weights' files lie, for who reads their settings alone."""
+    (folder / "config.json").write_text("{}")
+    (folder / "model.safetensors").write_bytes(b"")
+
+
 def photos(count, height=90, width=121):
     dice = np.random.default_rng(0)
     return [Image.fromarray(dice.integers(0, 256, (height, width, 3), dtype=np.uint8)) for _ in range(count)]
@@ -52,7 +58,7 @@ def test_pixels_are_the_processors(tmp_path, kind, shape):
     """Scaled, cut and normalised as transformers does by the same settings, to the rounding of a float32."""
     processor = kind(size={"shortest_edge": 40}, crop_size={"height": 33, "width": 33})
     processor.save_pretrained(tmp_path)
-    (tmp_path / "config.json").write_text("{}")
+    _empty(tmp_path)
     picture = photos(1, *shape)[0]
     expected = np.array(processor(picture, return_tensors="np")["pixel_values"]).reshape(3, 33, 33)
     pixels = own_pixels(find_weights(str(tmp_path), usual="x"), paper_pixels(1))
@@ -81,7 +87,7 @@ def test_pixels_of_the_paper():
 )
 def test_unknown_preparations_are_refused(tmp_path, told, words):
     """What this program would do otherwise than the weights want is refused by name."""
-    (tmp_path / "config.json").write_text("{}")
+    _empty(tmp_path)
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(told))
     with pytest.raises(RecipeError, match=words) as caught:
         own_pixels(find_weights(str(tmp_path), usual="x"), paper_pixels(32))

@@ -18,6 +18,7 @@ import torch
 
 from benchmark.data.features import check_features, feature_names, load_feature_ids, load_features
 from benchmark.data.release import load_release
+from benchmark.data.side import Side
 from benchmark.encoders import ENCODERS
 from benchmark.features import extract_features, possible_encoders
 from microlens.errors import CorruptDataError, NotReadyError, RecipeError
@@ -101,6 +102,7 @@ def test_features_are_read_with_a_row_for_padding(release, extract):
     assert 0 == loaded[0].abs().sum()
     np.testing.assert_array_equal(np.load(features.path / "features.npy"), loaded[1:].numpy())
     assert ["text"] == feature_names(release)
+    torch.testing.assert_close(loaded, Side(release).features("text"), atol=0, rtol=0)
 
 
 def test_the_release_stays_as_it_was(release, extract):
@@ -231,6 +233,14 @@ def test_half_precision_is_half_the_bytes(release, extract):
     assert np.float16 == np.load(half.path / "features.npy").dtype
     assert torch.float32 == load_features(release, "half").dtype
     torch.testing.assert_close(load_features(release, whole.name), load_features(release, "half"), atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "media/../../../etc/passwd"])
+def test_no_file_outside_of_the_release_is_read(release, extract, path):
+    """A table of items that names one is refused as a whole."""
+    change_items(release, cover_path=[path] + [None] * 7)
+    with pytest.raises(CorruptDataError, match="outside of the release"):
+        extract()
 
 
 def test_features_that_are_not_there_name_the_command(release):
