@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import orjson
 
-from microlens import confine
 from download_nodes.cover import draw_thumbnail
 from download_nodes.decoder_wire import MARK, MAX_FILE_BYTES, MESSAGE_BYTES, READY, Request, read_path
 from download_nodes.measure import measure
+from microlens import confine
 from microlens.records import AssetRecord
 from microlens.sniff import NotMediaError
 
