@@ -31,7 +31,7 @@ transformers_logging.disable_progress_bar()
 @dataclass(frozen=True)
 class Weights:
     name: str
-    """As it was given."""
+    """On the hub, or of the folder: where that lies is nobody's business."""
     folder: Path
     sha256: str
     """Of the names and bytes of all files that may be read."""
@@ -83,9 +83,8 @@ _SAFELY = {"local_files_only": True, "use_safetensors": True, "trust_remote_code
 
 def find_weights(name: str, *, usual: str) -> Weights:
     """Find a folder, or fetch NAME or NAME@REVISION from the hub; `usual` is a name that would do."""
-    folder = Path(name)
-    if not folder.is_dir():
-        folder = _fetched(name, usual)
+    is_here = Path(name).is_dir()
+    folder = Path(name) if is_here else _fetched(name, usual)
     if not (folder / "config.json").is_file():
         raise RecipeError(f"the folder {folder} has no config.json: it holds no weights", hint=_GIVE.format(usual))
     if not any(folder.glob("model*.safetensors")):
@@ -95,7 +94,9 @@ def find_weights(name: str, *, usual: str) -> Weights:
         )
     files = sorted({path for pattern in _FILES for path in folder.glob(pattern)})
     listed = [f"{path.relative_to(folder).as_posix()} {sha256_of(path)}\n" for path in files]
-    return Weights(name, folder, hashlib.sha256("".join(listed).encode()).hexdigest())
+    return Weights(
+        folder.resolve().name if is_here else name, folder, hashlib.sha256("".join(listed).encode()).hexdigest()
+    )
 
 
 def _fetched(name: str, usual: str) -> Path:

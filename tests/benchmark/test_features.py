@@ -116,6 +116,8 @@ def test_the_release_stays_as_it_was(release, extract):
     assert {"features.npy", "ids.parquet"} == {output.path for output in told.outputs}
     assert ("text", "float32", [8, WIDTH]) == tuple(told.counters[key] for key in ("encoder", "dtype", "shape"))
     assert re.fullmatch("[0-9a-f]{64}", told.inputs["weights"])
+    assert str(release.parent) not in (features.path / "_manifest.json").read_text()  # it may be published
+    assert "text" == told.counters["weights"]
 
 
 def test_ids_of_a_release_with_holes(release, extract):
