@@ -43,7 +43,7 @@ def paper_pixels(side: int) -> Pixels:
 
 
 def own_pixels(weights: Weights, usual: Pixels) -> Pixels:
-    """Read what the weights were trained with; `usual` for what is not told.
+    """Read what the weights were trained with; `usual`, of the model's own side, for what is not told.
 
     Known are scaling of the shorter side and a cut of the middle, or scaling of both sides; RecipeError for others.
     """
@@ -75,13 +75,14 @@ def _framing(told: dict[str, Any], usual: Framing, weights: Weights) -> Framing:
         sides, is_fine = {size.get("height"), size.get("width")}, not is_cut
     else:
         is_fine = is_cut and max(sides) <= shortest
-    if len(sides) != 1 or not is_fine or None in sides or not told.get("do_resize", True):
+    if sides != {usual.side} or not is_fine or not told.get("do_resize", True):
         raise RecipeError(
             f"the weights {weights.name!r} want pictures of size {size}, cut to {cut if is_cut else _CUTS_NOTHING}, "
-            "which is not known here: known are the middle square of a scaled one, and one scaled to a square",
+            f"which is not known here: known are the middle {usual.side} x {usual.side} pixels, the model's own, "
+            "of a scaled picture, and a picture scaled to so many",
             hint="add --preprocessing paper to scale pictures to a square, or name other weights",
         )
-    return Framing(sides.pop(), shortest, int(Image.Resampling(resample)))
+    return Framing(usual.side, shortest, int(Image.Resampling(resample)))
 
 
 def _by_channel(value: Any) -> tuple[float, ...]:

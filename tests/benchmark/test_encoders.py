@@ -61,7 +61,7 @@ def test_pixels_are_the_processors(tmp_path, kind, shape):
     _empty(tmp_path)
     picture = photos(1, *shape)[0]
     expected = np.array(processor(picture, return_tensors="np")["pixel_values"]).reshape(3, 33, 33)
-    pixels = own_pixels(find_weights(str(tmp_path), usual="x"), paper_pixels(1))
+    pixels = own_pixels(find_weights(str(tmp_path), usual="x"), paper_pixels(33))
     found = pixels.normalise(torch.from_numpy(pixels.framing.apply(picture)))
 
     np.testing.assert_allclose(expected, found.numpy(), atol=1e-5)
@@ -83,6 +83,7 @@ def test_pixels_of_the_paper():
         ({"size": {"shortest_edge": 20}, "crop_size": 33, "do_center_crop": True}, "20"),
         ({"size": {"longest_edge": 40}}, "longest_edge"),
         ({"size": {"height": 30, "width": 40}, "do_center_crop": False}, "height"),
+        ({"size": 64, "crop_size": 48}, "the middle 32 x 32 pixels"),
     ],
 )
 def test_unknown_preparations_are_refused(tmp_path, told, words):
