@@ -1,10 +1,10 @@
 """Features that others made, such as the files published with MicroLens: one row an item, in the order of ids.
 
-    .npy    (N, F), row i is item i + 1: how MicroLens publishes them
-    .csv    item id, then F numbers; rows in any order, a first line of names is passed over
+    .npy    (N, F), row i is item i + 1: how MicroLens publishes them; or a row for each item of the release, in order
+    .csv    item id, then F numbers; lines in any order, a first line of names is passed over, other items are left out
 
-N is the release's largest item id: a file with fewer rows, or more, is another dataset's. Of a release with holes,
-where items were taken down, the rows of items that are gone are left out.
+Ids are the items' own: those of the files that an imported release was made of (`data/imported_item_ids.parquet`), else
+the release's. N is the largest of them; a table with any other number of rows is another dataset's.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 from pyarrow import csv
 
 from benchmark.data.feature_draft import Draft, one_maker
 from benchmark.data.features import features_folder, items_sha256, read_items
 from benchmark.features import Features
 from microlens import __version__
-from microlens.errors import RecipeError
+from microlens.errors import CorruptDataError, RecipeError
 from microlens.store import sha256_of
 
 if TYPE_CHECKING:
@@ -35,13 +36,8 @@ def import_features(release: Path, source: Path, name: str) -> Features:
     item_ids = np.array([item.item_id for item in read_items(release)])
     if not source.is_file():
         raise RecipeError(f"there is no file {source}", hint="name a .npy or .csv file")
-    rows = _read_csv(source) if source.suffix == ".csv" else _read_npy(source)
-    if len(rows) != item_ids.max():
-        raise RecipeError(
-            f"{source} has rows for {len(rows):,} items; the release's items go up to {item_ids.max():,}",
-            hint="it belongs to another dataset, or to a subset: its row i must be the release's item i + 1",
-        )
-    found = rows[item_ids - 1]
+    read = _read_csv if source.suffix == ".csv" else _read_npy
+    found = read(source, _own_ids(release, item_ids)).astype(np.float32)
     if not np.isfinite(found).all():
         bad = item_ids[~np.isfinite(found).all(1)]
         raise RecipeError(f"{source} has numbers that are not finite, of item {bad[0]}", hint="mend the file")
@@ -71,18 +67,36 @@ def import_features(release: Path, source: Path, name: str) -> Features:
     return Features(name, folder, manifest.counters, [], is_new=True)
 
 
-def _read_npy(source: Path) -> NDArray[np.floating]:
+def _own_ids(release: Path, item_ids: NDArray[np.integer]) -> NDArray[np.integer]:
+    """Give each item's number in the files that the release was made of (N,); its public one if it has no other."""
+    path = release / "data" / "imported_item_ids.parquet"
+    if not path.is_file():
+        return item_ids
+    table = pq.read_table(path).sort_by("item_id")
+    own = table["original_id"].to_pylist()
+    if table["item_id"].to_pylist() != item_ids.tolist():
+        raise CorruptDataError(f"{path} does not list the items of the release", hint="import the release again")
+    return np.array([int(each) for each in own]) if all(map(str.isdecimal, own)) else item_ids
+
+
+def _read_npy(source: Path, own: NDArray[np.integer]) -> NDArray[np.floating]:
     try:
         rows = np.load(source, mmap_mode="r", allow_pickle=False)  # a pickle could run what it likes
     except (ValueError, EOFError, OSError) as error:
         raise RecipeError(f"{source} is no .npy file of numbers: {error}", hint="save it with numpy.save") from error
     if rows.ndim != 2 or rows.dtype.kind not in "fiu":  # noqa: PLR2004 - items and numbers
         raise RecipeError(f"{source} holds {rows.dtype} of shape {rows.shape}", hint="it must be (items, numbers)")
+    if len(rows) == own.max():
+        return rows[own - 1]  # type: ignore[no-any-return]
+    if len(rows) != len(own):
+        raise RecipeError(
+            f"{source} has rows for {len(rows):,} items; the release has {len(own):,}, with ids up to {own.max():,}",
+            hint="it belongs to another dataset: its row i must be item i + 1, or the release's (i + 1)-th",
+        )
     return rows  # type: ignore[no-any-return]
 
 
-def _read_csv(source: Path) -> NDArray[np.floating]:
-    """Give the rows in the order of their ids, which must be 1 to N, each once."""
+def _read_csv(source: Path, own: NDArray[np.integer]) -> NDArray[np.floating]:
     try:
         with source.open("rb") as file:
             is_head = not file.readline().split(b",")[0].strip(b' "\r\n').isdigit()
@@ -94,10 +108,9 @@ def _read_csv(source: Path) -> NDArray[np.floating]:
             f"{source} cannot be read as an item's id and numbers: {str(error).splitlines()[0]}",
             hint="each line must be ID,NUMBER,NUMBER, ... of equal length",
         ) from error
-    order = np.argsort(ids)
-    if not np.array_equal(ids[order], np.arange(1, len(ids) + 1)):
-        raise RecipeError(
-            f"the first column of {source} is not the item ids 1 to {len(ids):,}, each once",
-            hint="each line must begin with the id of its item",
-        )
-    return rows[order]
+    lines = {item_id: line for line, item_id in enumerate(ids.tolist())}
+    missing = [item_id for item_id in own.tolist() if item_id not in lines]
+    if missing or len(lines) < len(ids):
+        wrong = f"lacks {len(missing):,} items, such as {missing[0]}" if missing else "has an item twice"
+        raise RecipeError(f"{source} {wrong}", hint="each item of the release must begin one line with its id")
+    return rows[[lines[item_id] for item_id in own.tolist()]]

@@ -6,7 +6,8 @@
     ids.parquet      a row an item, in the same order: item_id, has_feature, and why not
     _manifest.json   written last: encoder, hash of its weights, what was done to an input, counts
 
-The release's own manifest lists none of this, and none of it changes a file that it lists.
+The release's own manifest lists none of this, and none of it changes a file that it lists. A release of foreign files
+may have brought features, as <release>/features/<name>.npy, which its manifest lists; they are read as well.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import torch
 from benchmark.data.release import table_path
 from benchmark.encoders import ENCODERS
 from microlens.errors import CorruptDataError, NotReadyError, RecipeError
-from microlens.manifest import MANIFEST_NAME, Manifest, verify
+from microlens.manifest import MANIFEST_NAME, Manifest, read_manifest, verify, verify_output
 from microlens.store import sha256_of
 
 if TYPE_CHECKING:
@@ -89,21 +90,34 @@ def load_features(release: Path, name: str) -> torch.Tensor:
     NotReadyError, with the command that makes them, if there are none or they are another release's; CorruptDataError
     if their bytes are not those that were written.
     """
-    manifest = check_features(release, name)
-    path = features_folder(release, name) / FEATURES
+    path = _checked(release, name)
     rows = np.load(path, mmap_mode="r", allow_pickle=False)
-    if list(rows.shape) != manifest.counters["shape"]:
+    count = pq.read_metadata(table_path(release, "items")).num_rows
+    if rows.ndim != 2 or len(rows) != count:  # noqa: PLR2004 - items and numbers
         raise CorruptDataError(
-            f"{path} is of shape {rows.shape}; its manifest says {manifest.counters['shape']}",
-            hint=f"delete {path.parent}, then {_command(release, name)}",
+            f"{path} is of shape {rows.shape}, and the release has {count:,} items", hint=_command(release, name)
         )
-    padded = np.zeros((len(rows) + 1, rows.shape[1]), np.float32)
+    padded = np.zeros((count + 1, rows.shape[1]), np.float32)
     padded[1:] = rows
+    padded[~np.isfinite(padded).all(1)] = 0  # of imported ones alone: what has no number has no feature
     return torch.from_numpy(padded)
 
 
+def _checked(release: Path, name: str) -> Path:
+    """Find the rows: made here, or a file that came with an imported release, and is listed in its manifest."""
+    folder = features_folder(release, name)
+    if (folder / MANIFEST_NAME).is_file() or not (release / MANIFEST_NAME).is_file():
+        check_features(release, name)
+        return folder / FEATURES
+    for output in read_manifest(release, next_step="build the release").outputs:
+        if output.path == f"features/{name}.npy":
+            return verify_output(release, output)
+    check_features(release, name)  # there are none: it says so
+    raise AssertionError(name)
+
+
 def load_feature_ids(release: Path, name: str) -> pa.Table:
-    """Which items have a feature, and why others have none (`IDS_SCHEMA`); checked as `load_features` does."""
+    """Which items have a feature, and why others have none (`IDS_SCHEMA`); of features that were made, and checked."""
     check_features(release, name)
     return pq.read_table(features_folder(release, name) / IDS)
 
@@ -126,8 +140,9 @@ def check_features(release: Path, name: str) -> Manifest:
 
 
 def feature_names(release: Path) -> list[str]:
-    """Name the finished features of a release."""
-    return sorted(path.parent.name for path in (release / "features").glob(f"*/{MANIFEST_NAME}"))
+    """Name a release's features: those that were made, and those that came with it."""
+    made = {path.parent.name for path in (release / "features").glob(f"*/{MANIFEST_NAME}")}
+    return sorted(made | {path.stem for path in (release / "features").glob("*.npy")})
 
 
 def _command(release: Path, name: str) -> str:
