@@ -1,4 +1,7 @@
-"""Ask a model one question per user, a chunk of users at a time: no (users, items) table ever exists whole."""
+"""Ask a model one question per user, a chunk of users at a time: no (users, items) table ever exists whole.
+
+Where several ranks evaluate, each asks for its share of the users; all of them get all answers, each once.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from benchmark.metrics import Ranks, ranks
+from benchmark.parallel import joined, rank, world
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +25,7 @@ CHUNK_SCORES = 4_000_000  # 16 MB of float32, which half fits a cache, and as mu
 
 def evaluate(model: Recommender, question: Question, *, chunk_scores: int = CHUNK_SCORES) -> Ranks:
     """Rank every user's target among all items; the answer does not depend on `chunk_scores`."""
-    return Ranks.joined([found for found, _ in _ranked(model, question, chunk_scores)])
+    return _of_all_users([found for found, _ in _ranked(model, question, chunk_scores)])
 
 
 def evaluate_and_list(
@@ -32,15 +36,21 @@ def evaluate_and_list(
     for ranked, scores in _ranked(model, question, chunk_scores):
         found.append(ranked)
         lists.append(scores.topk(min(k, question.item_count)).indices)
-    return Ranks.joined(found), torch.cat(lists)
+    return _of_all_users(found), joined(torch.cat(lists))
+
+
+def _of_all_users(found: list[Ranks]) -> Ranks:
+    own = Ranks.joined(found)
+    return Ranks(joined(own.above), joined(own.tied))
 
 
 def _ranked(model: Recommender, question: Question, chunk_scores: int) -> Iterator[tuple[Ranks, Tensor]]:
     """Ranks and masked scores, chunk by chunk."""
     width = max(1, chunk_scores // (question.item_count + 1))
+    first, end = (len(question.target) * turn // world() for turn in (rank(), rank() + 1))
     with torch.inference_mode():
-        for start in range(0, len(question.target), width):
-            chunk = slice(start, min(start + width, len(question.target)))
+        for start in range(first, end, width):
+            chunk = slice(start, min(start + width, end))
             scores = model.scores(question.users[chunk], question.history[chunk])
             target, seen = question.target[chunk], question.seen
             yield ranks(scores, target, *seen.of(chunk), seen.counts(chunk)), scores

@@ -21,10 +21,11 @@ class Candidates:
     excluded: Tensor  # (N, C) what the same user met elsewhere in the batch: no negatives
 
     @classmethod
-    def of_batch(cls, sequences: Tensor) -> Candidates:
-        """Collect them from items (B, T + 1); predictions are the real (input, target) steps in row order."""
-        B, width = sequences.shape
+    def of_batch(cls, sequences: Tensor, own: slice = slice(None)) -> Candidates:
+        """Collect them from items (B, T + 1); predictions are the real (input, target) steps of `own` rows."""
         distinct, place = torch.unique(sequences, return_inverse=True)
+        sequences, place = sequences[own], place[own]
+        B, width = sequences.shape
         has_padding = int(distinct[0] == 0)
         row, step = predicted(sequences).nonzero(as_tuple=True)
         column = place[row, step + 1] - has_padding

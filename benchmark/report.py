@@ -23,23 +23,27 @@ SHOWN = ("model", *METRICS, "standard_error_hr@10", "best_epoch", "parameters", 
 class Leaderboard:
     release: str
     rows: list[dict[str, Any]]
-    """One per model, best NDCG@10 first."""
+    """One per model, best NDCG@10 first; see `benchmark.results.row_of`."""
     protocol: dict[str, object]
     """How the models were asked: in words, and the counts behind them."""
     settings: dict[str, object]
     manifest_sha256: str | None
     """Of the release's `_manifest.json`; None where it has none."""
     code_version: str
+    code_sha256: str
+    """Of the benchmark's modules."""
     torch_version: str
     device: str
     ranks: Mapping[str, Ranks] = field(default_factory=dict, repr=False, compare=False)
-    """Where each user's test item stood, by model: what a paired comparison needs. Not written."""
+    """Where each user's test item stood, by model, of its first seed: what a paired comparison needs. Those of all
+    seeds lie in files that the rows' `runs` name."""
 
     def to_json(self) -> bytes:
         names = (
             "release",
             "manifest_sha256",
             "code_version",
+            "code_sha256",
             "torch_version",
             "device",
             "protocol",
@@ -70,7 +74,7 @@ class Leaderboard:
         for name in SHOWN:
             table.add_column(_heading(name), justify="left" if name == "model" else "right")
         for row in self.rows:
-            table.add_row(*(_cell(row[name]) for name in SHOWN))
+            table.add_row(*(_cell_of(row, name) for name in SHOWN))
         return table
 
     def write(self, folder: Path) -> None:
@@ -84,13 +88,19 @@ class Leaderboard:
 
 def _markdown_table(rows: list[dict[str, Any]]) -> list[str]:
     lines = [[_heading(name) for name in SHOWN], ["---", *["---:"] * (len(SHOWN) - 1)]]
-    lines += [[_cell(row[name]) for name in SHOWN] for row in rows]
+    lines += [[_cell_of(row, name) for name in SHOWN] for row in rows]
     return [f"| {' | '.join(line)} |" for line in lines]
 
 
 def _heading(name: str) -> str:
-    words = {"standard_error_hr@10": "± HR@10", "best_epoch": "best epoch", "seconds": "s"}
+    words = {"standard_error_hr@10": "SE HR@10", "best_epoch": "best epoch", "seconds": "s"}
     return words.get(name, name.upper() if name in METRICS else name)
+
+
+def _cell_of(row: Mapping[str, Any], name: str) -> str:
+    """A number, and how far it strayed from seed to seed."""
+    deviation = row["deviation"].get(name)
+    return _cell(row[name]) + (f" ± {_cell(deviation)}" if deviation is not None else "")
 
 
 def _cell(value: object) -> str:

@@ -12,7 +12,7 @@ import yaml
 from microlens.errors import RecipeError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
 
 LOSSES = ("in_batch", "full", "sampled", "bce", "gbce", "bpr")
@@ -53,20 +53,34 @@ class Settings:
     """Largest norm of all gradients together."""
     epochs: int = 40
     """Most passes over all users."""
+    validation_users: int = 0
+    """Users, drawn by the seed, whom each epoch's validation asks; 0 asks all. The test always asks all."""
     patience: int = 5
     """Epochs without a better validation NDCG@10 after which training stops."""
+    row_wise: str = "auto"
+    """Move only those rows of an embedding that a step looks up, to the same result: `always`, `never`, or `auto`,
+    which is large tables (benchmark/optimizer.py)."""
+    chunk_scores: int = 4_000_000
+    """Scores of users times items that an evaluation holds at once, 4 bytes each and as much again."""
+    mixed_precision: bool = True
+    """Train in bfloat16 and TF32 on a GPU; an evaluation is in float32 everywhere."""
+    compile: bool = False
+    """Have `torch.compile` make the model's forward pass: a minute at the start, and faster steps on a GPU."""
     threads: int = 2
     """CPU threads that torch may use."""
 
     def __post_init__(self) -> None:
-        for name in ("width", "blocks", "heads", "negatives", "batch_size", "epochs", "patience", "threads"):
+        whole = ("width", "blocks", "heads", "negatives", "batch_size", "epochs", "patience", "chunk_scores", "threads")
+        for name in whole:
             _require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
+        _require(self.validation_users >= 0, "validation_users", self.validation_users, "0 or more")
         _require(self.keep_interactions >= 3, "keep_interactions", self.keep_interactions, "3 or more")  # noqa: PLR2004
         _require(0 <= self.dropout < 1, "dropout", self.dropout, "at least 0 and below 1")
         _require(self.learning_rate > 0, "learning_rate", self.learning_rate, "above 0")
         _require(self.weight_decay >= 0, "weight_decay", self.weight_decay, "0 or more")
         _require(self.gradient_clip > 0, "gradient_clip", self.gradient_clip, "above 0")
         _require(self.loss in LOSSES, "loss", self.loss, f"one of {', '.join(LOSSES)}")
+        _require(self.row_wise in {"auto", "always", "never"}, "row_wise", self.row_wise, "auto, always or never")
         _require(self.log_q in {"inclusion", "frequency"}, "log_q", self.log_q, "inclusion or frequency")
 
 
@@ -86,6 +100,17 @@ def load_preset(name: str, model: str, overrides: Mapping[str, object] | None = 
         if key not in types:
             raise RecipeError(f"the benchmark has no setting {key!r}", hint=nearest(key, types))
     return Settings(**{key: _read(key, value, types[key]) for key, value in values.items()})
+
+
+def read_changes(changes: Iterable[str]) -> dict[str, str]:
+    """Read `name=value` of a command line, for `load_preset` to lay over a preset."""
+    pairs = [change.partition("=") for change in changes]
+    for name, sign, value in pairs:
+        if not (name.strip() and sign):
+            raise RecipeError(
+                f"--set {name}{sign}{value} is not NAME=VALUE", hint="give a setting and its value, as width=128"
+            )
+    return {name.strip(): value for name, _, value in pairs}
 
 
 def nearest(name: str, known: Collection[str]) -> str:

@@ -1,22 +1,34 @@
-"""Train a model on a task: AdamW, stopped early on validation NDCG@10, its best state restored."""
+"""Train a model on a task: AdamW, stopped early on validation NDCG@10, its best state restored.
+
+After every epoch what is needed to go on lies in a checkpoint, where one is given: a process that was killed goes on
+with the epoch that it was in, to the same bits.
+"""
 
 from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from benchmark.evaluate import evaluate
+from benchmark.memory import names_what_to_lower
 from benchmark.metrics import summarise
+from benchmark.optimizer import Optimizer
+from benchmark.parallel import rank, share, share_buffers, total, world
+from benchmark.tasks import CountsTerms
 from microlens.errors import MicrolensError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
+    from contextlib import AbstractContextManager
 
+    from benchmark.checkpoint import Checkpoint
     from benchmark.data.split import Question
     from benchmark.models.protocol import TrainableModel
     from benchmark.settings import Settings
@@ -32,27 +44,71 @@ class Fit:
     """0 where no epoch was better on validation than the model as it was built."""
     ndcg: float
     """Validation NDCG@10 of the best epoch."""
+    curves: tuple[dict[str, float], ...] = ()
+    """Of every epoch its loss, its validation metrics and its seconds."""
+    seconds_before: float = 0.0
+    """Of the epochs that were taken from a checkpoint."""
+
+
+@dataclass
+class _State:
+    """Where training stands."""
+
+    best_model: dict[str, Tensor]
+    best_ndcg: float
+    best_epoch: int = 0
+    curves: list[dict[str, float]] = field(default_factory=list)
+
+    @property
+    def epoch(self) -> int:
+        return len(self.curves)
 
 
 def fit(
-    model: TrainableModel, task: Task, validation: Question, settings: Settings, *, seed: int, progress: Progress
+    model: TrainableModel,
+    task: Task,
+    validation: Question,
+    settings: Settings,
+    *,
+    seed: int,
+    progress: Progress,
+    checkpoint: Checkpoint | None = None,
 ) -> Fit:
-    """Train `model` in place; `progress` hears of each epoch."""
+    """Train `model` in place, from where `checkpoint` stands; `progress` hears of each epoch."""
     trainer = Trainer(model, task, validation, settings, seed)
-    best, best_state, epoch = Fit(0, 0, trainer.validate()["ndcg@10"]), _copy(model), 0
-    for epoch in range(1, settings.epochs + 1):
-        began = time.perf_counter()
+    state = _resumed(trainer, checkpoint)
+    seconds_before = sum(one["seconds"] for one in state.curves)
+    while state.epoch < settings.epochs and state.epoch - state.best_epoch < settings.patience:
+        began, epoch = time.perf_counter(), state.epoch + 1
         loss = trainer.run_epoch(epoch)
         metrics = trainer.validate()
-        if metrics["ndcg@10"] > best.ndcg:
-            best, best_state = Fit(epoch, epoch, metrics["ndcg@10"]), _copy(model)
-        facts = {"epoch": epoch, "epochs": settings.epochs, "best_epoch": best.best_epoch, "loss": loss}
-        progress("epoch", facts | metrics | {"seconds": time.perf_counter() - began})
-        if epoch - best.best_epoch >= settings.patience:
-            break
-    model.load_state_dict(best_state)
+        if metrics["ndcg@10"] > state.best_ndcg:
+            state.best_model, state.best_ndcg, state.best_epoch = _copy(model), metrics["ndcg@10"], epoch
+        state.curves.append({"loss": loss, **metrics, "seconds": time.perf_counter() - began})
+        if checkpoint is not None and rank() == 0:
+            checkpoint.save(_saved(trainer, state))
+        facts: dict[str, float] = {"epoch": epoch, "epochs": settings.epochs, "best_epoch": state.best_epoch}
+        progress("epoch", facts | state.curves[-1])
+    model.load_state_dict(state.best_model)
     model.eval()
-    return Fit(epoch, best.best_epoch, best.ndcg)
+    return Fit(state.epoch, state.best_epoch, state.best_ndcg, tuple(state.curves), seconds_before)
+
+
+def _resumed(trainer: Trainer, checkpoint: Checkpoint | None) -> _State:
+    saved = checkpoint.load(trainer.device) if checkpoint is not None else None
+    if saved is None:
+        return _State(_copy(trainer.model), trainer.validate()["ndcg@10"])
+    trainer.model.load_state_dict(saved["model"])
+    trainer.optimizer.load_state_dict(saved["optimizer"])
+    return _State(saved["best_model"], saved["best_ndcg"], saved["best_epoch"], saved["curves"])
+
+
+def _saved(trainer: Trainer, state: _State) -> dict[str, Any]:
+    last = trainer.model.state_dict()
+    # torch writes what is one tensor once: after the best epoch the best state is the last one.
+    best = last if state.best_epoch == state.epoch else state.best_model
+    learned = {"model": last, "best_model": best, "optimizer": trainer.optimizer.state_dict()}
+    return {**learned, "best_ndcg": state.best_ndcg, "best_epoch": state.best_epoch, "curves": state.curves}
 
 
 class Trainer:
@@ -61,16 +117,22 @@ class Trainer:
     def __init__(self, model: TrainableModel, task: Task, validation: Question, settings: Settings, seed: int) -> None:
         self.model = model
         self.task = task
-        self.validation = validation
+        self.validation = validation.drawn(settings.validation_users or len(validation.users), seed)
         self.settings = settings
-        self.optimizer = _optimizer(model, settings)
-        self.order = torch.Generator().manual_seed(seed)
+        self.seed = seed
+        self.device = validation.target.device
+        self.optimizer = Optimizer(model, settings)
+        if settings.compile:
+            model.compile()
 
     def run_epoch(self, epoch: int) -> float:
         """See everything once; return the mean loss of the batches."""
+        order = torch.Generator().manual_seed(_epoch_seed(self.seed, epoch))
+        torch.manual_seed(_epoch_seed(self.seed, epoch, rank() + 1))
         self.model.train()
-        losses = torch.stack([self.step(batch) for batch in self.task.batches(self.order)] or [torch.zeros(())])
-        loss = float(losses.mean())
+        with names_what_to_lower("training", self.settings), _tf32(self.device, is_on=self.settings.mixed_precision):
+            losses = [self.step(batch) for batch in self.task.batches(order) if len(batch) >= world()]
+        loss = float(total(torch.stack(losses or [torch.zeros((), device=self.device)]).mean()))
         if not math.isfinite(loss):
             raise MicrolensError(
                 f"training diverged: loss {loss} in epoch {epoch} at learning_rate={self.settings.learning_rate}",
@@ -79,26 +141,55 @@ class Trainer:
         return loss
 
     def step(self, batch: Tensor) -> Tensor:
-        device = batch.device.type
-        with torch.autocast(device, dtype=torch.bfloat16, enabled=device == "cuda"):
-            loss = self.task.loss(batch)
-        self.optimizer.zero_grad(set_to_none=True)
+        """One step of the optimiser; gives this rank's part of the batch's loss."""
+        self.optimizer.zero_grad()
+        is_mixed = self.settings.mixed_precision and self.device.type == "cuda"
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=is_mixed):
+            loss = self._loss(batch)
         loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.gradient_clip)
         self.optimizer.step()
         return loss.detach()
 
     def validate(self) -> dict[str, float]:
+        self.optimizer.catch_up()
+        share_buffers(self.model)
         self.model.eval()
-        return summarise(evaluate(self.model, self.validation), cutoffs=(10,))
+        with names_what_to_lower("ranking", self.settings), as_written(self.settings):
+            ranks = evaluate(self.model, self.validation, chunk_scores=self.settings.chunk_scores)
+        return summarise(ranks, cutoffs=(10,))
+
+    def _loss(self, batch: Tensor) -> Tensor:
+        """The mean over the batch's terms; where several ranks share it, what this one adds to that."""
+        if world() == 1:
+            return self.task.loss(batch)
+        own = share(batch)
+        terms = self.task.terms(own) if isinstance(self.task, CountsTerms) else len(own)
+        count = torch.tensor(float(terms), device=self.device)
+        return self.task.loss(own) * count / total(count)
 
 
-def _optimizer(model: nn.Module, settings: Settings) -> torch.optim.Optimizer:
-    """AdamW that decays matrices only: shrinking a norm's gain or a bias regularises nothing."""
-    matrices = [weights for weights in model.parameters() if weights.ndim > 1]
-    vectors = [weights for weights in model.parameters() if weights.ndim <= 1]
-    groups = [{"params": matrices, "weight_decay": settings.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
+def as_written(settings: Settings) -> AbstractContextManager[Any]:
+    """Compute without what `torch.compile` made for the length of the block: an evaluation is the same either way."""
+    return torch.compiler.set_stance("force_eager") if settings.compile else nullcontext()
+
+
+def _epoch_seed(seed: int, epoch: int, stream: int = 0) -> int:
+    """Independent random numbers for every seed, epoch and stream: none to be kept from epoch to epoch."""
+    return int(np.random.SeedSequence([seed, epoch, stream]).generate_state(1, np.uint64)[0])
+
+
+@contextmanager
+def _tf32(device: torch.device, *, is_on: bool) -> Iterator[None]:
+    """Let a GPU multiply float32 with 10 bits of mantissa for the length of the block: not while it evaluates."""
+    if device.type != "cuda":
+        yield
+        return
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high" if is_on else "highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def _copy(model: nn.Module) -> dict[str, Tensor]:

@@ -38,17 +38,25 @@ class Interactions:
 def load_release(folder: Path) -> Interactions:
     """Load `data/interactions.parquet`, its items numbered by `data/items.parquet`."""
     columns = ("user_id", "item_id", "position")
-    path, items_path = table_path(folder, "interactions"), table_path(folder, "items")
+    path, ids = table_path(folder, "interactions"), item_ids(folder)
     try:
         table = pq.read_table(path, columns=list(columns))
         user, item, position = (table[column].to_numpy().astype(np.int64) for column in columns)
-        item_ids = np.sort(pq.read_table(items_path, columns=["item_id"])["item_id"].to_numpy().astype(np.int64))
     except (pa.ArrowException, KeyError) as error:
         raise CorruptDataError(
             f"{path} cannot be read as user_id, item_id, position: {error}", hint=_BUILD_AGAIN
         ) from error
-    _check_items(item, item_ids, path)
-    return Interactions(folder.resolve().name, len(item_ids), user, np.searchsorted(item_ids, item) + 1, position)
+    _check_items(item, ids, path)
+    return Interactions(folder.resolve().name, len(ids), user, np.searchsorted(ids, item) + 1, position)
+
+
+def item_ids(folder: Path) -> NDArray[np.int64]:
+    """The release's own ids, in the order in which `load_release` numbers items from 1: (N,)."""
+    path = table_path(folder, "items")
+    try:
+        return np.sort(pq.read_table(path, columns=["item_id"])["item_id"].to_numpy().astype(np.int64))
+    except (pa.ArrowException, KeyError) as error:
+        raise CorruptDataError(f"{path} cannot be read as item_id: {error}", hint=_BUILD_AGAIN) from error
 
 
 def manifest_sha256(folder: Path) -> str | None:

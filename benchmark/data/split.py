@@ -35,6 +35,13 @@ class Seen:
         row = torch.repeat_interleave(torch.arange(len(bounds) - 1, device=bounds.device), bounds.diff())
         return row, self.items[bounds[0] : bounds[-1]]
 
+    def of_rows(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """The same of questions (B,) that need not stand together: place among them and item, of each."""
+        first, counts = self.bounds[rows], self.bounds[rows + 1] - self.bounds[rows]
+        row = torch.repeat_interleave(torch.arange(len(rows), device=rows.device), counts)
+        within = torch.arange(len(row), device=rows.device) - (counts.cumsum(0) - counts)[row]
+        return row, self.items[first[row] + within]
+
     def counts(self, chunk: slice) -> Tensor:
         """How many, of each question of the chunk: (B,)."""
         return self.bounds[chunk.start : chunk.stop + 1].diff()
@@ -50,6 +57,17 @@ class Question:
     seen: Seen  # of the whole history, beyond the steps that a model is given
     item_count: int
 
+    def drawn(self, count: int, seed: int) -> Question:
+        """So many of the questions, drawn at random; all of them if there are no more."""
+        if count >= len(self.users):
+            return self
+        order = torch.randperm(len(self.users), generator=torch.Generator().manual_seed(seed))
+        rows = order[:count].sort().values.to(self.users.device)
+        row, items = self.seen.of_rows(rows)
+        ends = torch.bincount(row, minlength=count).cumsum(0)
+        seen = Seen(items, torch.cat([ends.new_zeros(1), ends]))
+        return Question(self.users[rows], self.history[rows], self.target[rows], seen, self.item_count)
+
 
 @dataclass(frozen=True)
 class Split:
@@ -60,6 +78,7 @@ class Split:
     validation: Question
     test: Question
     item_count: int
+    user_ids: NDArray[np.int64]  # (U,) as the release has them
     skipped_user_count: int
     """Users too short to be split: neither trained on nor asked about."""
     rule: str
@@ -92,7 +111,7 @@ def leave_one_out(interactions: Interactions, *, keep: int = 13, device: torch.d
     Users of fewer than three interactions are left out; `keep` counts validation and test in. NotReadyError if nobody
     has as many.
     """
-    item, counts, skipped = _sequences(interactions)
+    item, counts, user_ids, skipped = _sequences(interactions)
     items = interactions.item_count
     users = torch.arange(len(counts), device=device)
     kept = torch.from_numpy(_last(item, counts, keep)).to(device)
@@ -102,23 +121,26 @@ def leave_one_out(interactions: Interactions, *, keep: int = 13, device: torch.d
         validation=Question(users, kept[:, :-2], kept[:, -2], _seen(item, counts, counts - 2, kept[:, -2]), items),
         test=Question(users, kept[:, :-1], kept[:, -1], _seen(item, counts, counts - 1, kept[:, -1]), items),
         item_count=items,
+        user_ids=user_ids,
         skipped_user_count=skipped,
         rule="leave-one-out by time: a user's last item is the test, the last but one validation",
     )
 
 
-def _sequences(interactions: Interactions) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
-    """Items of the users who are long enough, one after the other, oldest first; how many each has; users left out."""
+def _sequences(
+    interactions: Interactions,
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], int]:
+    """Items of the users who are long enough, one after the other, oldest first; how many of each; who; left out."""
     order = np.lexsort((interactions.position, interactions.user))
     user, item = interactions.user[order], interactions.item[order]
-    _, counts = np.unique(user, return_counts=True)
+    user_ids, counts = np.unique(user, return_counts=True)
     is_long = counts >= SHORTEST
     if not is_long.any():
         raise NotReadyError(
             f"none of the {len(counts)} users of {interactions.name} has {SHORTEST} interactions or more",
             hint="a benchmark needs longer histories: collect more, or lower the release's `min_user` in the recipe",
         )
-    return item[np.repeat(is_long, counts)], counts[is_long], int((~is_long).sum())
+    return item[np.repeat(is_long, counts)], counts[is_long], user_ids[is_long], int((~is_long).sum())
 
 
 def _last(item: NDArray[np.int64], counts: NDArray[np.int64], keep: int) -> NDArray[np.int64]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import torch
 
@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 
 
 class Task(Protocol):
-    """B rows of a batch."""
+    """B rows of a batch.
+
+    Random numbers are `order`'s or torch's own, both seeded anew every epoch: one that a task kept from epoch to epoch
+    would be another after a resumption.
+    """
 
     def batches(self, order: torch.Generator) -> Iterator[Tensor]:
         """Draw everything that is trained on once, in a new order: rows (B, ...)."""
@@ -21,6 +25,15 @@ class Task(Protocol):
 
     def loss(self, batch: Tensor) -> Tensor:
         """A scalar to make smaller."""
+        ...
+
+
+@runtime_checkable
+class CountsTerms(Protocol):
+    """A task whose loss is a mean over something else than rows, so that ranks' losses weigh as many terms."""
+
+    def terms(self, batch: Tensor) -> int:
+        """How many terms the loss of a batch is the mean of."""
         ...
 
 

@@ -11,6 +11,7 @@ import torch
 
 from benchmark.data.split import count_items
 from benchmark.losses import Candidates, full_softmax, in_batch_softmax, log_frequency, log_inclusion, predicted
+from benchmark.parallel import whole_batch
 from benchmark.tasks import shuffled
 from microlens.errors import RecipeError
 
@@ -39,6 +40,9 @@ class NextItem:
         """All users in a new order: items (B, T)."""
         return shuffled(self.sequences, self.settings.batch_size, order)
 
+    def terms(self, batch: Tensor) -> int:
+        return int(predicted(batch).sum())
+
     def loss(self, batch: Tensor) -> Tensor:
         """By the settings' `loss`, over all predictions of a batch (B, T)."""
         states: Tensor = self.model(batch[:, :-1])[predicted(batch)]  # (N, D)
@@ -55,9 +59,10 @@ class NextItem:
         return full_softmax(self.model.items.logits(states, everything), batch[:, 1:][predicted(batch)])
 
     def _in_batch(self, states: Tensor, batch: Tensor) -> Tensor:
-        candidates = Candidates.of_batch(batch)
+        everyones, own = whole_batch(batch)
+        candidates = Candidates.of_batch(everyones, own)
         logits = self.model.items.logits(states, candidates.items)
-        log_q = self._log_q(self.frequency[candidates.items], len(batch))
+        log_q = self._log_q(self.frequency[candidates.items], len(everyones))
         return in_batch_softmax(logits, candidates.column, candidates.excluded, log_q)
 
     def _log_q(self, frequency: Tensor, batch_size: int) -> Tensor:

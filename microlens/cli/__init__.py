@@ -21,6 +21,7 @@ from microlens.cli import (
     plan,
     platform,
     publish,
+    recommend,
     recover,
     retry,
     run,
@@ -44,8 +45,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 COMMANDS = (
-    demo, run, plan, crawl, work, integrate, filter, subset, publish, import_, features, benchmark, status, retry,
-    recover, export, doctor
+    demo, run, plan, crawl, work, integrate, filter, subset, publish, import_, features, benchmark, recommend, status,
+    retry, recover, export, doctor
 )  # fmt: skip
 for command in COMMANDS:
     app.command(command.NAME)(command.command)

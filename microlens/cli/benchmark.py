@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from microlens.cli.options import AsJson
+from microlens.cli.options import AsJson, numbers
 
 NAME = "benchmark"
 
@@ -18,36 +19,59 @@ def command(
         typer.Argument(metavar="[RELEASE]", help="A release's folder; the newest of the last run if left out."),
     ] = None,
     *,
-    models: Annotated[str, typer.Option(help="Comma-separated.")] = "popularity,sasrec",
+    models: Annotated[str, typer.Option(help="Comma-separated; see --list.")] = "popularity,sasrec",
     preset: Annotated[str, typer.Option(help="Settings: default or paper.")] = "default",
-    seed: Annotated[int, typer.Option(min=0, help="Draws the models' first weights and the batches.")] = 0,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="A setting instead of the preset's; may be given repeatedly."),
+    ] = None,
+    seeds: Annotated[
+        str, typer.Option("--seeds", "--seed", help="Each draws first weights and batches anew, as 0,1,2.")
+    ] = "0",
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1; a GPU if there is one.")] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Where leaderboard.md and .json go; else results/<release>/ beside the run's releases."),
+        typer.Option(help="Where leaderboard, ranks and checkpoints go; else results/<release>/ beside the releases."),
     ] = None,
+    tensorboard: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Write curves for TensorBoard, if it is installed.")
+    ] = None,
+    is_listing: Annotated[bool, typer.Option("--list", help="Only name the models, a sentence each.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Train and rank models on a release: leave-one-out, full ranking, HR and NDCG at 10 and 20.
 
-    microlens-build benchmark runs/demo/releases/demo --models popularity,sasrec
+    Stopped or killed, the same command goes on; what is finished is not trained again.
+
+    microlens-build benchmark runs/demo/releases/demo --models popularity,sasrec --seeds 0,1,2
     """
-    from benchmark.run import run_benchmark
-    from microlens.cli.output import Reporter, print_leaderboard
+    from microlens.cli.output import Reporter, print_leaderboard, print_models
     from microlens.cli.pipeline import newest_release, results_beside
     from microlens.settings import Settings
+
+    if is_listing:
+        print_models(as_json=as_json)
+        return
+    from benchmark.parallel import is_first
+    from benchmark.run import run_benchmark
+    from benchmark.settings import read_changes
+    from benchmark.tensorboard import tensorboard_log
 
     reporter = Reporter()
     folder = release or newest_release(Settings())
     results = out or results_beside(folder)
-    board = run_benchmark(
-        folder,
-        [name.strip() for name in models.split(",") if name.strip()],
-        preset=preset,
-        seed=seed,
-        device=device,
-        out=results,
-        progress=reporter.training,
-    )
-    reporter.note(f"leaderboard: {results / 'leaderboard.md'}")
-    print_leaderboard(board, as_json=as_json)
+    heard = reporter.training
+    with contextlib.nullcontext(heard) if tensorboard is None else tensorboard_log(tensorboard, heard) as progress:
+        board = run_benchmark(
+            folder,
+            [name.strip() for name in models.split(",") if name.strip()],
+            preset=preset,
+            seeds=numbers("--seeds", seeds),
+            device=device,
+            out=results,
+            overrides=read_changes(changes or []),
+            progress=progress,
+        )
+    if is_first():
+        reporter.note(f"leaderboard: {results / 'leaderboard.md'}")
+        print_leaderboard(board, as_json=as_json)

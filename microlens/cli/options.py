@@ -58,3 +58,15 @@ def settings_for_steps(
     if master is not None and settings.engine != "spark":
         raise RecipeError("--master names a Spark server, and the engine is duckdb", hint="add --engine spark")
     return settings
+
+
+def numbers(option: str, text: str) -> list[int]:
+    """Read `0,1,2`; RecipeError, naming the option, for anything else."""
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    wrong = [word for word in words if not word.isdecimal()]
+    if wrong or not words:
+        raise RecipeError(
+            f"{option} is {text!r}, and {(wrong or [text])[0]!r} is no whole number",
+            hint=f"separate numbers with commas, as {option} 0,1,2",
+        )
+    return [int(word) for word in words]

@@ -74,13 +74,17 @@ class Reporter:
 
     def training(self, event: str, facts: Mapping[str, object]) -> None:
         """Progress of the benchmark (benchmark.run_benchmark's `progress`)."""
-        shown = {name: value for name, value in facts.items() if name not in {"model", "epoch", "epochs"}}
+        told = f"train {facts['model']}, seed {facts['seed']}"
         if event == "epoch":
             epoch, epochs = cast("int", facts["epoch"]), cast("int", facts["epochs"])
-            self.tick(f"train {facts['model']}", lambda: {"done": epoch, "left": epochs - epoch, **shown})
-        elif event == "model_finished":
-            measured = {name: value for name, value in shown.items() if name in _RANKED or name == "seconds"}
-            self.done(f"train {facts['model']}", measured)
+            shown = {name: value for name, value in facts.items() if name not in {"model", "seed", "epoch", "epochs"}}
+            self.tick(told, lambda: {"done": epoch, "left": epochs - epoch, **shown})
+        elif event in {"model_finished", "model_known"}:
+            measured = {name: value for name, value in facts.items() if name in _RANKED or name == "seconds"}
+            self.done(told, measured | ({"finished": "before"} if event == "model_known" else {}))
+        elif event == "other_checkpoint":
+            differs = "; ".join(cast("Sequence[str]", facts["differs"]))
+            self.note(f"{told}: from the start; {facts['file']} is of another run ({differs}), and stays")
 
     def _write(self, text: str) -> None:
         sys.stderr.write(f"[{time.monotonic() - self._began:6.1f}s] {text}\n")
@@ -196,6 +200,17 @@ def print_leaderboard(board: Leaderboard, *, as_json: bool) -> None:
         sys.stdout.write(board.to_json().decode() + "\n")
         return
     _print_table(board.to_table())
+
+
+def print_models(*, as_json: bool) -> None:
+    from benchmark.models import MODELS
+
+    described = {name: entry.description for name, entry in MODELS.items()}
+    if as_json:
+        print_json(described)
+        return
+    width = max(map(len, described))
+    sys.stdout.writelines(f"{name:<{width}}  {sentence}\n" for name, sentence in described.items())
 
 
 def print_features(made: Sequence[Features], *, as_json: bool) -> None:

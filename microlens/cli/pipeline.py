@@ -162,7 +162,7 @@ def _rank(run: Run, name: str, release: Path, reporter: Reporter) -> tuple[list[
     same = {
         "models": sorted(plan.models),
         "preset": plan.preset,
-        "seed": plan.seed,
+        "seeds": [plan.seed],
         "manifest": sha256_of(release / MANIFEST_NAME),
         "code": __version__,
     }
@@ -170,7 +170,9 @@ def _rank(run: Run, name: str, release: Path, reporter: Reporter) -> tuple[list[
         return known[1], False
     from benchmark.run import run_benchmark
 
-    board = run_benchmark(release, plan.models, preset=plan.preset, seed=plan.seed, out=out, progress=reporter.training)
+    board = run_benchmark(
+        release, plan.models, preset=plan.preset, seeds=(plan.seed,), out=out, progress=reporter.training
+    )
     return board.rows, True
 
 
@@ -179,7 +181,7 @@ def _known_board(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]] | No
     if not path.exists():
         return None
     board = json.loads(path.read_text(encoding="utf-8"))
-    asked = {name: board["settings"][name] for name in ("preset", "seed")}
+    asked = {name: board["settings"].get(name) for name in ("preset", "seeds")}
     models = sorted(row["model"] for row in board["rows"])
     asked["code"] = board["code_version"]
     return {"models": models, "manifest": board["manifest_sha256"], **asked}, board["rows"]

@@ -16,10 +16,22 @@ def _same_seed():
     torch.manual_seed(0)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread():
+    """Two of them wait for each other where tests run side by side."""
+    torch.set_num_threads(1)
+
+
 @pytest.fixture(scope="session")
 def make_world():
     """Make users of one to three tastes; without tastes, the same items dealt out to users at random."""
     return _make_world
+
+
+@pytest.fixture(scope="session")
+def without_clock():
+    """Leave out of a leaderboard's rows, or of what is in them, how long it took and how much memory."""
+    return _without_clock
 
 
 @pytest.fixture(scope="session")
@@ -39,6 +51,13 @@ def small_release(tmp_path_factory):
     """A release of 300 users with tastes, for what does not depend on numbers."""
     world = _make_world(users=300)
     return _write_release(tmp_path_factory.mktemp("small") / "Toy-300", world)
+
+
+def _without_clock(told):
+    if isinstance(told, dict):
+        measured = {"seconds", "peak_memory_bytes"}
+        return {name: _without_clock(value) for name, value in told.items() if name not in measured}
+    return [_without_clock(one) for one in told] if isinstance(told, list) else told
 
 
 def _make_world(seed=0, *, users=USERS, has_tastes=True):

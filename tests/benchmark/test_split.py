@@ -94,3 +94,28 @@ def test_every_user_of_three_items_or_more_is_asked_about_once(sequences):
     assert sum(1 for sequence in sequences if sequence) == split.user_count + split.skipped_user_count
     for row, sequence in enumerate(long):
         assert sorted(sequence[:-1]) == split.test.seen.of(slice(row, row + 1))[1].tolist()
+
+
+def test_drawn_questions_are_some_of_all(make_world):
+    """Each is what it was: user, history, target and what was seen; asked for more than there are, all of them."""
+    question = leave_one_out(make_world(users=50)).test
+    some, others = question.drawn(20, seed=1), question.drawn(20, seed=2)
+
+    assert 20 == len(some.users) == len(set(some.users.tolist()))
+    assert some.users.tolist() != others.users.tolist()
+    assert question.users.tolist() == question.drawn(99, seed=1).users.tolist()
+    for place, user in enumerate(some.users.tolist()):
+        assert question.history[user].tolist() == some.history[place].tolist()
+        assert question.target[user] == some.target[place]
+        seen = [one.seen.of(slice(row, row + 1))[1].tolist() for one, row in ((question, user), (some, place))]
+        assert seen[0] == seen[1]
+
+
+def test_rows_that_stand_apart_have_what_each_has_seen(make_world):
+    """Asked for in any order, every row has the items that it has in the order of users."""
+    seen = leave_one_out(make_world(users=30)).test.seen
+    rows = torch.tensor([7, 3, 29, 0])
+    row, items = seen.of_rows(rows)
+
+    for place, user in enumerate(rows.tolist()):
+        assert seen.of(slice(user, user + 1))[1].tolist() == items[row == place].tolist()

@@ -112,7 +112,7 @@ def test_a_release_of_three_items_a_user_trains_nothing_and_still_ranks(interact
 def test_norm_gains_do_not_decay(split):
     """Weight decay is for matrices; vectors are in a group of their own."""
     trainer = trainer_of(split)
-    decayed, spared = trainer.optimizer.param_groups
+    decayed, spared = trainer.optimizer.dense.param_groups
 
     assert all(weights.ndim == 2 for weights in decayed["params"])
     assert (0.1, 0.0) == (decayed["weight_decay"], spared["weight_decay"])

@@ -1,0 +1,213 @@
+"""Top-K lists out of a finished checkpoint, in the release's own ids: what users have not met, best first.
+
+A user's history is all that the release holds of them, the benchmark's validation and test items included.
+
+B users of a chunk, T steps, K places of a list, V items with padding.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+import torch
+
+from benchmark.checkpoint import read_checkpoint
+from benchmark.data.release import item_ids, load_release
+from benchmark.data.side import Side
+from benchmark.data.split import leave_one_out
+from benchmark.device import find_device
+from benchmark.memory import names_what_to_lower
+from benchmark.models import MODELS
+from benchmark.models.protocol import TrainableModel
+from benchmark.provenance import data_sha256
+from benchmark.settings import Settings, nearest
+from microlens.errors import NotReadyError, RecipeError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from benchmark.data.split import Split
+    from benchmark.models.protocol import Recommender
+
+SCHEMA = pa.schema(
+    [
+        pa.field("user_id", pa.int64(), nullable=False),
+        pa.field("rank", pa.int32(), nullable=False),
+        pa.field("item_id", pa.int64(), nullable=False),
+        pa.field("score", pa.float32(), nullable=False),
+    ]
+)
+SUFFIXES = (".parquet", ".csv")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model of a checkpoint, and the release that it knows."""
+
+    model: Recommender
+    split: Split
+    item_ids: NDArray[np.int64]
+    """(V,) as the release has them; 0 for padding."""
+    settings: Settings
+
+
+def recommend(
+    checkpoint: Path,
+    *,
+    users: Sequence[int] | None = None,
+    top: int = 10,
+    out: Path | None = None,
+    release: Path | None = None,
+    device: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> int:
+    """Write `top` items for each of `users` (all that the model knows), as .parquet or .csv, or CSV on standard output.
+
+    Gives the number of rows; `progress` hears how many users are done, and of how many. `release` is where the
+    checkpoint's release lies now, if it was moved. RecipeError for a user whom the model does not know.
+    """
+    if out is not None and out.suffix not in SUFFIXES:
+        raise RecipeError(f"{out} is neither .parquet nor .csv", hint=f"name a file such as {out.stem}.parquet")
+    if top < 1:
+        raise RecipeError(f"top is {top}, but a list has 1 item or more", hint="choose --top 10, say")
+    trained = load_trained(checkpoint, release=release, device=device)
+    asked = _places_of(users, trained.split.user_ids)
+    rows = 0
+    with _writer(out) as write:
+        for done, table in _lists(trained, asked, top):
+            write(table)
+            rows += len(table)
+            if progress is not None:
+                progress(done, len(asked))
+    return rows
+
+
+def load_trained(checkpoint: Path, *, release: Path | None = None, device: str | None = None) -> Trained:
+    """Build a finished checkpoint's model on its own release. NotReadyError if it is not finished."""
+    place = find_device(device)
+    state = read_checkpoint(checkpoint, place)
+    made_of = state["made_of"]
+    if "result" not in state:
+        raise NotReadyError(
+            f"{checkpoint} is of a model that is not trained to its end: {len(state['curves'])} epochs so far",
+            hint="run the same `microlens-build benchmark` again, which goes on from there",
+        )
+    if made_of["model"] not in MODELS:
+        raise RecipeError(
+            f"{checkpoint} is of model {made_of['model']!r}, which this version does not have",
+            hint=nearest(made_of["model"], MODELS),
+        )
+    folder = release or checkpoint.resolve().parent / state["release"]
+    if not folder.is_dir():
+        raise NotReadyError(
+            f"the release of {checkpoint} does not lie in {folder}", hint="say where it is with --release FOLDER"
+        )
+    settings = _settings(made_of["settings"], checkpoint)
+    interactions = load_release(folder)
+    if data_sha256(folder, settings) != made_of["data_sha256"]:
+        raise RecipeError(
+            f"{folder} is not the release that {checkpoint} was trained on, or has changed since",
+            hint="name that one with --release FOLDER, or train again on this one",
+        )
+    split = leave_one_out(interactions, keep=settings.keep_interactions, device=place)
+    model = MODELS[made_of["model"]].build(split, settings, Side(folder))
+    if isinstance(model, TrainableModel):
+        _load(model.to(place), state["model"], checkpoint)
+    return Trained(model, split, np.concatenate([[0], item_ids(folder)]), settings)
+
+
+def _settings(values: dict[str, Any], checkpoint: Path) -> Settings:
+    try:
+        return Settings(**values)
+    except TypeError as error:
+        raise RecipeError(
+            f"{checkpoint} was made with settings that this version does not have: {error}",
+            hint="recommend with the version that made it, or train again with `microlens-build benchmark`",
+        ) from error
+
+
+def _load(model: TrainableModel, weights: dict[str, torch.Tensor], checkpoint: Path) -> None:
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        raise RecipeError(
+            f"the weights of {checkpoint} are not this version's: {str(error).splitlines()[0]}",
+            hint="train again with `microlens-build benchmark`",
+        ) from error
+    model.eval()
+
+
+def _places_of(users: Sequence[int] | None, user_ids: NDArray[np.int64]) -> torch.Tensor:
+    """Where users stand among those whom the model knows, who are sorted: (Q,)."""
+    if users is None:
+        return torch.arange(len(user_ids))
+    unknown = sorted(set(users) - set(user_ids.tolist()))
+    if unknown:
+        raise RecipeError(
+            f"the model does not know {len(unknown)} of {len(users)} users, such as {unknown[:3]}: they are not in the "
+            "release, or their histories are too short to learn from",
+            hint=f"name users of the release such as {user_ids[:3].tolist()}, or none for all of them",
+        )
+    return torch.from_numpy(np.searchsorted(user_ids, np.asarray(users, dtype=np.int64)))
+
+
+def _lists(trained: Trained, asked: torch.Tensor, top: int) -> Iterator[tuple[int, pa.Table]]:
+    """How many users are done, and the lists of the last of them, a chunk at a time."""
+    question, model, settings = trained.split.test, trained.model, trained.settings
+    width = max(1, settings.chunk_scores // (question.item_count + 1))
+    for start in range(0, len(asked), width):
+        places = asked[start : start + width].to(question.target.device)
+        with torch.inference_mode(), names_what_to_lower("ranking", settings):
+            newest = question.target[places, None]
+            history = torch.cat([question.history[places, 1:], newest], dim=1)
+            scores = model.scores(question.users[places], history)
+            row, seen = question.seen.of_rows(places)
+            scores[row, seen] = -torch.inf
+            scores.scatter_(1, newest, -torch.inf)
+            scores[:, 0] = -torch.inf
+            best = scores.float().topk(min(top, question.item_count))
+        yield start + len(places), _table(trained, places.cpu(), best.indices.cpu(), best.values.cpu())
+
+
+def _table(trained: Trained, places: torch.Tensor, items: torch.Tensor, scores: torch.Tensor) -> pa.Table:
+    """Lists (B, K) as rows; where less than K are left to be recommended, a list is shorter."""
+    is_left = (scores > -torch.inf).numpy()
+    users = trained.split.user_ids[trained.split.test.users.cpu()[places].numpy()]
+    K = items.shape[1]
+    columns = (np.repeat(users, K), np.tile(np.arange(1, K + 1, dtype=np.int32), len(users)))
+    numbers = (*columns, trained.item_ids[items.numpy()].ravel(), scores.numpy().ravel())
+    return pa.table([column[is_left.ravel()] for column in numbers], schema=SCHEMA)
+
+
+def _print(table: pa.Table) -> None:
+    sys.stdout.writelines(
+        ",".join(map(str, row)) + "\n" for row in zip(*(one.to_pylist() for one in table), strict=True)
+    )
+
+
+@contextmanager
+def _writer(out: Path | None) -> Iterator[Callable[[pa.Table], None]]:
+    """Write tables one after the other; a file is whole or not there."""
+    if out is None:
+        sys.stdout.write(",".join(SCHEMA.names) + "\n")
+        yield _print
+        return
+    out.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = out.with_name(f".{out.name}.{os.getpid()}")
+    try:
+        with (pq.ParquetWriter if out.suffix == ".parquet" else pa_csv.CSVWriter)(unfinished, SCHEMA) as writer:
+            yield writer.write_table
+        unfinished.replace(out)
+    finally:
+        unfinished.unlink(missing_ok=True)

@@ -1,0 +1,109 @@
+"""Two processes on gloo, started as torchrun starts them, against one."""
+
+import os
+import subprocess
+import sys
+
+import orjson
+import pytest
+import torch
+
+from benchmark.checkpoint import read_checkpoint
+from benchmark.metrics import Ranks, summarise
+from benchmark.run import run_benchmark
+
+SETTINGS = {"width": 16, "blocks": 1, "epochs": 3, "batch_size": 33, "dropout": 0.0, "threads": 1, "patience": 9}
+
+
+def torchrun(processes, *arguments):
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [*command, *map(str, arguments)], env=environment, capture_output=True, text=True, timeout=200, check=False
+    )
+
+
+def benchmark(processes, release, out, **changes):
+    settings = [part for name, value in (SETTINGS | changes).items() for part in ("--set", f"{name}={value}")]
+    command = ["-m", "microlens.cli", "benchmark", release, "--out", out, "--json", "--device", "cpu", *settings]
+    return torchrun(processes, *command)
+
+
+@pytest.fixture(scope="module", params=["never", "always"])
+def two(request, small_release, tmp_path_factory):
+    """A run of two processes: the folder of its results, its row of SASRec, and what it said."""
+    out = tmp_path_factory.mktemp("two")
+    done = benchmark(2, small_release, out, row_wise=request.param)
+    return out, next(row for row in orjson.loads(done.stdout)["rows"] if row["model"] == "sasrec"), done.stderr
+
+
+@pytest.fixture(scope="module")
+def one(small_release, tmp_path_factory):
+    """The same of one process, which moves all rows."""
+    out = tmp_path_factory.mktemp("one")
+    board = run_benchmark(small_release, ["sasrec"], out=out, device="cpu", overrides=SETTINGS | {"row_wise": "never"})
+    return out, board.rows[0]
+
+
+@pytest.mark.slow
+def test_two_processes_learn_what_one_learns(one, two):
+    """Losses, metrics and weights are those of one process but for rounding, by rows as well."""
+    ours, theirs = (row["runs"][0] for _, row, *_ in (two, one))
+    learned, expected = (
+        read_checkpoint(out / run["checkpoint"])["model"] for out, run in ((two[0], ours), (one[0], theirs))
+    )
+
+    for mine, other in zip(ours["curves"], theirs["curves"], strict=True):
+        assert pytest.approx(other["loss"], rel=1e-4) == mine["loss"]
+        assert pytest.approx(other["ndcg@10"], abs=2e-3) == mine["ndcg@10"]
+    for name, values in expected.items():
+        torch.testing.assert_close(learned[name], values, rtol=0.02, atol=1e-3)
+
+
+@pytest.mark.slow
+def test_every_user_is_asked_once(two):
+    """Of 300 users two processes rank 150 each; the ranks that are kept are those of all, none twice."""
+    out, row, _ = two
+    kept = read_checkpoint(out / row["runs"][0]["checkpoint"])
+
+    assert 300 == row["users"] == len(kept["above"])
+    assert row["ndcg@10"] == summarise(Ranks(kept["above"], kept["tied"]))["ndcg@10"]
+
+
+@pytest.mark.slow
+def test_only_the_first_process_speaks(two):
+    """Progress is told once."""
+    assert 1 == two[2].count("train sasrec, seed 0: hr@10")
+
+
+PROGRAM = """
+import sys, torch
+from benchmark import parallel
+
+with parallel.process_group(torch.device("cpu")):
+    rank = parallel.rank()
+    rows = torch.arange(5)
+    weights = torch.nn.Parameter(torch.zeros(4, 2))
+    table = torch.nn.Embedding(6, 2, sparse=True)
+    weights.grad = torch.full((4, 2), float(rank + 1))
+    if rank == 0:
+        table(torch.tensor([1, 3])).sum().backward()
+    unused = torch.nn.Parameter(torch.zeros(3))
+    parallel.add_up_gradients([weights, unused], [table.weight])
+    whole, own = parallel.whole_batch(parallel.share(rows))
+    assert torch.equal(rows, whole) and torch.equal(parallel.share(rows), rows[own]), whole
+    assert torch.equal(rows, parallel.joined(parallel.share(rows)))
+    assert [3, 2] == [len(part) for part in parallel.gathered(parallel.share(rows))]
+    assert 3.0 == float(parallel.total(torch.tensor(rank + 1.0)))
+    assert (weights.grad == 3).all() and not unused.grad.any(), weights.grad
+    assert [0, 1, 0, 1, 0, 0] == table.weight.grad.to_dense()[:, 0].int().tolist(), table.weight.grad
+print("fine")
+"""
+
+
+def test_ranks_share_and_gather(tmp_path):
+    """Uneven shares come together in order, gradients add up, rows that one rank lacks come from the other."""
+    (tmp_path / "program.py").write_text(PROGRAM)
+    done = torchrun(2, tmp_path / "program.py")
+
+    assert 2 == done.stdout.count("fine"), done.stderr
