@@ -5,7 +5,21 @@ from __future__ import annotations
 import argparse
 import sys
 
-from benchmarks import backlog, comments, covers, frontier, growth, latency, merge, near, pages, scale, start, videos
+from benchmarks import (
+    backlog,
+    comments,
+    covers,
+    frontier,
+    growth,
+    latency,
+    merge,
+    near,
+    pages,
+    scale,
+    start,
+    train,
+    videos,
+)
 
 SUITE = {
     "frontier": (frontier.run, 200_000),
@@ -20,6 +34,7 @@ SUITE = {
     "merge": (merge.run, 5_000_000),
     "scale": (scale.run, 10_000_000),
     "near": (near.run, 5_000_000),
+    "train": (train.run, 1_000_000),
 }
 
 
