@@ -107,7 +107,7 @@ class CommentParts:
             left = {video_id: spool for video_id, spool in left.items() if video_id not in taken}
 
     def _write(self, spools: dict[str, Spool]) -> list[Part]:
-        """Write and keep the part of these comments, and that of their texts, where there are any; none if one fails."""
+        """Write and keep the part of these comments, and that of their texts, if there are any; none if one fails."""
         from microlens.parts import write_part  # noqa: PLC0415 - Arrow, of no use before the first comments
 
         comments, texts = self._tables(spools)

@@ -39,8 +39,8 @@ def command(
         typer.Option(
             "--from",
             help="Pull what another machine keeps first: its export, http(s)://HOST:PORT, or file:///FOLDER of its "
-            "run; and where it keeps media or parts apart that store, s3://BUCKET/PREFIX or file:///FOLDER. Once for each; "
-            "the bucket of MICROLENS_PARTS_URL is asked for parts in any case.",
+            "run; and where it keeps media or parts apart that store, s3://BUCKET/PREFIX or file:///FOLDER. Once for "
+            "each; the bucket of MICROLENS_PARTS_URL is asked for parts in any case.",
         ),
     ] = None,
     channels: Annotated[
