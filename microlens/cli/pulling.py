@@ -6,7 +6,6 @@ import contextlib
 from functools import partial
 from typing import TYPE_CHECKING
 
-from integration.lacking import lacking
 from integration.progress import progress_facts
 from integration.pull import CHANNELS, pull
 from integration.sources import open_source
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from integration.progress import Progress
     from integration.sources import Source
     from microlens.cli.output import Reporter
     from microlens.runs import Run
@@ -40,7 +40,7 @@ def pull_kept(run: Run, settings: Settings, reporter: Reporter) -> None:
 
     NotReadyError or CorruptDataError as from `pull_from`.
     """
-    if (bucket := run.parts_bucket) is not None and len(lacking(run, kept_at=bucket.url)):
+    if (bucket := run.parts_bucket) is not None:
         sources = {bucket.url: partial(open_source, bucket.url, run, settings)}
         _pull(run, sources, bucket.url, channels=None, reporter=reporter)
 
@@ -53,17 +53,16 @@ def _pull(
     channels: int | None,
     reporter: Reporter,
 ) -> None:
-    pulled = pull(
-        run,
-        sources,
-        kept_at=kept_at,
-        channels=channels or CHANNELS,
-        on_tick=lambda progress, left: reporter.tick("pull", lambda: progress_facts(progress, left)),
-    )
-    reporter.done(
-        "pull",
-        {"files": pulled.files, "parts": pulled.parts, "bytes": pulled.size_bytes, "missing": pulled.left},
-    )
+    def tick(progress: dict[str, Progress], left: int) -> None:
+        if left:
+            reporter.tick("pull", lambda: progress_facts(progress, left))
+
+    pulled = pull(run, sources, kept_at=kept_at, channels=channels or CHANNELS, on_tick=tick)
+    if kept_at is None or pulled.parts or pulled.left:  # nobody asked for it: that it had nothing to do is no news
+        reporter.done(
+            "pull",
+            {"files": pulled.files, "parts": pulled.parts, "bytes": pulled.size_bytes, "missing": pulled.left},
+        )
     for source, why in pulled.troubles.items():
         reporter.note(f"{source} gave nothing more: {why}")
     for path in pulled.set_aside:

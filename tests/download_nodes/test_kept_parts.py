@@ -6,6 +6,7 @@ import obstore
 import pytest
 
 from download_nodes.comment_parts import CommentParts
+from download_nodes.spool import Comments, Spool
 from microlens.comment_lists import that_stand
 from microlens.database import LedgerFullError
 from microlens.errors import StoreUnreachableError
@@ -45,6 +46,13 @@ def parts_of(desk):
     return [part for kind in ("comments", "texts") for part in desk.run.ledger.parts(kind)]
 
 
+def spool_of(desk, video_id):
+    """One comment with its text, complete."""
+    spool = Spool.open(desk.run.spool, video_id)
+    spool.add(Comments([1], [bytes(16)], ["a text"], [None], [1_700_000_000_000]), [], 1)
+    return spool
+
+
 def read_again(desk):
     """A refresh of all comments; gives the rows of what stands then."""
     opened = desk.run.refreshes.begin(2**50)
@@ -72,27 +80,28 @@ def test_comments_that_others_hold_are_read_whole(kept):
 
 
 def test_what_the_ledger_does_not_take_leaves_the_bucket(kept, monkeypatch):
-    """Its disk is full, or another node was quicker: neither file nor object is left of the part."""
-    parts, before = CommentParts(kept.run), keys_in(kept)
-    written = []
+    """Another node was quicker, or its disk is full: neither file nor object is left of the part."""
+    before, written, commit = keys_in(kept), [], kept.run.ledger.commit_comments
 
-    def full(part, *_, texts, **__):
-        written.extend([part, texts])
-        raise LedgerFullError("it is full", is_elsewhere=True)
+    def watched(part, *told, texts, **how):
+        written.append(keys_in(kept) - before)
+        if len(written) > 1:
+            raise LedgerFullError("it is full")
+        return commit(part, *told, texts=texts, **how)
 
-    monkeypatch.setattr(kept.run.ledger, "commit_comments", full)
+    monkeypatch.setattr(kept.run.ledger, "commit_comments", watched)
+    CommentParts(kept.run).commit({"v": spool_of(kept, "v")})
     with pytest.raises(LedgerFullError):
-        parts._commit_part(7, {"v": spool_of(kept)})
+        CommentParts(kept.run).commit({"w": spool_of(kept, "w")})
 
-    assert 2 == len(written)
+    assert [2, 2] == [len(keys) for keys in written]
     assert before == keys_in(kept)
     assert {part.path for part in parts_of(kept)} == files_in(kept)
 
 
-def test_a_bucket_that_takes_nothing_ends_the_node(kept, monkeypatch):
+def test_a_bucket_that_takes_nothing_ends_the_node(kept):
     """Nothing is listed and no file is left; the comments stay in their spool for whoever goes on."""
     before = files_in(kept)
-    monkeypatch.setenv("MICROLENS_PARTS_URL", "s3://no-such-bucket")
     kept.settings = kept.settings.model_copy(update={"parts_url": "s3://no-such-bucket"})
     kept.make(comments={"when": "always", "text": "scrubbed"})
     kept.add_page("w", media={})
