@@ -156,7 +156,7 @@ class Committer:
 
     def _commit(self, batch: list[Outcome]) -> None:
         records = [outcome.record for outcome in batch if outcome.record is not None]
-        part = write_part(self._run.folder, "videos", video_table(records)) if records else None
+        part = self._run.keep_part(write_part(self._run.folder, "videos", video_table(records))) if records else None
         self._record(batch, part)
         self._frontier.ack(self.kind, [outcome.item.name for outcome in batch if outcome.is_done])
         for outcome in batch:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from download_nodes.spool import Comments, spool_path
 from microlens.database import LedgerFullError
+from microlens.errors import StoreUnreachableError
 from microlens.privacy import USER_KEY_BYTES
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ class CommentParts:
             left = {video_id: spool for video_id, spool in left.items() if video_id not in taken}
 
     def _write(self, spools: dict[str, Spool]) -> list[Part]:
-        """Write the part of these comments, and that of their texts, as far as there are any; none if one fails."""
+        """Write and keep the part of these comments, and that of their texts, if there are any; none if one fails."""
         from microlens.parts import write_part  # noqa: PLC0415 - Arrow, of no use before the first comments
 
         comments, texts = self._tables(spools)
@@ -116,10 +117,10 @@ class CommentParts:
                 parts.append(write_part(self._run.folder, "comments", comments, **COMMENTS_LAYOUT))
             if texts.num_rows:
                 parts.append(write_part(self._run.folder, "texts", texts, beside=parts[0].part_id, **_TEXTS_LAYOUT))
-        except OSError:
+            return [self._run.keep_part(part) for part in parts]
+        except (OSError, StoreUnreachableError):
             self._discard(parts)
             raise
-        return parts
 
     def _tables(self, spools: dict[str, Spool]) -> tuple[pa.Table, pa.Table]:
         """Comments, and those of them that have a text or a gender with these, both sorted by video."""
@@ -151,5 +152,8 @@ class CommentParts:
         return spool.comments.first(self._run.recipe.comments.max_per_video)
 
     def _discard(self, parts: list[Part]) -> None:
+        bucket = self._run.parts_bucket
         for part in parts:
             (self._run.folder / part.path).unlink(missing_ok=True)
+            if part.kept_at and bucket is not None:
+                bucket.discard(part)

@@ -61,8 +61,15 @@ class Lacking:
         return Wanted(_hash(self._hashes, at), size_bytes=int(self._sizes[at]))
 
 
-def lacking(run: Run) -> Lacking:
-    """What this machine needs and does not have: a part whose bytes are not those that the ledger lists, too."""
+def lacking(run: Run, *, kept_at: str | None = None) -> Lacking:
+    """What this machine needs and does not have: a part whose bytes are not those that the ledger lists, too.
+
+    With `kept_at` parts alone that are kept there, and that lie not here at all: no file is read for it.
+    """
+    if kept_at is not None:
+        there = [part for part in _parts(run, PART_KINDS) if part.kept_at == kept_at]
+        absent = _needed(run, [part for part in there if not (run.folder / part.path).exists()])
+        return Lacking(absent, np.zeros(0, HASH), np.zeros(0, np.int64))
     parts = [part for part in _needed(run, _parts(run, PART_KINDS)) if not _is_whole(run, part)]
     hashes, sizes = bytearray(), array("q")
     for some in run.ledger.stored(but_at=run.ledger.keeping.media):
@@ -91,9 +98,12 @@ def check_here(run: Run, kinds: Collection[str] = ("videos", "comments"), *, rea
     ours = run.ledger.keeping.parts
     elsewhere = [part for part in _needed(run, absent, readings) if part.kept_at != ours]
     if elsewhere:
+        buckets = sorted({part.kept_at for part in elsewhere if "://" in part.kept_at})
         raise NotReadyError(
             f"{len(elsewhere)} parts of {run.run_id!r} are kept on other machines, {elsewhere[0].path} among them",
-            hint=f"run `microlens-build integrate {run.run_id} --from URL` with each of these machines' exports",
+            hint=f"run `microlens-build integrate {run.run_id} --from URL` with "
+            + (f"{', '.join(buckets)}, and with " if buckets else "")
+            + "each of these machines' exports",
         )
 
 

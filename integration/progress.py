@@ -24,6 +24,8 @@ class Progress:
     size_bytes: int = 0
     trouble: str | None = None
     """Why nothing more is asked of it."""
+    hint: str = ""
+    """What to do about that."""
     waits: list[float | None] = field(init=False)
     """Of every channel: since when it has given nothing while it was asked."""
     _told: deque[tuple[float, int]] = field(default_factory=lambda: deque([(time.monotonic(), 0)]))

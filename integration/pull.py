@@ -45,15 +45,17 @@ def pull(
     run: Run,
     sources: Mapping[str, Callable[[], Source]],
     *,
+    kept_at: str | None = None,
     channels: int = CHANNELS,
     on_tick: Callable[[dict[str, Progress], int], None] = lambda _progress, _left: None,
 ) -> Pulled:
     """Bring what is lacking from named sources, over so many channels each; what no source gives is told, not raised.
 
+    With `kept_at` only the parts that are kept there, as far as they are not here.
     `on_tick` is told, twice a second, how each source does and how many files are left.
     """
     with run.lock_tables():
-        work = _Work(run, lacking(run))
+        work = _Work(run, lacking(run, kept_at=kept_at))
         progress = {name: Progress(channels) for name in sources}
         # Daemons: one that waits for its source must not keep a process from ending.
         serving = [
@@ -136,7 +138,10 @@ class _Work:
         missing = (self._wanted[number].name for number, state in enumerate(self._states) if state != _DONE)
         told.missing = list(islice(missing, _NAMED))
         told.troubles = {name: one.trouble for name, one in progress.items() if one.trouble is not None}
-        told.stores = [place for place in self._run.ledger.media_places() if "://" in place] if told.left else []
+        told.hints = sorted({one.hint for one in progress.values() if one.hint})
+        ledger = self._run.ledger
+        places = {*ledger.media_places(), *ledger.part_places()} if told.left else set()
+        told.stores = sorted(place for place in places if "://" in place)
         return told
 
     def serve(self, name: str, open_one: Callable[[], Source], progress: Progress, channel: int) -> None:
@@ -153,7 +158,7 @@ class _Work:
                 progress.waits[channel] = None
         except (StoreUnreachableError, CorruptDataError) as error:
             with self._lock:
-                is_news, progress.trouble = progress.trouble is None, error.message
+                is_news, progress.trouble, progress.hint = progress.trouble is None, error.message, error.hint
                 if is_news and isinstance(error, CorruptDataError):
                     self._pulled.unreadable[name] = error.message
             if is_news:
@@ -278,7 +283,7 @@ def _fetch_part(
             file.truncate(0)
     gathered.unlink()
     raise CorruptDataError(
-        f"{source} gives other bytes for the part {part.path}", hint="see that it is an export of this very run"
+        f"{source} gives other bytes for the part {part.path}", hint="see that it is of this very run"
     )
 
 

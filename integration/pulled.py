@@ -30,7 +30,9 @@ class Pulled:
     set_aside: list[str] = field(default_factory=list)
     """Parts that were here and were not what the ledger lists: they were fetched anew."""
     stores: list[str] = field(default_factory=list)
-    """Stores outside the runs' folders that media are kept in, if some are missing."""
+    """Stores outside the runs' folders that media or parts are kept in, if something is missing."""
+    hints: list[str] = field(default_factory=list)
+    """What to do about the troubles."""
 
     def check(self) -> None:
         """CorruptDataError if a source gave what it should not, NotReadyError if something is missing."""
@@ -44,9 +46,10 @@ class Pulled:
             )
         if self.left:
             told = "; ".join(f"{source}: {why}" for source, why in self.troubles.items())
-            stores = f", and the stores that they keep media in ({', '.join(self.stores)})" if self.stores else ""
+            stores = f", and the stores that they keep files in ({', '.join(self.stores)})" if self.stores else ""
             raise NotReadyError(
                 f"{self.left} files are on no machine that was asked, {self.missing[0]} among them"
                 + (f" ({told})" if told else ""),
-                hint=f"name every machine that worked on this run with --from{stores}; the same command takes the rest",
+                hint="".join(f"{hint}; " for hint in self.hints)
+                + f"name every machine that worked on this run with --from{stores}; the same command takes the rest",
             )

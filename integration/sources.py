@@ -1,6 +1,6 @@
 """What files are pulled from: another machine's export, its run's folder where that is mounted, or a store alone.
 
-A store, be it a bucket or a folder, has media by their hashes and nothing else: parts lie in the runs' folders.
+A store alone, be it a bucket or a folder, has media by their hashes; a bucket may have the run's parts as well.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from microlens.errors import CorruptDataError, RecipeError, StoreUnreachableErro
 from microlens.export_store import ExportStore
 from microlens.export_tokens import export_key, make_token
 from microlens.local_store import LocalStore
+from microlens.parts_bucket import PartsBucket
 from microlens.s3_store import S3Store
 from microlens.stores import open_store
 
@@ -54,7 +55,7 @@ class Source(Protocol):
 
 
 def open_source(url: str, run: Run, settings: Settings, ca_file: Path | None = None) -> Source:
-    """Open http(s)://HOST:PORT of an export, file:///FOLDER of a run or a store, or s3://BUCKET/PREFIX of a store.
+    """Open http(s)://HOST:PORT of an export, file:///FOLDER of a run or a store, or s3://BUCKET/PREFIX.
 
     StoreUnreachableError for a folder that is not there; RecipeError for any other address, or without a token.
     """
@@ -71,7 +72,7 @@ def open_source(url: str, run: Run, settings: Settings, ca_file: Path | None = N
     if parts.scheme == "s3":
         store = open_store(run.folder / "store", url, allow_http=settings.store_allow_http)
         assert isinstance(store, S3Store), "the scheme says so"
-        return BucketSource(store)
+        return BucketSource(store, PartsBucket(store.bucket, run.shared_name))
     if parts.scheme in {"http", "https"}:
         local = LocalStore(run.folder / "store")
         return ExportSource(ExportStore(url, _token(run, settings), local, ca_file=ca_file))
@@ -116,21 +117,11 @@ class ExportSource:
         self._export.close()
 
 
-class _StoreAlone:
-    """It has no parts."""
+class BucketSource:
+    """A bucket that other machines keep media in, or parts, or both."""
 
-    def parts(self, _wanted: Collection[Part]) -> dict[str, int]:
-        return {}
-
-    def read_part(self, part: Part, _offset: int, _at_most: int) -> Iterator[bytes]:
-        raise CorruptDataError(f"a store has no part {part.path}", hint="name the machine that keeps it with --from")
-
-
-class BucketSource(_StoreAlone):
-    """A bucket that another machine keeps its media in."""
-
-    def __init__(self, store: S3Store) -> None:
-        self._store = store
+    def __init__(self, store: S3Store, parts: PartsBucket) -> None:
+        self._store, self._parts = store, parts
 
     def sizes(self, hashes: Collection[str]) -> dict[str, int]:
         return self._store.sizes(hashes)
@@ -138,12 +129,19 @@ class BucketSource(_StoreAlone):
     def read(self, sha256: str, offset: int, _at_most: int) -> Iterator[bytes]:
         return self._store.read(sha256, offset)
 
+    def parts(self, wanted: Collection[Part]) -> dict[str, int]:
+        ids = {part.part_id for part in wanted}
+        return {part_id: size for part_id, size in self._parts.sizes().items() if part_id in ids}
+
+    def read_part(self, part: Part, offset: int, _at_most: int) -> Iterator[bytes]:
+        return self._parts.read(part, offset)
+
     def close(self) -> None:
         self._store.close()
 
 
-class FolderStoreSource(_StoreAlone):
-    """A folder that another machine keeps its media in, mounted here; nothing is written there."""
+class FolderStoreSource:
+    """A folder that another machine keeps its media in, mounted here; it has no parts, and nothing is written there."""
 
     def __init__(self, store: LocalStore) -> None:
         self._store = store
@@ -153,6 +151,12 @@ class FolderStoreSource(_StoreAlone):
 
     def read(self, sha256: str, offset: int, _at_most: int) -> Iterator[bytes]:
         return _bytes_of(self._store.path(sha256), offset, self._store.root / "objects")
+
+    def parts(self, _wanted: Collection[Part]) -> dict[str, int]:
+        return {}
+
+    def read_part(self, part: Part, _offset: int, _at_most: int) -> Iterator[bytes]:
+        raise CorruptDataError(f"a folder of media has no part {part.path}", hint="name who keeps it with --from")
 
     def close(self) -> None:
         """Nothing of it is open."""

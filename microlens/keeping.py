@@ -20,7 +20,10 @@ class Keeping(NamedTuple):
     """One machine's places."""
 
     parts: str = "here"
-    """The run's folder, by a word that was drawn when it was made: machines that share the folder share the word."""
+    """The run's folder, by a word that was drawn when it was made: machines that share the folder share the word.
+
+    A part that lies in a bucket as well (microlens.parts_bucket) is kept at that bucket's address.
+    """
     media: str = "here"
     """The store that MICROLENS_STORE_URL names, by that address, else the run's folder."""
 

@@ -218,7 +218,7 @@ class Ledger(LedgerReading):
 
     def part_to_sql(self, part: Part) -> dict[str, Any]:
         """A part as its table has it, by this machine."""
-        return {**asdict(part), "node_id": self.node_id, "kept_at": self.keeping.parts}
+        return {**asdict(part), "node_id": self.node_id, "kept_at": part.kept_at or self.keeping.parts}
 
     def failure_to_sql(self, failure: Failure) -> dict[str, Any]:
         return {**fields_of(failure), "node_id": self.node_id, "failed_at_ms": now_ms()}

@@ -117,6 +117,12 @@ class LedgerReading:
         with self.read() as connection:
             return list(connection.execute(query).scalars())
 
+    def part_places(self) -> list[str]:
+        """Wherever parts are kept."""
+        query = sa.select(part_table.c.kept_at).distinct().order_by(part_table.c.kept_at)
+        with self.read() as connection:
+            return list(connection.execute(query).scalars())
+
     def comment_lists(self, video_ids: Sequence[str] | None = None) -> list[CommentList]:
         """Every complete reading of comments, those that no longer stand included."""
         rows = self._rows_of(collected_table, video_ids)

@@ -93,7 +93,7 @@ class Part:
     rows: int
     sha256: str
     kept_at: str = field(default="", compare=False)
-    """In whose folder (microlens.keeping); empty until it is committed."""
+    """In whose folder, or in which bucket (microlens.keeping); empty until it is in a bucket, or committed."""
     beside: str | None = None
     """Of texts: id of the part that holds their comments."""
 

@@ -31,16 +31,19 @@ from microlens.ledger import Ledger, now_ms
 from microlens.ledger_places import ledger_to_join, open_ledger, place_of_new_ledger, told_of_ledger
 from microlens.locks import exclusive, one_at_a_time
 from microlens.manifest import write_atomically
+from microlens.parts_bucket import PartsBucket
 from microlens.platforms import load_platform
 from microlens.platforms.base import is_asking
 from microlens.privacy import Pseudonymiser, create_key, open_key
 from microlens.recipe import Recipe, parse_recipe
 from microlens.refreshes import Refreshes
-from microlens.stores import open_store
+from microlens.stores import open_bucket, open_store
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
+    from microlens.bucket import Bucket
+    from microlens.ledger_rows import Part
     from microlens.settings import Settings
     from microlens.store import WritableStore
 
@@ -59,11 +62,25 @@ class Run:
     store: WritableStore
     pseudonyms: Pseudonymiser
     created_at_ms: int
+    bucket: Bucket | None = None
+    """Where MICROLENS_PARTS_URL has this machine keep its parts, besides the folder."""
 
     @property
     def shared_name(self) -> str:
         """Names the run in a Redis that others use as well, and that may remember an earlier run of the same name."""
         return f"{self.run_id}-{self.pseudonyms.fingerprint}-{self.created_at_ms}"
+
+    @property
+    def parts_bucket(self) -> PartsBucket | None:
+        return PartsBucket(self.bucket, self.shared_name) if self.bucket is not None else None
+
+    def keep_part(self, part: Part) -> Part:
+        """Have a part that was written here in the bucket for parts, if there is one, before the ledger lists it.
+
+        StoreUnreachableError if that cannot take it: then the part is not to be listed.
+        """
+        bucket = self.parts_bucket
+        return bucket.keep(part, self.folder / part.path) if bucket is not None else part
 
     @property
     def refreshes(self) -> Refreshes:
@@ -151,7 +168,8 @@ def open_run(folder: Path, settings: Settings) -> Run:
     pseudonyms = open_key(_key_path(folder), fingerprint=row["key_fingerprint"], given=_given_key(settings))
     recipe = parse_recipe(row["recipe"], source=ledger.database.place)
     store = open_store(folder / "store", settings.store_url, allow_http=settings.store_allow_http)
-    return Run(row["run_id"], folder, recipe, ledger, store, pseudonyms, row["created_at_ms"])
+    bucket = open_bucket(settings.parts_url, allow_http=settings.store_allow_http)
+    return Run(row["run_id"], folder, recipe, ledger, store, pseudonyms, row["created_at_ms"], bucket)
 
 
 def find_run(name: str | None, settings: Settings) -> Run:

@@ -28,6 +28,10 @@ class Settings(BaseSettings):
         default=None,
         description="Where media are kept: s3://BUCKET/PREFIX or file:///FOLDER; the run's own folder if absent.",
     )
+    parts_url: str | None = Field(
+        default=None,
+        description="Where parts are kept besides the run's folder: s3://BUCKET/PREFIX; nowhere else if absent.",
+    )
     store_allow_http: bool = Field(default=False, description="Whether an S3 endpoint may be plain http.")
     export_key: SecretStr | None = Field(
         default=None, description="64 hexadecimal digits that sign an export's tokens; else the run's own file."

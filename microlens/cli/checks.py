@@ -42,6 +42,7 @@ def check_machine(settings: Settings) -> list[Check]:
         _redis(settings),
         *_database(settings),
         *_store(settings),
+        *_parts_bucket(settings),
         *_spark(settings),
         _encoder(),
         _folder(settings),
@@ -101,6 +102,19 @@ def _store(settings: Settings) -> Iterator[Check]:
         yield Check("store", is_fine=True, found=f"{found} can be written and read")
     except MicrolensError as error:
         yield Check("store", is_fine=False, found=error.message, hint=error.hint)
+
+
+def _parts_bucket(settings: Settings) -> Iterator[Check]:
+    """Nothing where none is named: parts then lie in the runs' folders alone."""
+    if settings.parts_url is None:
+        return
+    from microlens.stores import check_bucket
+
+    try:
+        found = check_bucket(settings.parts_url, allow_http=settings.store_allow_http)
+        yield Check("parts", is_fine=True, found=f"{found} can be written and read")
+    except MicrolensError as error:
+        yield Check("parts", is_fine=False, found=error.message, hint=error.hint)
 
 
 def _spark(settings: Settings) -> Iterator[Check]:

@@ -12,8 +12,9 @@ NAME = "doctor"
 def command(*, as_json: AsJson = False) -> None:
     """Check this machine and what it works with: packages, FFmpeg, disk, runs, Redis, database, store and Spark.
 
-    Database and store are those that MICROLENS_DATABASE_URL and MICROLENS_STORE_URL name; the store is tried out with
-    a small object, which is removed again. A Spark server is looked for where MICROLENS_ENGINE is spark.
+    Database and store are those that MICROLENS_DATABASE_URL and MICROLENS_STORE_URL name; the store, and the bucket of
+    MICROLENS_PARTS_URL, are tried out with a small object, which is removed again. A Spark server is looked for where
+    MICROLENS_ENGINE is spark.
 
     microlens-build doctor
     """

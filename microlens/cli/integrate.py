@@ -39,7 +39,8 @@ def command(
         typer.Option(
             "--from",
             help="Pull what another machine keeps first: its export, http(s)://HOST:PORT, or file:///FOLDER of its "
-            "run; and where it keeps its media apart that store, s3://BUCKET/PREFIX or file:///FOLDER. Once for each.",
+            "run; and where it keeps media or parts apart that store, s3://BUCKET/PREFIX or file:///FOLDER. Once for "
+            "each; the bucket of MICROLENS_PARTS_URL is asked for parts in any case.",
         ),
     ] = None,
     channels: Annotated[
@@ -60,7 +61,7 @@ def command(
     """
     from integration.merge import gather, integrate
     from microlens.cli.output import Reporter
-    from microlens.cli.pulling import pull_from
+    from microlens.cli.pulling import pull_from, pull_kept
     from microlens.errors import RecipeError
     from microlens.runs import find_run, mark_used
 
@@ -75,6 +76,7 @@ def command(
     run = find_run(run_name, settings)
     mark_used(run)
     pull_from(run, settings, sources or [], channels=channels, ca_file=ca_file, reporter=reporter)
+    pull_kept(run, settings, reporter)
 
     def on_step(step: str) -> None:
         reporter.tick("integrate", lambda: {"step": step})

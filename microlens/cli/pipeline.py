@@ -66,11 +66,13 @@ class RunResult:
 def run_recipe(recipe: Recipe, settings: Settings, *, processes: int, reporter: Reporter) -> RunResult:
     """Crawl and download side by side, then integrate, publish and rank; what is done already is not done again."""
     from integration.merge import integrate
+    from microlens.cli.pulling import pull_kept
 
     began = time.monotonic()
     run, _ = open_or_create(recipe, settings)
     mark_used(run)
     did_collect = _collect(run, settings, processes=processes, reporter=reporter)
+    pull_kept(run, settings, reporter)
     manifest, did_integrate = integrate(run, settings, lambda step: reporter.tick("integrate", lambda: {"step": step}))
     releases, did_publish = _publish(run, settings, reporter, is_ranking=True)
     return RunResult(
@@ -115,12 +117,14 @@ def publish_run(
 ) -> RunResult:
     """Integrate and publish a run that others collect; NotReadyError if that is not finished and not waited for."""
     from integration.merge import integrate
+    from microlens.cli.pulling import pull_kept
 
     began = time.monotonic()
     run = await_run(target, settings, reporter) if is_waiting else named_run(target, settings)
     mark_used(run)
 
     def take() -> tuple[Manifest, bool]:
+        pull_kept(run, settings, reporter)
         return integrate(run, settings, lambda step: reporter.tick("integrate", lambda: {"step": step}))
 
     if is_waiting:
@@ -202,7 +206,9 @@ def crawl_alone(
     with contextlib.ExitStack() as stack:
         if is_dry_run:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="microlens-dry-run-"))
-            settings = settings.model_copy(update={"runs_dir": Path(folder), "redis_url": None, "database_url": None})
+            settings = settings.model_copy(
+                update={"runs_dir": Path(folder), "redis_url": None, "database_url": None, "parts_url": None}
+            )
         run, _ = open_or_create(recipe, settings)
         mark_used(run)
         redis_url = stack.enter_context(redis_server(settings.redis_url, lock=run.folder / "redis.lock"))

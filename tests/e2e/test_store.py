@@ -49,7 +49,7 @@ def test_nodes_and_integrator_meet_in_a_bucket(tmp_path, bucket, media_dir):
         run, stored = cli.open(), list(store.objects())
         in_folder = list((run.folder / "store" / "objects").rglob("*"))
         for name, _ in stored[:3]:
-            obstore.delete(store._bucket, f"objects/{name[:2]}/{name[2:4]}/{name}")
+            obstore.delete(store.bucket.opened, f"objects/{name[:2]}/{name[2:4]}/{name}")
         cli("work", "-n", "1")
         shutil.rmtree(run.folder / "store")  # another machine's would be as empty
         cli("integrate")

@@ -117,7 +117,8 @@ class Made:
             )
             selections.append(Selected(video_id, told["stage"], None, 0))
             records.append(video_row(video_id, crawled_at_ms=at_ms, **told))
-        part = write_part(self.run.folder, "videos", pa.Table.from_pylist(records, schema=CRAWLED_VIDEOS))
+        table = pa.Table.from_pylist(records, schema=CRAWLED_VIDEOS)
+        part = self.run.keep_part(write_part(self.run.folder, "videos", table))
         self.run.ledger.commit_crawl(pages=pages, selections=selections, part=part)
         for video_id, told in videos.items():
             for kind in _kinds(told):
@@ -184,14 +185,15 @@ def commit_comments(run, rows_by_video, rows, **how):
     """Commit readings as one part of comments in the order of `rows`, and one of their texts if they have any."""
     key = run.pseudonyms.user_key
     made = [{**row, "user_key": key("sandbox", row["user"])} for row in rows]
-    part = write_part(run.folder, "comments", pa.Table.from_pylist(made, schema=CRAWLED_COMMENTS)) if made else None
+    table = pa.Table.from_pylist(made, schema=CRAWLED_COMMENTS)
+    part = run.keep_part(write_part(run.folder, "comments", table)) if made else None
     told = [
         {**row, "user_key": row["user_key"] if row.get("gender") else None}
         for row in made
         if row.get("text") is not None or row.get("gender") is not None
     ]
     table = pa.Table.from_pylist(told, schema=CRAWLED_TEXTS)
-    texts = write_part(run.folder, "texts", table, beside=part.part_id) if told else None
+    texts = run.keep_part(write_part(run.folder, "texts", table, beside=part.part_id)) if told else None
     counts = {video_id: len(own) for video_id, own in rows_by_video.items()}
     assert not run.ledger.commit_comments(part, counts, texts=texts, **how)
 

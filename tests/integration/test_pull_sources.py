@@ -107,7 +107,7 @@ def test_media_that_lie_apart_come_from_their_store(split, tmp_path):
         parts.check()
     rest = pull(made.run, sources(made, f"file://{apart}"))
 
-    assert "the stores that they keep media in (file:///apart)" in told.value.hint
+    assert "the stores that they keep files in (file:///apart)" in told.value.hint
     assert (0, parts.left) == (rest.parts, rest.files)
     assert made.integrate()[1]
 

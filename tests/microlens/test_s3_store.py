@@ -68,7 +68,7 @@ def test_an_object_stands_under_its_hash(store):
     sha256 = put(store, b"hello")
 
     assert [f"a/prefix/{key_of(sha256)}"] == [
-        f"{store._prefix}/{meta['path']}" for chunk in obstore.list(store._bucket) for meta in chunk
+        f"a/prefix/{meta['path']}" for chunk in obstore.list(store.bucket.opened) for meta in chunk
     ]
     assert store.has(sha256)
     assert not store.has("0" * 64)
@@ -83,12 +83,12 @@ def test_large_files_come_in_parts(store, tmp_path, size):
     """A file longer than one part has the same bytes there and back, and is put once."""
     data = random.Random(size).randbytes(size)
     sha256 = put(store, data)
-    before = obstore.head(store._bucket, key_of(sha256))
+    before = obstore.head(store.bucket.opened, key_of(sha256))
     put(store, data)
     store.verify(sha256)
     store.link(sha256, tmp_path / "1.mp4")
 
-    assert before == obstore.head(store._bucket, key_of(sha256))
+    assert before == obstore.head(store.bucket.opened, key_of(sha256))
     assert sha256 == sha256_of(tmp_path / "1.mp4")
     assert size == store.sizes([sha256])[sha256]
 
@@ -133,7 +133,7 @@ def test_threads_may_put_the_same_object(store):
 def test_an_object_of_another_size_is_mended(store):
     """What stands under a hash with another length than its bytes have is written anew by the next put."""
     sha256 = put(store, b"the whole file")
-    obstore.put(store._bucket, key_of(sha256), b"the who")
+    obstore.put(store.bucket.opened, key_of(sha256), b"the who")
     with pytest.raises(CorruptDataError, match=sha256):
         store.verify(sha256)
     put(store, b"the whole file")
@@ -148,7 +148,7 @@ def test_an_object_is_fetched_once(store, tmp_path):
     """The second link to an object is made from the local copy: the bucket may have lost it by then."""
     sha256 = put(store, b"cover")
     store.link(sha256, tmp_path / "release" / "1.jpg")
-    obstore.delete(store._bucket, key_of(sha256))
+    obstore.delete(store.bucket.opened, key_of(sha256))
     store.link(sha256, tmp_path / "release" / "2.jpg")
 
     assert b"cover" == (tmp_path / "release" / "1.jpg").read_bytes()
@@ -172,7 +172,7 @@ def test_a_fetch_that_was_cut_goes_on(store, tmp_path):
 def test_wrong_bytes_are_never_linked(store, tmp_path):
     """An object whose bytes are not those of its name is told, and nothing is kept of it."""
     sha256 = put(store, b"right")
-    obstore.put(store._bucket, key_of(sha256), b"wrong")
+    obstore.put(store.bucket.opened, key_of(sha256), b"wrong")
 
     with pytest.raises(CorruptDataError, match="other bytes"):
         store.link(sha256, tmp_path / "1.jpg")
@@ -267,7 +267,8 @@ _PUTTING = """
 import hashlib, sys
 from pathlib import Path
 from microlens.local_store import LocalStore
-from microlens.s3_store import S3Store, _PART_BYTES
+from microlens.bucket import PIECE_BYTES
+from microlens.s3_store import S3Store
 store = S3Store(sys.argv[1], "a/prefix", LocalStore(Path(sys.argv[2])), allow_http=True)
 word = sys.argv[3].encode()
 store.has("0" * 64)
@@ -275,7 +276,7 @@ print("ready", flush=True)
 for first in range(0, 10_000, 8):
     batch = []
     for number in range(first, first + 8):
-        data = (word + b"%d" % number) * (3000 if number % 8 else _PART_BYTES // 4)
+        data = (word + b"%d" % number) * (3000 if number % 8 else PIECE_BYTES // 4)
         temporary = store.temporary()
         temporary.write_bytes(data)
         batch.append((temporary, hashlib.sha256(data).hexdigest()))
@@ -288,7 +289,9 @@ for first in range(0, 10_000, 8):
 
 def writer(store, word):
     return subprocess.Popen(
-        [sys.executable, "-c", _PUTTING, store._name, str(store._local.root), word], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", _PUTTING, store.bucket._name, str(store._local.root), word],
+        stdout=subprocess.PIPE,
+        text=True,
     )
 
 
