@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from benchmark.models import ease, itemknn
 from benchmark.models.items import ItemTable
 from benchmark.models.popularity import Popularity
 from benchmark.models.sasrec import SASRec
@@ -26,9 +27,7 @@ if TYPE_CHECKING:
 class Entry:
     description: str
     build: Callable[[Split, Settings, Side], Recommender]
-    """Makes the model; untrained where it has a task, and else ready to be asked."""
     task: Callable[[Any, Split, Settings], Task] | None = None
-    """What it is trained on."""
 
 
 def _popularity(split: Split, settings: Settings, side: Side) -> Popularity:  # noqa: ARG001
@@ -55,5 +54,7 @@ def _items(split: Split, settings: Settings) -> ItemTable:
 
 MODELS = {
     "popularity": Entry("how often an item was met in training, the same list for everyone", _popularity),
+    "itemknn": Entry("what was met together with a user's last items (Sarwar et al., 2001)", itemknn.build),
+    "ease": Entry("one linear layer between items, solved at once (Steck, 2019)", ease.build),
     "sasrec": Entry("self-attention over a user's last items (Kang & McAuley, 2018)", _sasrec, NextItem),
 }
