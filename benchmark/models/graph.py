@@ -8,6 +8,8 @@ U users, V items with padding, E edges, D width, R rows (users, or items), C col
 
 from __future__ import annotations
 
+import warnings
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,8 +19,6 @@ from torch.nn.functional import embedding_bag
 
 if TYPE_CHECKING:
     from benchmark.data.met import Met
-
-EDGES_AT_ONCE = 65_536  # of a product along edges: two blocks of (edges, D) at a time
 
 
 class Graph:
@@ -60,12 +60,21 @@ class Graph:
         return embedding_bag(columns, vectors, bounds, mode="sum", per_sample_weights=weight, include_last_offset=True)
 
     def ends(self, users: Tensor, items: Tensor) -> Tensor:
-        """Products without gradients, some edges at a time, so that they stay in a cache."""
-        parts = [
-            (users[user] * items[item]).sum(1)
-            for user, item in zip(*(torch.split(ends, EDGES_AT_ONCE) for ends in (self.user, self.item)), strict=True)
-        ]
-        return torch.cat(parts)
+        """Products without gradients, and without a table of (E, D): (U, D), (V, D) to (E,)."""
+        return torch.sparse.sampled_addmm(self.pattern, users, items.T, beta=0.0).values()
+
+    @cached_property
+    def pattern(self) -> Tensor:
+        """Zeros where there are edges: a sparse (U, V)."""
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta state")
+            return torch.sparse_csr_tensor(
+                self.user_bounds,
+                self.item,
+                torch.zeros(len(self.item), device=self.item.device),
+                (len(self.user_bounds) - 1, len(self.item_bounds) - 1),
+                check_invariants=False,
+            )
 
 
 class _Sums(Function):
