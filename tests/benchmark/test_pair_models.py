@@ -267,9 +267,8 @@ def test_models_of_pairs_find_tastes(name, make_world, make_side):
     assert 2 * floor < summarise(evaluate(model, split.test))["hr@10"]
 
 
-def test_features_that_are_not_there_are_refused_with_the_command(toy, make_side):
-    """ID+V models name the features, and what makes them."""
-    with pytest.raises(NotReadyError, match="'cover'") as caught:
-        MODELS["dssm_id_v"].build(toy, Settings(width=8, features="cover"), make_side(200))
-
-    assert "microlens-build features" in caught.value.hint
+@pytest.mark.parametrize("name", ["dssm_id_v", "mmgcn_id_v", "grcn_id_v"])
+def test_features_that_are_not_there_are_refused_by_name(name, toy, make_side):
+    """An ID+V model asks for the features that its settings name, and makes up none."""
+    with pytest.raises(NotReadyError, match="'cover'"):
+        MODELS[name].build(toy, Settings(width=8, features="cover"), make_side(toy.item_count))
