@@ -1,6 +1,7 @@
 """What training makes small. Pure functions of scores; each has a NumPy reference in the tests.
 
-N predictions (one per real step of a batch), C candidate items, B users, T steps, V items with padding.
+N predictions (one per real step of a batch, or per pair of user and item), C candidate items, K drawn items, B users,
+T steps, V items with padding.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, softplus
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,20 @@ def in_batch_softmax(logits: Tensor, column: Tensor, excluded: Tensor, log_q: Te
 def full_softmax(logits: Tensor, target: Tensor) -> Tensor:
     """Cross-entropy over every item: logits (N, V - 1) without padding, target ids (N,) from 1."""
     return cross_entropy(logits, target - 1)
+
+
+def bpr(positive: Tensor, negative: Tensor) -> Tensor:
+    """Have the target (N,) score above each drawn item (N, K): -log sigmoid of the difference, averaged.
+
+    Rendle et al., UAI 2009.
+    """
+    return softplus(negative - positive[:, None]).mean()
+
+
+def bce(positive: Tensor, negative: Tensor, excluded: Tensor) -> Tensor:
+    """Binary cross-entropy of targets (N,) and drawn items (N, K), over K + 1; the `excluded` (N, K) add nothing."""
+    rivals = softplus(negative).masked_fill(excluded, 0).sum(1)
+    return (softplus(-positive) + rivals).mean() / (negative.shape[1] + 1)
 
 
 def log_frequency(frequency: Tensor) -> Tensor:

@@ -36,6 +36,9 @@ class Settings:
     item_bias: bool = True
     """Add the log of an item's training frequency, and a learned offset, to its score; the paper does not."""
 
+    features: str = "video"
+    """Name of the frozen item features of models that use content: a folder of the release's `features`."""
+
     loss: str = "in_batch"
     """`in_batch`: softmax over the distinct items of a batch; `full`: over all items; `sampled`: over drawn ones;
     `bce`, `gbce`, `bpr`: the target against each of the drawn ones. Not every task takes each."""
@@ -44,7 +47,7 @@ class Settings:
     log_q: str = "inclusion"
     """What `in_batch` takes off a score: log `frequency`, as MicroLens does, or the log chance of `inclusion`."""
     batch_size: int = 256
-    """Users per step of the optimiser."""
+    """Users, or pairs of user and item, per step of the optimiser."""
     learning_rate: float = 1e-3
     """AdamW's step size, constant."""
     weight_decay: float = 0.1
@@ -69,9 +72,16 @@ class Settings:
     threads: int = 2
     """CPU threads that torch may use."""
 
+    neighbours: int = 1000
+    """Number of items that ItemKNN keeps as alike to each."""
+    recency: float = 0.8
+    """Weight of a step in ItemKNN, as a share of the next one's; 1 weighs all alike."""
+    ridge: float = 100.0
+    """EASE's λ, in users: added to how many met each item."""
+
     def __post_init__(self) -> None:
         whole = ("width", "blocks", "heads", "negatives", "batch_size", "epochs", "patience", "chunk_scores", "threads")
-        for name in whole:
+        for name in (*whole, "neighbours"):
             _require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
         _require(self.validation_users >= 0, "validation_users", self.validation_users, "0 or more")
         _require(self.keep_interactions >= 3, "keep_interactions", self.keep_interactions, "3 or more")  # noqa: PLR2004
@@ -79,6 +89,8 @@ class Settings:
         _require(self.learning_rate > 0, "learning_rate", self.learning_rate, "above 0")
         _require(self.weight_decay >= 0, "weight_decay", self.weight_decay, "0 or more")
         _require(self.gradient_clip > 0, "gradient_clip", self.gradient_clip, "above 0")
+        _require(0 < self.recency <= 1, "recency", self.recency, "above 0 and at most 1")
+        _require(self.ridge > 0, "ridge", self.ridge, "above 0")
         _require(self.loss in LOSSES, "loss", self.loss, f"one of {', '.join(LOSSES)}")
         _require(self.row_wise in {"auto", "always", "never"}, "row_wise", self.row_wise, "auto, always or never")
         _require(self.log_q in {"inclusion", "frequency"}, "log_q", self.log_q, "inclusion or frequency")

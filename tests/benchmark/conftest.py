@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from benchmark.data.release import Interactions
+from benchmark.data.side import Side
 
 USERS, ITEMS, TOPICS = 3_500, 200, 20
 
@@ -38,6 +39,12 @@ def without_clock():
 def interactions():
     """Put (user, item) rows in a release's form; their order is the order of time."""
     return _interactions
+
+
+@pytest.fixture(scope="session")
+def make_side():
+    """Make what is known of so many items: random features named video."""
+    return _make_side
 
 
 @pytest.fixture(scope="session")
@@ -84,6 +91,12 @@ def _deal_out(user, item):
 def _interactions(user, item, *, item_count=ITEMS):
     user, item = np.asarray(user, dtype=np.int64), np.asarray(item, dtype=np.int64)
     return Interactions("toy", item_count, user, item, np.arange(len(user), dtype=np.int64))
+
+
+def _make_side(item_count):
+    features = torch.tensor(np.random.default_rng(0).normal(1, 1, (item_count + 1, 16)), dtype=torch.float32)
+    features[0] = 0
+    return Side(None, features={"video": features})
 
 
 def _write_release(folder, world):

@@ -2,7 +2,16 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark.losses import Candidates, full_softmax, in_batch_softmax, log_frequency, log_inclusion, predicted
+from benchmark.losses import (
+    Candidates,
+    bce,
+    bpr,
+    full_softmax,
+    in_batch_softmax,
+    log_frequency,
+    log_inclusion,
+    predicted,
+)
 
 BATCH = [[0, 3, 5, 2], [4, 3, 1, 7], [0, 0, 0, 6]]  # the last user has nothing to predict
 TARGETS = [(0, 5), (0, 2), (1, 3), (1, 1), (1, 7)]  # (user, target), in row order
@@ -62,6 +71,25 @@ def test_full_softmax_equals_its_numpy_reference():
     expected = np.mean(np.log(np.exp(logits).sum(1)) - logits[np.arange(5), target - 1])
 
     assert pytest.approx(expected) == float(full_softmax(torch.tensor(logits), torch.tensor(target)))
+
+
+def test_bpr_equals_its_numpy_reference():
+    """Minus the log of the sigmoid of each difference, averaged."""
+    rng = np.random.default_rng(0)
+    positive, negative = rng.normal(size=5), rng.normal(size=(5, 3))
+    expected = np.mean(-np.log(1 / (1 + np.exp(-(positive[:, None] - negative)))))
+
+    assert pytest.approx(expected) == float(bpr(torch.tensor(positive), torch.tensor(negative)))
+
+
+def test_bce_equals_its_numpy_reference():
+    """Minus log p of targets, minus log (1 - p) of drawn items that are not excluded, over targets and drawn items."""
+    rng = np.random.default_rng(0)
+    positive, negative, excluded = rng.normal(size=5), rng.normal(size=(5, 3)), rng.random((5, 3)) < 0.3
+    p, q = 1 / (1 + np.exp(-positive)), 1 / (1 + np.exp(-negative))
+    expected = -(np.log(p).sum() + np.log(1 - q)[~excluded].sum()) / (5 * 4)
+
+    assert pytest.approx(expected) == float(bce(*map(torch.tensor, (positive, negative, excluded))))
 
 
 def test_log_inclusion_is_the_chance_seen_in_drawn_batches():

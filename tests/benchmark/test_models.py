@@ -114,11 +114,11 @@ def test_popularity_equals_a_hand_count(interactions):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_every_model_scores_every_item_for_every_user(name, interactions):
+def test_every_model_scores_every_item_for_every_user(name, interactions, make_side):
     """Scores are (users, items and padding), and every model has its sentence."""
     split = leave_one_out(interactions([1, 1, 1, 2, 2, 2], [1, 2, 3, 4, 5, 6], item_count=6))
 
-    scores = MODELS[name].build(split, Settings(width=8), None).scores(split.test.users, split.test.history)
+    scores = MODELS[name].build(split, Settings(width=8), make_side(6)).scores(split.test.users, split.test.history)
 
     assert (2, 7) == scores.shape
     assert MODELS[name].description

@@ -13,6 +13,33 @@ def test_the_paper_preset_is_table_5():
     assert (False, "frequency") == (paper.item_bias, paper.log_q)
 
 
+@pytest.mark.parametrize(
+    ("preset", "model", "published"),
+    [
+        ("paper", "dssm", (4096, 1e-5, 64, 0.1)),
+        ("paper", "lightgcn", (1024, 1e-3, 1024, 0)),
+        ("paper", "nfm", (1024, 5e-5, 64, 0.01)),
+        ("paper", "deepfm", (512, 1e-4, 64, 0.1)),
+        ("paper", "mmgcn_id", (4096, 1e-4, 64, 0)),
+        ("paper", "mmgcn_id_v", (4096, 1e-4, 64, 0)),
+        ("paper", "grcn_id", (4096, 1e-4, 64, 0)),
+        ("paper", "grcn_id_v", (4096, 1e-4, 64, 0)),
+        ("paper", "dssm_id_v", (4096, 1e-3, 1024, 0.1)),
+        ("official", "dssm", (512, 1e-4, 1024, 0)),
+        ("official", "lightgcn", (512, 1e-4, 128, 0)),
+        ("official", "nfm", (1024, 1e-4, 64, 0)),
+        ("official", "deepfm", (1024, 1e-4, 64, 0)),
+        ("official", "sasrec", (1024, 1e-4, 512, 0.1)),
+        ("official", "dssm_id_v", (512, 1e-3, 1024, 0)),
+    ],
+)
+def test_presets_have_what_was_published(preset, model, published):
+    """Width, learning rate, batch and decay of the paper's Table 5, and of the repository's settings, which differ."""
+    chosen = load_preset(preset, model)
+
+    assert published == (chosen.width, chosen.learning_rate, chosen.batch_size, chosen.weight_decay)
+
+
 def test_overrides_are_read_as_the_field_they_set():
     """Text of a command line becomes a number or a switch; YAML's 1e-5, which is text, a number."""
     changed = load_preset("default", "sasrec", {"epochs": "3", "learning_rate": "1e-5", "item_bias": "False"})
@@ -60,6 +87,9 @@ def test_a_value_of_another_kind_is_refused_with_the_value(key, value):
         ("loss", "hinge"),
         ("negatives", 0),
         ("log_q", "no"),
+        ("neighbours", 0),
+        ("recency", 1.5),
+        ("ridge", 0.0),
     ],
 )
 def test_a_value_out_of_range_is_refused_with_the_value(key, value):

@@ -1,0 +1,79 @@
+"""DSSM: two towers that meet in a dot product.
+
+Huang, He, Gao, Deng, Acero & Heck, "Learning deep structured semantic models for web search using clickthrough data",
+CIKM 2013, https://doi.org/10.1145/2505515.2505665.
+
+As MicroLens uses it, a tower's input is the learned vector of an id. ID+V: an item's frozen features, projected to the
+same width, stand beside its id vector.
+
+Differences from the paper: ids instead of letter trigrams, ReLU instead of tanh, a dot product instead of a cosine; the
+loss is a softmax over the batch's items, corrected for how often each is there, instead of four drawn ones.
+
+B users, C items, D width, F numbers of a feature, V items with padding.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from benchmark.models.mlp import mlp
+from benchmark.models.pairs import DotProduct, new_table
+
+if TYPE_CHECKING:
+    from benchmark.data.side import Side
+    from benchmark.data.split import Split
+    from benchmark.settings import Settings
+
+
+def build(split: Split, settings: Settings, side: Side) -> DotProduct:  # noqa: ARG001
+    return _built(split, settings, None)
+
+
+def build_id_v(split: Split, settings: Settings, side: Side) -> DotProduct:
+    return _built(split, settings, side.features(settings.features))
+
+
+def _built(split: Split, settings: Settings, features: Tensor | None) -> DotProduct:
+    towers = DSSM(
+        split.user_count,
+        split.item_count,
+        settings.width,
+        layers=settings.blocks,
+        dropout=settings.dropout,
+        features=features,
+    )
+    return DotProduct(towers, split.user_count, split.item_count)
+
+
+class DSSM(nn.Module):
+    """Users and items in, their vectors out."""
+
+    def __init__(
+        self,
+        user_count: int,
+        item_count: int,
+        width: int,
+        *,
+        layers: int = 1,
+        dropout: float = 0.0,
+        features: Tensor | None = None,
+    ) -> None:
+        """Take `features` (V, F) for ID+V."""
+        super().__init__()
+        self.users = new_table(user_count, width)
+        self.items = new_table(item_count + 1, width, padding=0)
+        self.register_buffer("features", features, persistent=False)
+        self.projection = None if features is None else nn.Linear(features.shape[1], width)
+        self.user_tower = mlp([width] * (layers + 2), dropout)
+        item_input = width if features is None else 2 * width
+        self.item_tower = mlp([item_input] + [width] * (layers + 1), dropout)
+
+    def forward(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
+        """Send ids (B,) and (C,) through their towers: (B, D), (C, D)."""
+        known = self.items(items)
+        if self.projection is not None:
+            known = torch.cat([known, self.projection(self.get_buffer("features")[items])], 1)
+        return self.user_tower(self.users(users)), self.item_tower(known)

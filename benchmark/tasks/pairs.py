@@ -1,0 +1,84 @@
+"""Tell what a user met from what they did not: training on pairs of user and item, whatever their order.
+
+B pairs of a batch, K drawn items, C candidates.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from benchmark.data.met import Met
+from benchmark.data.split import count_items
+from benchmark.losses import bce, bpr, in_batch_softmax, log_frequency, log_inclusion
+from benchmark.models.pairs import DotProduct
+from benchmark.tasks import shuffled
+from microlens.errors import RecipeError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import Tensor
+
+    from benchmark.data.split import Split
+    from benchmark.models.pairs import PairModel
+    from benchmark.settings import Settings
+
+PAIRWISE = ("bce", "bpr")
+
+
+class Pairs:
+    """Every training interaction once an epoch, with `negatives` items drawn anew that its user never met."""
+
+    def __init__(self, model: PairModel, split: Split, settings: Settings) -> None:
+        _require_fit(model, settings.loss)
+        self.model = model
+        self.settings = settings
+        self.met = Met.of_pairs(split.pairs, split.user_count, split.item_count)
+        # Who met everything has nothing to be told apart.
+        self.pairs = split.pairs[self.met.counts(split.pairs[:, 0]) < split.item_count]
+        self.frequency = count_items(self.pairs[:, 1], split.item_count)
+
+    def batches(self, order: torch.Generator) -> Iterator[Tensor]:
+        """All pairs in a new order: user, item met, and drawn items where the loss has any: (B, 2 + K)."""
+        seed = int(torch.randint(2**62, (), generator=order))
+        draws = torch.Generator(self.pairs.device).manual_seed(seed)
+        for batch in shuffled(self.pairs, self.settings.batch_size, order):
+            if self.settings.loss in PAIRWISE:
+                yield torch.cat([batch, self.met.unmet(batch[:, 0], self.settings.negatives, draws)], 1)
+            else:
+                yield batch
+
+    def loss(self, batch: Tensor) -> Tensor:
+        """By the settings' `loss`, over a batch (B, 2 + K)."""
+        if self.settings.loss in PAIRWISE:
+            scores = self.model.pair_scores(batch[:, 0], batch[:, 1:])
+            return self._pairwise(scores[:, 0], scores[:, 1:])
+        return self._in_batch(*batch.unbind(1))
+
+    def _pairwise(self, positive: Tensor, negative: Tensor) -> Tensor:
+        if self.settings.loss == "bpr":
+            return bpr(positive, negative)
+        return bce(positive, negative, torch.zeros_like(negative, dtype=torch.bool))
+
+    def _in_batch(self, users: Tensor, items: Tensor) -> Tensor:
+        assert isinstance(self.model, DotProduct)
+        candidates, column = torch.unique(items, return_inverse=True)
+        excluded = self.met.among(users, candidates).scatter(1, column[:, None], value=False)
+        logits = self.model.logits(users, candidates)
+        return in_batch_softmax(logits, column, excluded, self._log_q(self.frequency[candidates], len(users)))
+
+    def _log_q(self, frequency: Tensor, batch_size: int) -> Tensor:
+        """Correct candidates of this training frequency (C,) in a batch of so many pairs: (C,)."""
+        if self.settings.log_q == "frequency":
+            return log_frequency(frequency)
+        return log_inclusion(frequency, batch_size / len(self.pairs))
+
+
+def _require_fit(model: PairModel, loss: str) -> None:
+    fitting = [*PAIRWISE, "in_batch"] if isinstance(model, DotProduct) else [*PAIRWISE]
+    if loss not in fitting:
+        raise RecipeError(
+            f"{type(model).__name__} is not trained with loss={loss!r}", hint=f"choose one of {', '.join(fitting)}"
+        )
