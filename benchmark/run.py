@@ -151,7 +151,7 @@ def run_model(
         "settings": asdict(settings),
         "config_sha256": sha256_of_json({"model": name, **asdict(settings)}),
     }
-    if checkpoint is not None:
+    if checkpoint is not None and side.release is not None:
         _save_finished(checkpoint, model, result, ranks, side.release)
     progress("model_finished", result)
     return result, ranks
