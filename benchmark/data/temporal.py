@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
+    from torch import Tensor
 
     from benchmark.data.release import Interactions
 
@@ -76,7 +77,16 @@ def temporal(
                 f"{len(counts):,} have a history before {_told(train_end)}, and none of them an interaction in it",
                 hint="choose other moments with --cuts, such as --cuts 0.7,0.85",
             )
-        asked.append(_question(item, counts, lengths, is_asked, steps, interactions.item_count, device))
+        asked.append(
+            _question(
+                item[np.repeat(is_asked, counts)],
+                counts[is_asked],
+                lengths[is_asked],
+                users=torch.from_numpy(np.flatnonzero(is_asked)).to(device),
+                steps=steps,
+                item_count=interactions.item_count,
+            )
+        )
     validation, test = asked
     return Split(
         train=torch.from_numpy(last_items(pairs[:, 1], trained, keep - 2)).to(device),
@@ -86,7 +96,7 @@ def temporal(
         item_count=interactions.item_count,
         user_ids=user_ids[is_known],
         skipped_user_count=int((~is_known).sum()),
-        rule=f"temporal: training before {_told(train_end)}, validation from then on, test from {_told(test_begin)} on; "
+        rule=f"temporal: training before {_told(train_end)}, then validation, test from {_told(test_begin)} on; "
         "a question is a user's first interaction in a window",
         why_skipped=f"no interaction before {_told(train_end)}",
         left_out={
@@ -100,16 +110,14 @@ def _question(
     item: NDArray[np.int64],
     counts: NDArray[np.int64],
     lengths: NDArray[np.int64],
-    is_asked: NDArray[np.bool_],
+    *,
+    users: Tensor,
     steps: int,
     item_count: int,
-    device: torch.device | str,
 ) -> Question:
-    """Ask some of the users (U,) for the item that came after so many of theirs."""
-    item, counts, lengths = item[np.repeat(is_asked, counts)], counts[is_asked], lengths[is_asked]
+    """Ask users (Q,) for the item that came after so many of theirs (Q,)."""
     up_to_target = first_pairs(item, counts, lengths + 1)[:, 1]
-    kept = torch.from_numpy(last_items(up_to_target, lengths + 1, steps + 1)).to(device)
-    users = torch.from_numpy(np.flatnonzero(is_asked)).to(device)
+    kept = torch.from_numpy(last_items(up_to_target, lengths + 1, steps + 1)).to(users.device)
     return Question(users, kept[:, :-1], kept[:, -1], seen_of(item, counts, lengths, kept[:, -1]), item_count)
 
 
@@ -120,7 +128,8 @@ def _moments(cuts: Sequence[str], times: NDArray[np.int64]) -> tuple[int, int]:
     first, second = (_moment(cut, times) for cut in cuts)
     if first >= second:
         raise RecipeError(
-            f"the moments {cuts[0]} and {cuts[1]} are {_told(first)} and {_told(second)}: the first does not come first",
+            f"the moments {cuts[0]} and {cuts[1]} are {_told(first)} and {_told(second)}: "
+            "the first does not come first",
             hint="choose moments further apart; a release whose times are days has many at the same one",
         )
     return first, second

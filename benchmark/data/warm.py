@@ -1,4 +1,4 @@
-"""Warm items: those with few interactions are removed before anything is split (Tables 8 and 10 of the MicroLens paper).
+"""Warm items: those with few interactions are removed before anything is split (Tables 8 and 10 of the paper).
 
 Counts are those of the whole release, and are taken once: what is left may have fewer, since no user is removed for it.
 
@@ -7,7 +7,7 @@ V items with padding, W of them warm.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np

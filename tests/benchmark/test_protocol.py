@@ -68,7 +68,7 @@ def test_a_temporal_split_cuts_everyone_at_the_same_moments():
 @given(ROWS)
 @hypothesis_settings(deadline=None)
 def test_no_time_leaks(rows):
-    """Every training time < every validation target's < every test target's, and no history is younger than its target."""
+    """Every training time < every validation target's < every test target's; no history is younger than its target."""
     # An item for each row: an item tells its row, and its time.
     world = world_of([(user, place, time) for place, (user, _, time) in enumerate(rows, 1)], len(rows))
     try:

@@ -1,0 +1,15 @@
+"""`microlens-build benchmark`: to train and rank, and what is done with the results."""
+
+from __future__ import annotations
+
+import typer
+
+from microlens.cli import benchmark, benchmark_compare
+from microlens.cli.default_command import RunByDefault
+
+NAME = benchmark.NAME
+
+app = typer.Typer(cls=RunByDefault)
+app.command(RunByDefault.default)(benchmark.command)
+for command in (benchmark_compare,):
+    app.command(command.NAME)(command.command)
