@@ -58,7 +58,7 @@ def only_items(interactions: Interactions, items: NDArray[np.int64]) -> Interact
             "items_removed": interactions.item_count - len(items),
             "interactions_removed": int((~is_kept).sum()),
             "users_removed": int((after == 0).sum()),
-            "users_become_too_short": int(((before >= SHORTEST) & (after < SHORTEST)).sum()),
+            "users_become_too_short": int(((before >= SHORTEST) & (after > 0) & (after < SHORTEST)).sum()),
         },
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -11,6 +12,8 @@ import yaml
 SOURCE = "Ni et al., A Content-Driven Micro-Video Recommendation Dataset at Scale (2023)"
 FLOORS = ("popularity", "itemknn")
 """Models of ours that every other one should beat; the paper has none."""
+DATASETS = {"MicroLens-100K": 100_000, "MicroLens-1M": 1_000_000}
+"""Users of the paper's own releases."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,11 @@ def published_tables() -> dict[str, PublishedTable]:
     """By number, in the paper's order."""
     text = (files("benchmark.paper") / "tables.yaml").read_text(encoding="utf-8")
     return {number: _table(number, told) for number, told in yaml.safe_load(text).items()}
+
+
+def nearest_dataset(users: int) -> str:
+    """Name the paper's release of the most similar size: a third of a million users lies between the two."""
+    return min(DATASETS, key=lambda name: abs(math.log(max(users, 1) / DATASETS[name])))
 
 
 def _table(number: str, told: dict[str, object]) -> PublishedTable:

@@ -23,6 +23,7 @@ from microlens.cli import (
     publish,
     recommend,
     recover,
+    reproduce,
     retry,
     run,
     status,
@@ -45,7 +46,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 COMMANDS = (
-    demo, run, plan, crawl, work, integrate, filter, subset, publish, import_, features, recommend, status,
+    demo, run, plan, crawl, work, integrate, filter, subset, publish, import_, features, recommend, reproduce, status,
     retry, recover, export, doctor
 )  # fmt: skip
 for command in COMMANDS:
