@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
 import yaml
 
@@ -61,17 +62,7 @@ def nearest_dataset(users: int) -> str:
     return min(DATASETS, key=lambda name: abs(math.log(max(users, 1) / DATASETS[name])))
 
 
-def _table(number: str, told: dict[str, object]) -> PublishedTable:
-    metrics = tuple(told["metrics"])  # type: ignore[arg-type]
-    rows = [
-        PublishedRow(**{**row, "values": dict(zip(metrics, row["values"], strict=True))})
-        for row in told["rows"]  # type: ignore[attr-defined]
-    ]
-    return PublishedTable(
-        number,
-        str(told["title"]),
-        str(told["dataset"]),
-        metrics,
-        tuple(rows),
-        tuple(told["notes"]),  # type: ignore[arg-type]
-    )
+def _table(number: str, told: dict[str, Any]) -> PublishedTable:
+    metrics = tuple(told["metrics"])
+    rows = [PublishedRow(**row | {"values": dict(zip(metrics, row["values"], strict=True))}) for row in told["rows"]]
+    return PublishedTable(number, told["title"], told["dataset"], metrics, tuple(rows), tuple(told["notes"]))

@@ -142,7 +142,7 @@ def _beside_paper(table: PublishedTable, rows: Mapping[tuple[str, int], Mapping[
             cells = [
                 cell for metric in table.metrics for cell in (_cell(ours, metric), _number(row.values.get(metric)))
             ]
-            lines.append((row.kind, row.label, row.model if ours is not None else _why_not(row), *cells))
+            lines.append((row.kind, row.label, _why_not(row) if ours is None else str(row.model), *cells))
             name = f"{row.kind}: {row.label}" if len(table.warm) > 1 else row.label
             mean = None if ours is None else float(ours["hr@10"])
             points.append(Point(name, mean, _deviation(ours, "hr@10") or 0.0, row.values.get("hr@10")))
