@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from benchmark.compare import compare
 from benchmark.models import MODELS
 from benchmark.paper import FLOORS, published_tables
+from benchmark.parallel import is_first
 from benchmark.protocol import Protocol
 from benchmark.reports.sections import groups_section, make_report
 from benchmark.reports.write import write_report
@@ -62,7 +63,7 @@ def reproduce(
         run_benchmark, release, preset=preset, seeds=seeds, device=device, overrides=overrides, progress=progress
     )
     not_run = {name: "not in this version" for name in wanted if name not in MODELS}
-    results = []
+    folders = []
     for protocol in protocols:
         folder, runnable = out / protocol.name.replace(", ", "-"), []
         for name in (name for name in wanted if name in MODELS):
@@ -73,7 +74,10 @@ def reproduce(
                 not_run[f"{name}, {protocol.name}"] = str(error)
         if runnable:
             run(runnable, protocol=protocol, out=folder)  # from the checkpoints: one leaderboard of them all
-            results.append(read_result(folder))
+            folders.append(folder)
+    if not is_first():
+        return Reproduction([], not_run)
+    results = [read_result(folder) for folder in folders]
     needed = 2 if subject == FIGURE6 else 1
     if not results or len(results[0].rows) < needed:
         why = "; ".join(f"{name}: {' '.join(reason.split())}" for name, reason in not_run.items())

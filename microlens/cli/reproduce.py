@@ -43,6 +43,7 @@ def command(
 
     microlens-build reproduce table2 runs/demo/releases/demo --preset default --seeds 0,1,2
     """
+    from benchmark.parallel import is_first
     from benchmark.reproduce import reproduce
     from benchmark.settings import read_changes
     from microlens.cli.output import Reporter, print_json
@@ -60,6 +61,8 @@ def command(
         overrides=read_changes(changes or []),
         progress=reporter.training,
     )
+    if not is_first():
+        return
     written = [str(path) for path in done.written]
     if as_json:
         print_json({"written": written, "not_run": done.not_run})
