@@ -261,8 +261,7 @@ def _told(protocol: Protocol, interactions: Interactions, split: Split) -> dict[
     return {
         "asked": protocol.name,
         "split": split.rule,
-        "warm": protocol.warm,
-        "cuts": list(protocol.cuts),
+        **{name: value for name, value in protocol.facts().items() if value and name != "split"},
         "ranking": "full: against all items, each user's whole history masked; ties count by their expectation",
         "users": len(split.test.users),
         "items": split.item_count,
