@@ -27,6 +27,7 @@ from benchmark.device import find_device
 from benchmark.memory import names_what_to_lower
 from benchmark.models import MODELS
 from benchmark.models.protocol import TrainableModel
+from benchmark.protocol import Protocol
 from benchmark.provenance import data_sha256
 from benchmark.settings import Settings, nearest
 from microlens.errors import NotReadyError, RecipeError
@@ -112,6 +113,11 @@ def load_trained(checkpoint: Path, *, release: Path | None = None, device: str |
     if not folder.is_dir():
         raise NotReadyError(
             f"the release of {checkpoint} does not lie in {folder}", hint="say where it is with --release FOLDER"
+        )
+    if made_of.get("protocol", Protocol().facts()) != Protocol().facts():
+        raise RecipeError(
+            f"{checkpoint} was trained on a part of its release, to compare models: {made_of['protocol']}",
+            hint="recommend with one that was trained without --split and --warm",
         )
     settings = _settings(made_of["settings"], checkpoint)
     interactions = load_release(folder)

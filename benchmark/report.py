@@ -70,7 +70,7 @@ class Leaderboard:
 
     def to_table(self) -> Table:
         """Lay it out for `rich.print`."""
-        table = Table(title=f"{self.release}: leave-one-out, full ranking")
+        table = Table(title=f"{self.release}: {self.protocol['asked']}, full ranking")
         for name in SHOWN:
             table.add_column(_heading(name), justify="left" if name == "model" else "right")
         for row in self.rows:

@@ -38,15 +38,18 @@ def fit_facts(fitted: Fit) -> dict[str, Any]:
     return {"epochs": fitted.epochs, "best_epoch": fitted.best_epoch, "curves": list(fitted.curves)}
 
 
-def write_ranks(path: Path, user_ids: NDArray[np.int64], ranks: Ranks) -> None:
+def write_ranks(path: Path, user_ids: NDArray[np.int64], ranks: Ranks, target_count: NDArray[np.int64]) -> None:
     """Write `user_id` (the release's), `above` and `tied` of each, as `benchmark.metrics.Ranks` says: NumPy's .npz.
+
+    `target_count` is how often the item that was asked for was met in training.
 
     Numbers alone: `np.load` needs no pickle. A reader sees an old file or a new one.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(f".{os.getpid()}.tmp")
     with unfinished.open("wb") as file:
-        np.savez_compressed(file, user_id=user_ids, above=ranks.above.cpu().numpy(), tied=ranks.tied.cpu().numpy())
+        above, tied = ranks.above.cpu().numpy(), ranks.tied.cpu().numpy()
+        np.savez_compressed(file, user_id=user_ids, above=above, tied=tied, target_count=target_count)
     unfinished.replace(path)
 
 

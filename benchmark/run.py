@@ -13,7 +13,6 @@ import torch
 from benchmark.checkpoint import Checkpoint, sha256_of_json
 from benchmark.data.release import load_release, manifest_sha256
 from benchmark.data.side import Side
-from benchmark.data.split import SHORTEST, Split, leave_one_out
 from benchmark.device import find_device
 from benchmark.evaluate import evaluate_and_list
 from benchmark.memory import forget_peak, names_what_to_lower, peak_bytes
@@ -21,6 +20,7 @@ from benchmark.metrics import Ranks, coverage, hit_rate, mean_popularity, standa
 from benchmark.models import MODELS
 from benchmark.models.protocol import Recommender, TrainableModel
 from benchmark.parallel import process_group, rank
+from benchmark.protocol import Protocol
 from benchmark.provenance import code_sha256, code_version, made_of
 from benchmark.report import Leaderboard
 from benchmark.results import fit_facts, row_of, write_ranks
@@ -32,6 +32,9 @@ from microlens.locks import exclusive
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
+
+    from benchmark.data.release import Interactions
+    from benchmark.data.split import Split
 
     Progress = Callable[[str, Mapping[str, object]], None]
 
@@ -45,12 +48,15 @@ def run_benchmark(
     *,
     preset: str = "default",
     seeds: Sequence[int] = (0,),
+    protocol: Protocol | None = None,
     out: Path | None = None,
     device: str | None = None,
     overrides: Mapping[str, object] | None = None,
     progress: Callable[[str, Mapping[str, object]], None] | None = None,
 ) -> Leaderboard:
     """Train and rank each model once a seed; a model that draws nothing has one result.
+
+    `protocol` says how they are asked: leave-one-out over all items, unless told otherwise.
 
     Where `out` is given, `leaderboard.md` and `leaderboard.json` are written there, in `ranks/` every user's rank, and
     in `models/` checkpoints: what was killed goes on, and what is finished is taken from there. Under torchrun every
@@ -62,12 +68,13 @@ def run_benchmark(
     `cuda:1`); without it, a GPU where there is one.
     """
     _check_names(models, seeds)
+    asked = protocol or Protocol()
     settings = {name: load_preset(preset, name, overrides) for name in models}
     with process_group(find_device(device)) as place, _alone_in(out):
         tell = progress if progress is not None and rank() == 0 else _silent
-        interactions, side = load_release(release), Side(release)
+        interactions, side = asked.select(load_release(release), Side(release))
         splits = {
-            keep: leave_one_out(interactions, keep=keep, device=place)
+            keep: asked.divide(interactions, keep=keep, device=place)
             for keep in {one.keep_interactions for one in settings.values()}
         }
         rows: list[dict[str, Any]] = []
@@ -75,7 +82,7 @@ def run_benchmark(
         for name, chosen in settings.items():
             split, results = splits[chosen.keep_interactions], []
             for seed in seeds if MODELS[name].task is not None else seeds[:1]:
-                inputs = made_of(name, seed, chosen, release, place)
+                inputs = made_of(name, seed, chosen, release, place) | {"protocol": asked.facts()}
                 checkpoint = None if out is None else Checkpoint(out / "models", inputs)
                 with _seeded(seed, place, chosen.threads):
                     result, found = run_model(
@@ -91,7 +98,7 @@ def run_benchmark(
         leaderboard = Leaderboard(
             release=release.resolve().name,
             rows=rows,
-            protocol=_protocol(split),
+            protocol=_told(asked, interactions, split),
             settings={"preset": preset, "seeds": list(seeds)},
             manifest_sha256=manifest_sha256(release),
             code_version=code_version(),
@@ -205,7 +212,9 @@ def _save_finished(
 
 def _write_ranks(out: Path, name: str, split: Split, ranks: Ranks) -> dict[str, str]:
     if rank() == 0:
-        write_ranks(out / name, split.user_ids[split.test.users.cpu().numpy()], ranks)
+        write_ranks(
+            out / name, split.user_ids[split.test.users.cpu().numpy()], ranks, split.target_counts.cpu().numpy()
+        )
     return {"ranks": name}
 
 
@@ -248,14 +257,18 @@ def _seeded(seed: int, device: torch.device, threads: int) -> Iterator[None]:
         torch.set_num_threads(threads_before)
 
 
-def _protocol(split: Split) -> dict[str, object]:
+def _told(protocol: Protocol, interactions: Interactions, split: Split) -> dict[str, object]:
     return {
+        "asked": protocol.name,
         "split": split.rule,
+        **{name: value for name, value in protocol.facts().items() if value and name != "split"},
         "ranking": "full: against all items, each user's whole history masked; ties count by their expectation",
         "users": len(split.test.users),
         "items": split.item_count,
         "users_skipped": split.skipped_user_count,
-        "why_skipped": f"fewer than {SHORTEST} interactions",
+        "why_skipped": split.why_skipped,
+        **interactions.left_out,
+        **split.left_out,
         "popularity_of_targets": mean_popularity(split.test.target, split.frequency),
     }
 

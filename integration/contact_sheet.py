@@ -1,16 +1,14 @@
 """One HTML page of videos that filters would drop, for a person to look over.
 
-Titles and words of a site are hostile text. Every text becomes HTML in `element` alone, which escapes it; the page has
-no script, no link and no form, and its policy lets a browser load nothing but the small pictures that stand in it.
+Titles and words of a site are hostile text: see `microlens.pages`. Nothing but small pictures stands in the page.
 """
 
 from __future__ import annotations
 
 import base64
-import hashlib
-import html
-import unicodedata
 from typing import TYPE_CHECKING
+
+from microlens.pages import Html, element, page
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -30,51 +28,20 @@ img, .none { width: 160px; height: 160px; object-fit: contain; background: #eee;
 .none { display: inline-block; line-height: 160px; text-align: center; }
 figcaption { overflow-wrap: anywhere; } small { display: block; color: #555; }
 """
-_POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        "img-src data:",
-        f"style-src 'sha256-{base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()}'",
-        "base-uri 'none'",
-        "form-action 'none'",
-    )
-)
-_VOID = frozenset({"img", "meta"})
-
-
-class Html(str):
-    """Text that is HTML already: only `element` makes it, and this module's own constants."""
-
-    __slots__ = ()
-
-
-def element(tag: str, /, *inside: str, **attributes: str) -> Html:
-    """Make one element; what is no `Html` is text, and is escaped. Attributes are spelled `class_`, `http_equiv`."""
-    told = "".join(f' {key.strip("_").replace("_", "-")}="{_escaped(value)}"' for key, value in attributes.items())
-    body = "".join(part if isinstance(part, Html) else _escaped(part) for part in inside)
-    return Html(f"<{tag}{told}>" if tag in _VOID else f"<{tag}{told}>{body}</{tag}>")
 
 
 def contact_sheet(trial: Trial, pictures: Mapping[str, bytes]) -> str:
     """Make the page; `pictures` are JPEGs that were drawn anew, by the SHA-256 of their covers."""
-    head = element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", http_equiv="Content-Security-Policy", content=_POLICY),
-        element("meta", name="referrer", content="no-referrer"),
-        element("meta", name="viewport", content="width=device-width"),
-        element("title", f"What the filters drop: {trial.run}"),
-        element("style", Html(_STYLE)),
-    )
-    body = element(
-        "body",
-        element("h1", f"What the filters drop: {trial.run}"),
+    heading = f"What the filters drop: {trial.run}"
+    return page(
+        heading,
+        element("h1", heading),
         element("p", f"{trial.found:,} videos found, {trial.kept:,} kept (now {trial.kept_now:,})."),
         _filters(trial),
         _counts(trial),
         *(_section(dropped, pictures) for dropped in trial.dropped if dropped.samples),
+        style=_STYLE,
     )
-    return "<!doctype html>\n" + element("html", head, body, lang="en") + "\n"
 
 
 def _filters(trial: Trial) -> Html:
@@ -141,9 +108,3 @@ def _facts(sample: Sample) -> Iterator[str]:
 
 def _cut(text: str) -> str:
     return text if len(text) <= MOST_LETTERS else f"{text[:MOST_LETTERS]}…"
-
-
-def _escaped(text: str) -> str:
-    """A text as HTML can have it; control characters and lone surrogates, which it cannot, are shown as such."""
-    plain = "".join("\ufffd" if unicodedata.category(letter) in {"Cc", "Cs"} else letter for letter in text)
-    return html.escape(plain, quote=True)

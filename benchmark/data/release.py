@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from microlens.errors import CorruptDataError, NotReadyError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -33,21 +34,36 @@ class Interactions:
     item: NDArray[np.int64]
     position: NDArray[np.int64]
     """Place in the user's sequence, oldest first."""
+    timestamp_ms: NDArray[np.int64] | None = None
+    """Milliseconds since 1970, UTC; None where the release does not tell all of them."""
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    """What was removed from the release's own rows, and how much of it."""
 
 
 def load_release(folder: Path) -> Interactions:
-    """Load `data/interactions.parquet`, its items numbered by `data/items.parquet`."""
+    """Load `data/interactions.parquet`, its items numbered by `data/items.parquet`.
+
+    Times may be null, and the column may be missing: only what needs them refuses.
+    """
     columns = ("user_id", "item_id", "position")
     path, ids = table_path(folder, "interactions"), item_ids(folder)
     try:
         table = pq.read_table(path, columns=list(columns))
         user, item, position = (table[column].to_numpy().astype(np.int64) for column in columns)
+        times = _times(path)
     except (pa.ArrowException, KeyError) as error:
         raise CorruptDataError(
             f"{path} cannot be read as user_id, item_id, position: {error}", hint=_BUILD_AGAIN
         ) from error
     _check_items(item, ids, path)
-    return Interactions(folder.resolve().name, len(ids), user, np.searchsorted(ids, item) + 1, position)
+    return Interactions(folder.resolve().name, len(ids), user, np.searchsorted(ids, item) + 1, position, times)
+
+
+def _times(path: Path) -> NDArray[np.int64] | None:
+    if "timestamp_ms" not in pq.read_schema(path).names:
+        return None
+    times = pq.read_table(path, columns=["timestamp_ms"])["timestamp_ms"]
+    return None if times.null_count else times.to_numpy().astype(np.int64)
 
 
 def item_ids(folder: Path) -> NDArray[np.int64]:

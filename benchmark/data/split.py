@@ -5,7 +5,7 @@ U users, T steps (oldest first, left-padded with item 0), N interactions, Q ques
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +14,8 @@ import torch
 from microlens.errors import NotReadyError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
     from torch import Tensor
 
@@ -80,9 +82,12 @@ class Split:
     item_count: int
     user_ids: NDArray[np.int64]  # (U,) as the release has them
     skipped_user_count: int
-    """Users too short to be split: neither trained on nor asked about."""
+    """Users neither trained on nor asked about."""
     rule: str
     """How it was split, in words."""
+    why_skipped: str = f"fewer than {SHORTEST} interactions"
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    """What else is not asked about, and how much of it."""
 
     @property
     def user_count(self) -> int:
@@ -97,9 +102,14 @@ class Split:
         """How often each item occurs in the steps that are trained on: (V,), padding never."""
         return count_items(self.train, self.item_count)
 
+    @property
+    def target_counts(self) -> Tensor:
+        """How often each test target was met in training, in all of it: (Q,)."""
+        return count_items(self.pairs[:, 1], self.item_count)[self.test.target]
+
 
 def count_items(sequences: Tensor, item_count: int) -> Tensor:
-    """Count each item of (U, T), padding never: (V,)."""
+    """Count each item of (U, T) or (N,), padding never: (V,)."""
     counts = torch.bincount(sequences.flatten(), minlength=item_count + 1)
     counts[0] = 0
     return counts
@@ -114,12 +124,12 @@ def leave_one_out(interactions: Interactions, *, keep: int = 13, device: torch.d
     item, counts, user_ids, skipped = _sequences(interactions)
     items = interactions.item_count
     users = torch.arange(len(counts), device=device)
-    kept = torch.from_numpy(_last(item, counts, keep)).to(device)
+    kept = torch.from_numpy(last_items(item, counts, keep)).to(device)
     return Split(
         train=kept[:, :-2],
-        pairs=torch.from_numpy(_pairs(item, counts, counts - 2)).to(device),
-        validation=Question(users, kept[:, :-2], kept[:, -2], _seen(item, counts, counts - 2, kept[:, -2]), items),
-        test=Question(users, kept[:, :-1], kept[:, -1], _seen(item, counts, counts - 1, kept[:, -1]), items),
+        pairs=torch.from_numpy(first_pairs(item, counts, counts - 2)).to(device),
+        validation=Question(users, kept[:, :-2], kept[:, -2], seen_of(item, counts, counts - 2, kept[:, -2]), items),
+        test=Question(users, kept[:, :-1], kept[:, -1], seen_of(item, counts, counts - 1, kept[:, -1]), items),
         item_count=items,
         user_ids=user_ids,
         skipped_user_count=skipped,
@@ -143,7 +153,7 @@ def _sequences(
     return item[np.repeat(is_long, counts)], counts[is_long], user_ids[is_long], int((~is_long).sum())
 
 
-def _last(item: NDArray[np.int64], counts: NDArray[np.int64], keep: int) -> NDArray[np.int64]:
+def last_items(item: NDArray[np.int64], counts: NDArray[np.int64], keep: int) -> NDArray[np.int64]:
     """Lay the last `keep` items of each user to the right of a row: (U, T)."""
     table = np.zeros((len(counts), keep), dtype=np.int64)
     row = np.repeat(np.arange(len(counts)), counts)
@@ -153,7 +163,7 @@ def _last(item: NDArray[np.int64], counts: NDArray[np.int64], keep: int) -> NDAr
     return table
 
 
-def _pairs(item: NDArray[np.int64], counts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+def first_pairs(item: NDArray[np.int64], counts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
     """User and item of the first so many interactions of each: (N, 2)."""
     row = np.repeat(np.arange(len(counts)), counts)
     place = np.arange(len(item)) - (np.cumsum(counts) - counts)[row]
@@ -161,8 +171,8 @@ def _pairs(item: NDArray[np.int64], counts: NDArray[np.int64], lengths: NDArray[
     return np.column_stack([row[is_in], item[is_in]])
 
 
-def _seen(item: NDArray[np.int64], counts: NDArray[np.int64], lengths: NDArray[np.int64], target: Tensor) -> Seen:
-    pairs = _pairs(item, counts, lengths)
+def seen_of(item: NDArray[np.int64], counts: NDArray[np.int64], lengths: NDArray[np.int64], target: Tensor) -> Seen:
+    pairs = first_pairs(item, counts, lengths)
     pairs = pairs[pairs[:, 1] != target.cpu().numpy()[pairs[:, 0]]]  # a target met before still competes
     width = int(item.max()) + 1
     row, seen = np.divmod(np.unique(pairs[:, 0] * width + pairs[:, 1]), width)

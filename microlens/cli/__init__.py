@@ -9,7 +9,7 @@ from typing import NoReturn
 import typer
 
 from microlens.cli import (
-    benchmark,
+    benchmark_group,
     crawl,
     demo,
     doctor,
@@ -23,6 +23,7 @@ from microlens.cli import (
     publish,
     recommend,
     recover,
+    reproduce,
     retry,
     run,
     status,
@@ -45,12 +46,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 COMMANDS = (
-    demo, run, plan, crawl, work, integrate, filter, subset, publish, import_, features, benchmark, recommend, status,
+    demo, run, plan, crawl, work, integrate, filter, subset, publish, import_, features, recommend, reproduce, status,
     retry, recover, export, doctor
 )  # fmt: skip
 for command in COMMANDS:
     app.command(command.NAME)(command.command)
-app.add_typer(platform.app, name=platform.NAME)
+for group in (benchmark_group, platform):
+    app.add_typer(group.app, name=group.NAME)
 
 
 def main() -> NoReturn:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from microlens.cli.options import AsJson, numbers
+from microlens.cli.options import AsJson, numbers, words
 
 NAME = "benchmark"
 
@@ -28,6 +28,17 @@ def command(
     seeds: Annotated[
         str, typer.Option("--seeds", "--seed", help="Each draws first weights and batches anew, as 0,1,2.")
     ] = "0",
+    split: Annotated[
+        Literal["leave-one-out", "temporal"],
+        typer.Option(help="Each user's last item is the test; or cut everyone at two moments."),
+    ] = "leave-one-out",
+    cuts: Annotated[
+        str | None,
+        typer.Option(show_default="0.8,0.9", help="Of --split temporal: shares of all interactions, or two dates."),
+    ] = None,
+    warm: Annotated[
+        int, typer.Option(min=0, help="Remove items with fewer interactions first, as 20; 0 keeps all.")
+    ] = 0,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1; a GPU if there is one.")] = None,
     out: Annotated[
         Path | None,
@@ -53,20 +64,23 @@ def command(
         print_models(as_json=as_json)
         return
     from benchmark.parallel import is_first
+    from benchmark.protocol import Protocol
     from benchmark.run import run_benchmark
     from benchmark.settings import read_changes
     from benchmark.tensorboard import tensorboard_log
 
     reporter = Reporter()
     folder = release or newest_release(Settings())
-    results = out or results_beside(folder)
+    protocol = Protocol(split, warm, words(cuts))
+    results = out or results_beside(folder) / protocol.folder
     heard = reporter.training
     with contextlib.nullcontext(heard) if tensorboard is None else tensorboard_log(tensorboard, heard) as progress:
         board = run_benchmark(
             folder,
-            [name.strip() for name in models.split(",") if name.strip()],
+            words(models),
             preset=preset,
             seeds=numbers("--seeds", seeds),
+            protocol=protocol,
             device=device,
             out=results,
             overrides=read_changes(changes or []),

@@ -60,13 +60,18 @@ def settings_for_steps(
     return settings
 
 
+def words(text: str | None) -> tuple[str, ...]:
+    """Read `a,b,c`; nothing is none."""
+    return tuple(word.strip() for word in (text or "").split(",") if word.strip())
+
+
 def numbers(option: str, text: str) -> list[int]:
     """Read `0,1,2`; RecipeError, naming the option, for anything else."""
-    words = [word.strip() for word in text.split(",") if word.strip()]
-    wrong = [word for word in words if not word.isdecimal()]
-    if wrong or not words:
+    named = words(text)
+    wrong = [word for word in named if not word.isdecimal()]
+    if wrong or not named:
         raise RecipeError(
             f"{option} is {text!r}, and {(wrong or [text])[0]!r} is no whole number",
             hint=f"separate numbers with commas, as {option} 0,1,2",
         )
-    return [int(word) for word in words]
+    return [int(word) for word in named]

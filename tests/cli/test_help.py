@@ -8,9 +8,22 @@ import typer
 from typer.testing import CliRunner
 
 from microlens.cli import app
+from microlens.cli.default_command import RunByDefault
 
 GROUP = typer.main.get_command(app)
-COMMANDS = GROUP.commands
+
+
+def commands_of(group):
+    """Every command by the words that call it; one that is meant where none is named stands for its group."""
+    for name, command in group.commands.items():
+        if isinstance(command, RunByDefault):
+            others = {f"{name} {other}": one for other, one in command.commands.items() if other != command.default}
+            yield from {name: command.commands[command.default], **others}.items()
+        else:
+            yield name, command
+
+
+COMMANDS = dict(commands_of(GROUP))
 PARAMETERS = [
     pytest.param(parameter, id=f"{name} {parameter.name}")
     for name, command in COMMANDS.items()
@@ -49,7 +62,7 @@ def test_every_option_has_help(parameter):
     assert re.search(r"\w{3}", getattr(parameter, "help", None) or "")
 
 
-@pytest.mark.parametrize("arguments", [["--help"], *([name, "--help"] for name in sorted(COMMANDS))])
+@pytest.mark.parametrize("arguments", [["--help"], *([*name.split(), "--help"] for name in sorted(COMMANDS))])
 def test_help_is_shown(arguments):
     """Help is standard output, and no error."""
     done = CliRunner().invoke(app, arguments)
@@ -63,4 +76,22 @@ def test_no_command_is_help():
     done = CliRunner().invoke(app, [])
 
     assert "Usage: " in done.output
-    assert all(name in done.output for name in COMMANDS)
+    assert all(name in done.output for name in GROUP.commands)
+
+
+def test_a_group_runs_what_is_meant():
+    """`benchmark --list` needs no `run`; the help of `benchmark` has its options and the other commands."""
+    listed = CliRunner().invoke(app, ["benchmark", "--list"])
+    shown = CliRunner().invoke(app, ["benchmark", "--help"]).stdout
+
+    assert listed.stdout == CliRunner().invoke(app, ["benchmark", "run", "--list"]).stdout
+    assert "sasrec" in listed.stdout
+    assert all(word in shown for word in ("--models", "--split", "compare", "report"))
+
+
+def test_an_unknown_option_of_a_group_is_no_command():
+    """What is misspelled is told as an option of `run`."""
+    done = CliRunner().invoke(app, ["benchmark", "--modles", "sasrec"])
+
+    assert 2 == done.exit_code
+    assert "No such option: --modles" in done.output

@@ -1,0 +1,122 @@
+"""Run what a table or figure of the paper shows, as far as its rows exist here, and put it beside its numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from benchmark.compare import compare
+from benchmark.models import MODELS
+from benchmark.paper import FLOORS, published_tables
+from benchmark.parallel import is_first
+from benchmark.protocol import Protocol
+from benchmark.reports.sections import groups_section, make_report
+from benchmark.reports.write import write_report
+from benchmark.run import run_benchmark
+from benchmark.settings import nearest
+from benchmark.stored import Result, read_result
+from microlens.errors import NotReadyError, RecipeError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    Progress = Callable[[str, Mapping[str, object]], None]
+
+TABLES = {"table2": "2", "table8": "8", "table11": "11"}
+FIGURE6 = "figure6"
+SUBJECTS = (*TABLES, FIGURE6)
+FIGURE6_MODELS = ("sasrec", "sasrec_id_v")
+"""The paper divides VideoRec by IDRec; the nearest that learns no video encoder has frozen features beside ids."""
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    written: list[Path]
+    not_run: dict[str, str]
+    """Why, and what to do about it, of each row that was left out."""
+
+
+def reproduce(
+    subject: str,
+    release: Path,
+    out: Path,
+    *,
+    preset: str = "paper",
+    seeds: Sequence[int] = (0, 1, 2),
+    models: Sequence[str] = (),
+    device: str | None = None,
+    overrides: Mapping[str, object] | None = None,
+    progress: Progress | None = None,
+) -> Reproduction:
+    """Train and rank the rows of `subject` (one of `SUBJECTS`), or those of them that `models` names; write the report.
+
+    Every protocol has a folder under `out`, with its leaderboard, ranks and checkpoints: what was killed goes on. A row
+    that cannot be run (its features are not made, too few items are warm) is left out and told. NotReadyError if that
+    leaves nothing. In a figure the first model is the one that the others are compared with.
+    """
+    if subject not in SUBJECTS:
+        raise RecipeError(f"there is nothing to reproduce that is called {subject!r}", hint=nearest(subject, SUBJECTS))
+    wanted, protocols = _plan(subject, models)
+    run = partial(
+        run_benchmark, release, preset=preset, seeds=seeds, device=device, overrides=overrides, progress=progress
+    )
+    not_run = {name: "not in this version" for name in wanted if name not in MODELS}
+    folders = []
+    for protocol in protocols:
+        folder, runnable = out / protocol.name.replace(", ", "-"), []
+        for name in (name for name in wanted if name in MODELS):
+            try:
+                run([name], protocol=protocol, out=folder)
+                runnable.append(name)
+            except NotReadyError as error:
+                not_run[f"{name}, {protocol.name}"] = str(error)
+        if runnable:
+            run(runnable, protocol=protocol, out=folder)  # from the checkpoints: one leaderboard of them all
+            folders.append(folder)
+    if not is_first():
+        return Reproduction([], not_run)
+    results = [read_result(folder) for folder in folders]
+    needed = 2 if subject == FIGURE6 else 1
+    if not results or len(results[0].rows) < needed:
+        why = "; ".join(f"{name}: {' '.join(reason.split())}" for name, reason in not_run.items())
+        raise NotReadyError(
+            f"{subject} needs {needed} or more rows that can be run on {release}, and these cannot: {why}",
+            hint="do what they say, or name others with --models",
+        )
+    return Reproduction(_report(subject, results, wanted, out, not_run), not_run)
+
+
+def _plan(subject: str, models: Sequence[str]) -> tuple[list[str], list[Protocol]]:
+    """Which models are run, and how each is asked."""
+    if subject == FIGURE6:
+        wanted = list(models or FIGURE6_MODELS)
+        for name in models:
+            if name not in MODELS:
+                raise RecipeError(f"the benchmark has no model {name!r}", hint=nearest(name, MODELS))
+        if len(wanted) < 2:  # noqa: PLR2004 - one to compare, one to compare with
+            raise RecipeError(
+                f"{FIGURE6} compares models, and {wanted} is one", hint=f"as --models {','.join(FIGURE6_MODELS)}"
+            )
+        return wanted, [Protocol()]
+    table = published_tables()[TABLES[subject]]
+    for name in models:
+        if name not in {*table.models, *FLOORS}:
+            raise RecipeError(f"{subject} has no row {name!r}", hint=nearest(name, [*table.models, *FLOORS]))
+    known = [*(floor for floor in FLOORS if floor in MODELS), *table.models]
+    return [name for name in known if not models or name in models], [Protocol(warm=warm) for warm in table.warm]
+
+
+def _report(
+    subject: str, results: list[Result], wanted: Sequence[str], out: Path, not_run: Mapping[str, str]
+) -> list[Path]:
+    tables = () if subject == FIGURE6 else (TABLES[subject],)
+    report = make_report(results, tables)
+    if subject == FIGURE6:
+        base, *others = (name for name in wanted if name in results[0].rows)
+        found = [compare((results[0], base), (results[0], other)) for other in others]
+        figures = [groups_section(one.groups, base, other) for one, other in zip(found, others, strict=True)]
+        report = replace(report, sections=[*figures, *report.sections])
+    told = [f"not run: {name}: {' '.join(why.split())}" for name, why in not_run.items()]
+    return write_report(replace(report, facts=[*report.facts, *told]), out)
