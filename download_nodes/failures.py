@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 from download_nodes.fetch import FetchError
 from download_nodes.fetch_errors import LOCAL
 from download_nodes.links import ExpiredLinks
+from download_nodes.local_trouble import LocalTroubleError
 from microlens.backlog import asset_name
 from microlens.conversations import ConversationOverError
 from microlens.database import LedgerFullError
-from microlens.errors import LocalTroubleError, MicrolensError, PageChangedError
+from microlens.errors import MicrolensError, PageChangedError
 from microlens.fresh_links import NOT_ASKED
 from microlens.frontier import host_of
 from microlens.logs import log

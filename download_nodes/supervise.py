@@ -12,10 +12,11 @@ from rq import Queue
 from rq.serializers import JSONSerializer
 
 from download_nodes.jobs import DRAIN_S, NodeJob, drain, queue_name
+from download_nodes.local_trouble import LocalTroubleError
 from download_nodes.refill import Refill, refill
 from download_nodes.watchdog import Watchdog
 from microlens.children import start_child, stop_child
-from microlens.errors import LocalTroubleError, MicrolensError, RedisUnreachableError
+from microlens.errors import MicrolensError, RedisUnreachableError
 from microlens.frontier import Frontier
 from microlens.heartbeats import BEAT_S, forget, forget_gone, keep_idle, living
 from microlens.ledger import now_ms

@@ -1,7 +1,6 @@
 """What can go wrong, as one tree; each branch ends the command line with its own exit code.
 
     MicrolensError            1   anything of ours that is not listed below
-    ├── LocalTroubleError         this machine cannot go on; no item is to blame, and none counts an attempt
     ├── RecipeError           2   a recipe or an option that cannot be used
     ├── NotReadyError         3   a stage was asked for whose input is not finished
     ├── TooFewUsersError      4   `subset --strict` found fewer users than were asked for
@@ -36,10 +35,6 @@ class MicrolensError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message}\n{self.hint}" if self.hint else self.message
-
-
-class LocalTroubleError(MicrolensError):
-    pass
 
 
 class RecipeError(MicrolensError):

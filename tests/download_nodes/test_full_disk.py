@@ -14,11 +14,11 @@ from structlog.testing import capture_logs
 
 from download_nodes import supervise
 from download_nodes.audio import extract_audio
+from download_nodes.local_trouble import LocalTroubleError
 from download_nodes.measuring import Measurer
 from download_nodes.spool import Comments, Spool
 from download_nodes.transcode import transcode
 from microlens.database import LedgerFullError
-from microlens.errors import LocalTroubleError
 from microlens.heartbeats import living
 from microlens.ledger import now_ms
 from microlens.records import Failure
