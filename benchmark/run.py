@@ -54,7 +54,7 @@ def run_benchmark(
     for model in models:
         if model not in MODELS:
             raise RecipeError(f"the benchmark has no model {model!r}", hint=nearest(model, MODELS))
-    settings = {name: load_preset(preset, name, overrides) for name in models}
+    settings = {name: load_preset(preset, name, overrides, own=MODELS[name].settings) for name in models}
     place, tell = find_device(device), progress or _silent
     interactions, side = load_release(release), Side(release)
     splits = {

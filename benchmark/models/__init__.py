@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from benchmark.models.items import ItemTable
-from benchmark.models.popularity import Popularity
-from benchmark.models.sasrec import SASRec
-from benchmark.models.sequence import SequenceModel
+from benchmark.models import popularity, sasrec
 from benchmark.tasks.next_item import NextItem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from typing import Any
 
     from benchmark.data.side import Side
@@ -29,31 +26,15 @@ class Entry:
     """Makes the model; untrained where it has a task, and else ready to be asked."""
     task: Callable[[Any, Split, Settings], Task] | None = None
     """What it is trained on."""
-
-
-def _popularity(split: Split, settings: Settings, side: Side) -> Popularity:  # noqa: ARG001
-    return Popularity(split.frequency)
-
-
-def _sasrec(split: Split, settings: Settings, side: Side) -> SequenceModel:  # noqa: ARG001
-    encoder = SASRec(
-        settings.width,
-        steps=settings.keep_interactions - 1,
-        blocks=settings.blocks,
-        heads=settings.heads,
-        dropout=settings.dropout,
-        norm_first=settings.norm_first,
-    )
-    return SequenceModel(_items(split, settings), encoder)
-
-
-def _items(split: Split, settings: Settings) -> ItemTable:
-    # One is added to every count: an item that only validation or test holds has a log frequency, too.
-    log_prior = ((split.frequency + 1) / (split.frequency + 1).sum()).log() if settings.item_bias else None
-    return ItemTable(split.item_count, settings.width, log_prior=log_prior)
+    settings: Mapping[str, object] = field(default_factory=dict)
+    """What makes it this model: these hold unless a preset's line for it, or an override, says otherwise."""
 
 
 MODELS = {
-    "popularity": Entry("how often an item was met in training, the same list for everyone", _popularity),
-    "sasrec": Entry("self-attention over a user's last items (Kang & McAuley, 2018)", _sasrec, NextItem),
+    "popularity": Entry("how often an item was met in training, the same list for everyone", popularity.build),
+    "sasrec": Entry("self-attention over a user's last items (Kang & McAuley, 2018)", sasrec.build, NextItem),
+    "sasrec_id_v": Entry("SASRec, ids and frozen features", sasrec.build_id_v, NextItem),
+    "sasrec_id_pop": Entry("SASRec, ids and ten levels of popularity", sasrec.build_id_pop, NextItem),
+    "sasrec_id_tag": Entry("SASRec, ids and tags", sasrec.build_id_tag, NextItem),
+    "sasrec_id_pop_tag": Entry("SASRec, ids, levels of popularity and tags", sasrec.build_id_pop_tag, NextItem),
 }
