@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from benchmark.models import gru4rec, popularity, sasrec
+from benchmark.models import gru4rec, nextitnet, popularity, sasrec
 from benchmark.tasks.next_item import NextItem
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ class Entry:
 MODELS = {
     "popularity": Entry("how often an item was met in training, the same list for everyone", popularity.build),
     "gru4rec": Entry("a recurrent network over a user's last items (Hidasi et al., 2016)", gru4rec.build, NextItem),
+    "nextitnet": Entry("dilated causal convolutions over them (Yuan et al., 2019)", nextitnet.build, NextItem),
     "sasrec": Entry("self-attention over a user's last items (Kang & McAuley, 2018)", sasrec.build, NextItem),
     "sasrec_id_v": Entry("SASRec, ids and frozen features", sasrec.build_id_v, NextItem),
     "sasrec_id_pop": Entry("SASRec, ids and ten levels of popularity", sasrec.build_id_pop, NextItem),
