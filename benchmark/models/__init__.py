@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from benchmark.models import gru4rec, nextitnet, popularity, sasrec
+from benchmark.models import gru4rec, nextitnet, popularity, sasrec, youtube
 from benchmark.tasks.next_item import NextItem
 
 if TYPE_CHECKING:
@@ -32,9 +32,13 @@ class Entry:
 
 MODELS = {
     "popularity": Entry("how often an item was met in training, the same list for everyone", popularity.build),
+    "youtube_id": Entry(
+        "a feed-forward tower on the mean of past items (Covington et al., 2016)", youtube.build, NextItem
+    ),
     "gru4rec": Entry("a recurrent network over a user's last items (Hidasi et al., 2016)", gru4rec.build, NextItem),
     "nextitnet": Entry("dilated causal convolutions over them (Yuan et al., 2019)", nextitnet.build, NextItem),
     "sasrec": Entry("self-attention over a user's last items (Kang & McAuley, 2018)", sasrec.build, NextItem),
+    "youtube_id_v": Entry("YouTube's tower, ids and frozen features", youtube.build_id_v, NextItem),
     "sasrec_id_v": Entry("SASRec, ids and frozen features", sasrec.build_id_v, NextItem),
     "sasrec_id_pop": Entry("SASRec, ids and ten levels of popularity", sasrec.build_id_pop, NextItem),
     "sasrec_id_tag": Entry("SASRec, ids and tags", sasrec.build_id_tag, NextItem),
