@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from benchmark.models import gru4rec, gsasrec, hstu, nextitnet, popularity, sasrec, youtube
+from benchmark.models import esasrec, gru4rec, gsasrec, hstu, nextitnet, popularity, sasrec, youtube
 from benchmark.tasks.next_item import NextItem
 
 if TYPE_CHECKING:
@@ -39,6 +39,12 @@ MODELS = {
     "nextitnet": Entry("dilated causal convolutions over them (Yuan et al., 2019)", nextitnet.build, NextItem),
     "sasrec": Entry("self-attention over a user's last items (Kang & McAuley, 2018)", sasrec.build, NextItem),
     "gsasrec": Entry("SASRec with gBCE (Petrov & Macdonald, 2023)", gsasrec.build, NextItem, gsasrec.SETTINGS),
+    "esasrec": Entry(
+        "SASRec with gated residuals and a sampled softmax (Tikhonovich et al., 2025)",
+        esasrec.build,
+        NextItem,
+        esasrec.SETTINGS,
+    ),
     "hstu": Entry("gated attention without softmax (Zhai et al., 2024)", hstu.build, NextItem),
     "youtube_id_v": Entry("YouTube's tower, ids and frozen features", youtube.build_id_v, NextItem),
     "sasrec_id_v": Entry("SASRec, ids and frozen features", sasrec.build_id_v, NextItem),
