@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from benchmark.models import esasrec, gru4rec, gsasrec, hstu, nextitnet, popularity, sasrec, youtube
+from benchmark.models import bert4rec, esasrec, gru4rec, gsasrec, hstu, nextitnet, popularity, sasrec, youtube
+from benchmark.tasks.masked_item import MaskedItem
 from benchmark.tasks.next_item import NextItem
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ MODELS = {
     "gru4rec": Entry("a recurrent network over a user's last items (Hidasi et al., 2016)", gru4rec.build, NextItem),
     "nextitnet": Entry("dilated causal convolutions over them (Yuan et al., 2019)", nextitnet.build, NextItem),
     "sasrec": Entry("self-attention over a user's last items (Kang & McAuley, 2018)", sasrec.build, NextItem),
+    "bert4rec": Entry("attention in both directions to hidden items (Sun et al., 2019)", bert4rec.build, MaskedItem),
     "gsasrec": Entry("SASRec with gBCE (Petrov & Macdonald, 2023)", gsasrec.build, NextItem, gsasrec.SETTINGS),
     "esasrec": Entry(
         "SASRec with gated residuals and a sampled softmax (Tikhonovich et al., 2025)",
