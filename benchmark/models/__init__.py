@@ -5,7 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from benchmark.models import bert4rec, esasrec, gru4rec, gsasrec, hstu, nextitnet, popularity, sasrec, youtube
+from benchmark.models import (
+    alphafuse,
+    bert4rec,
+    esasrec,
+    gru4rec,
+    gsasrec,
+    hstu,
+    nextitnet,
+    popularity,
+    sasrec,
+    youtube,
+)
 from benchmark.tasks.masked_item import MaskedItem
 from benchmark.tasks.next_item import NextItem
 
@@ -53,4 +64,5 @@ MODELS = {
     "sasrec_id_pop": Entry("SASRec, ids and ten levels of popularity", sasrec.build_id_pop, NextItem),
     "sasrec_id_tag": Entry("SASRec, ids and tags", sasrec.build_id_tag, NextItem),
     "sasrec_id_pop_tag": Entry("SASRec, ids, levels of popularity and tags", sasrec.build_id_pop_tag, NextItem),
+    "alphafuse": Entry("SASRec, ids where frozen features say nothing (Hu et al., 2025)", alphafuse.build, NextItem),
 }
