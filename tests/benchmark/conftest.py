@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from benchmark.data.release import Interactions
+from benchmark.data.side import Side, Tags
 
 USERS, ITEMS, TOPICS = 3_500, 200, 20
 
@@ -26,6 +27,12 @@ def make_world():
 def interactions():
     """Put (user, item) rows in a release's form; their order is the order of time."""
     return _interactions
+
+
+@pytest.fixture(scope="session")
+def make_side():
+    """Make what is known of so many items: random features named video, and up to three of five tags each."""
+    return _make_side
 
 
 @pytest.fixture(scope="session")
@@ -65,6 +72,15 @@ def _deal_out(user, item):
 def _interactions(user, item, *, item_count=ITEMS):
     user, item = np.asarray(user, dtype=np.int64), np.asarray(item, dtype=np.int64)
     return Interactions("toy", item_count, user, item, np.arange(len(user), dtype=np.int64))
+
+
+def _make_side(item_count):
+    rng = np.random.default_rng(0)
+    features = torch.tensor(rng.normal(1, 1, (item_count + 1, 16)), dtype=torch.float32)
+    features[0] = 0
+    bounds = np.concatenate([[0, 0], rng.integers(0, 4, item_count).cumsum()])
+    tags = Tags(torch.tensor(bounds), torch.tensor(rng.integers(1, 6, bounds[-1])), 5)
+    return Side(None, features={"video": features}, tags=tags)
 
 
 def _write_release(folder, world):
