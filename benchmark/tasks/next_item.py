@@ -42,6 +42,13 @@ class NextItem:
     def loss(self, batch: Tensor) -> Tensor:
         """By the settings' `loss`, over all predictions of a batch (B, T)."""
         order, blocks = shortest_first(batch)
-        states = torch.cat([self.model(rows[:, :-1])[predicted(rows)] for rows in blocks])  # (N, D)
         batch = batch[order]
-        return self.item_loss(states, batch, pad(predicted(batch), (1, 0)))
+        # Looked up once for all blocks: each look-up has a gradient of the whole item table.
+        vectors = torch.split(self.model.items(batch), [len(rows) for rows in blocks])
+        states = [self._states(rows, found) for rows, found in zip(blocks, vectors, strict=True)]
+        return self.item_loss(torch.cat(states), batch, pad(predicted(batch), (1, 0)))
+
+    def _states(self, rows: Tensor, vectors: Tensor) -> Tensor:
+        """States (n, D) where a block (b, t) has something to predict; `vectors` (b, T, D) are of its uncut rows."""
+        states: Tensor = self.model.encoder(vectors[:, -rows.shape[1] : -1], rows[:, :-1] != 0)
+        return states[predicted(rows)]
