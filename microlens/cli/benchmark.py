@@ -19,7 +19,7 @@ def command(
     ] = None,
     *,
     models: Annotated[str, typer.Option(help="Comma-separated.")] = "popularity,sasrec",
-    preset: Annotated[str, typer.Option(help="Settings: default or paper.")] = "default",
+    preset: Annotated[str, typer.Option(help="Settings: default, paper or tuned.")] = "default",
     seed: Annotated[int, typer.Option(min=0, help="Draws the models' first weights and the batches.")] = 0,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1; a GPU if there is one.")] = None,
     out: Annotated[
