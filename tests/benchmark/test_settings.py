@@ -41,7 +41,7 @@ def test_every_model_has_settings_in_every_preset(preset, model):
 
 
 def test_what_makes_a_model_comes_before_what_holds_for_every_model():
-    """gSASRec's loss is gBCE although the preset's is another; an override still decides."""
+    """The loss of gSASRec is gBCE although the preset's is another; an override still decides."""
     own = MODELS["gsasrec"].settings
 
     assert "gbce" == load_preset("default", "gsasrec", own=own).loss
