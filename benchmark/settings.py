@@ -37,7 +37,7 @@ class Settings:
     item_bias: bool = True
     """Add the log of an item's training frequency, and a learned offset, to its score; the paper does not."""
 
-    features: str = "video"
+    features: str = "videomae"
     """Name of the frozen item features of models that use content: a folder of the release's `features`."""
     fusion: str = "sum"
     """How an item's id vector and its projected features become one: their `sum`, or a matrix on both (`concat`)."""

@@ -31,7 +31,7 @@ def interactions():
 
 @pytest.fixture(scope="session")
 def make_side():
-    """Make what is known of so many items: random features named video, and up to three of five tags each."""
+    """Make what is known of so many items: random features named videomae, and up to three of five tags each."""
     return _make_side
 
 
@@ -80,7 +80,7 @@ def _make_side(item_count):
     features[0] = 0
     bounds = np.concatenate([[0, 0], rng.integers(0, 4, item_count).cumsum()])
     tags = Tags(torch.tensor(bounds), torch.tensor(rng.integers(1, 6, bounds[-1])), 5)
-    return Side(None, features={"video": features}, tags=tags)
+    return Side(None, features={"videomae": features}, tags=tags)
 
 
 def _write_release(folder, world):

@@ -55,7 +55,7 @@ def test_a_release_without_features_names_the_command_that_makes_them(small_rele
     """Features are refused before anything is trained."""
     pytest.importorskip("benchmark.data.features")
     with pytest.raises(NotReadyError) as caught:
-        Side(small_release).features("video")
+        Side(small_release).features("videomae")
 
     assert f"microlens-build features {small_release}" in caught.value.hint
 
@@ -63,9 +63,9 @@ def test_a_release_without_features_names_the_command_that_makes_them(small_rele
 def test_what_was_given_is_not_read():
     """Tensors take the place of a release's files; what neither has is refused."""
     features = torch.ones(3, 2)
-    side = Side(Path("nowhere"), features={"video": features}, tags=Tags(torch.zeros(4), torch.zeros(0), 0))
+    side = Side(Path("nowhere"), features={"videomae": features}, tags=Tags(torch.zeros(4), torch.zeros(0), 0))
 
-    assert side.features("video") is features
+    assert side.features("videomae") is features
     assert 0 == side.tags().count
     with pytest.raises(NotReadyError, match="no release is given, and no tags"):
         Side(None).tags()
@@ -97,9 +97,9 @@ def test_padding_is_zero_whatever_is_known_of_items(concatenates, make_side):
     """No fusion gives item 0 a vector."""
     side = make_side(20)
     parts = [PopularityLevel(torch.arange(21), 8), TagMean(side.tags(), 8)]
-    fusions = [FeatureFusion(side.features("video"), 8, concatenates=concatenates), MeanFusion(parts)]
+    fusions = [FeatureFusion(side.features("videomae"), 8, concatenates=concatenates), MeanFusion(parts)]
 
-    for fusion in [*fusions, Beside(strongest(side.features("video"), 8))]:
+    for fusion in [*fusions, Beside(strongest(side.features("videomae"), 8))]:
         vectors = ItemTable(20, 8, side=fusion)(torch.tensor([[0, 1]]))
         assert not vectors[0, 0].any()
         assert vectors[0, 1].all()
