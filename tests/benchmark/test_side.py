@@ -53,7 +53,6 @@ def test_a_table_without_a_tags_column_is_corrupt(small_release):
 
 def test_a_release_without_features_names_the_command_that_makes_them(small_release):
     """Features are refused before anything is trained."""
-    pytest.importorskip("benchmark.data.features")
     with pytest.raises(NotReadyError) as caught:
         Side(small_release).features("videomae")
 
