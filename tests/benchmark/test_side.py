@@ -51,12 +51,14 @@ def test_a_table_without_a_tags_column_is_corrupt(small_release):
         Side(small_release).tags()
 
 
-def test_a_release_without_features_names_the_command_that_makes_them(small_release):
+def test_a_release_without_features_names_the_command_that_makes_them(tmp_path, make_world, write_release):
     """Features are refused before anything is trained."""
+    release = write_release(tmp_path / "toy", make_world(users=50))
+    (release / "_manifest.json").unlink()  # the toy's lists no files, and is none to go by
     with pytest.raises(NotReadyError) as caught:
-        Side(small_release).features("videomae")
+        Side(release).features("videomae")
 
-    assert f"microlens-build features {small_release}" in caught.value.hint
+    assert f"microlens-build features {release}" in caught.value.hint
 
 
 def test_what_was_given_is_not_read():
