@@ -62,7 +62,7 @@ def run_benchmark(
     `cuda:1`); without it, a GPU where there is one.
     """
     _check_names(models, seeds)
-    settings = {name: load_preset(preset, name, overrides) for name in models}
+    settings = {name: load_preset(preset, name, overrides, own=MODELS[name].settings) for name in models}
     with process_group(find_device(device)) as place, _alone_in(out):
         tell = progress if progress is not None and rank() == 0 else _silent
         interactions, side = load_release(release), Side(release)
