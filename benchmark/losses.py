@@ -22,14 +22,17 @@ class Candidates:
     excluded: Tensor  # (N, C) what the same user met elsewhere in the batch: no negatives
 
     @classmethod
-    def of_batch(cls, sequences: Tensor, own: slice = slice(None)) -> Candidates:
-        """Collect them from items (B, T + 1); predictions are the real (input, target) steps of `own` rows."""
+    def of_batch(cls, sequences: Tensor, is_target: Tensor, own: slice = slice(None)) -> Candidates:
+        """Collect them from items (B, T); what is predicted are the items of the `own` rows where `is_target` (b, T).
+
+        Predictions are in the order of rows, and of steps within one.
+        """
         distinct, place = torch.unique(sequences, return_inverse=True)
         sequences, place = sequences[own], place[own]
         B, width = sequences.shape
         has_padding = int(distinct[0] == 0)
-        row, step = predicted(sequences).nonzero(as_tuple=True)
-        column = place[row, step + 1] - has_padding
+        row, step = is_target.nonzero(as_tuple=True)
+        column = place[row, step] - has_padding
         met = torch.zeros(B, len(distinct), dtype=torch.bool, device=sequences.device)
         met[torch.arange(B, device=sequences.device)[:, None].expand(B, width), place] = True
         excluded = met[row, has_padding:].scatter(1, column[:, None], value=False)
@@ -63,10 +66,34 @@ def bpr(positive: Tensor, negative: Tensor) -> Tensor:
     return softplus(negative - positive[:, None]).mean()
 
 
-def bce(positive: Tensor, negative: Tensor, excluded: Tensor) -> Tensor:
-    """Binary cross-entropy of targets (N,) and drawn items (N, K), over K + 1; the `excluded` (N, K) add nothing."""
+def sampled_softmax(positive: Tensor, negative: Tensor, excluded: Tensor) -> Tensor:
+    """Cross-entropy of each target's logit (N,) against those of drawn items (N, K), the `excluded` (N, K) left out.
+
+    As Klenitskiy and Vasilev (RecSys 2023, https://arxiv.org/abs/2309.07602) train SASRec: uniform draws, and nothing
+    taken off for them.
+    """
+    rivals = negative.masked_fill(excluded, -torch.inf)
+    return (torch.cat([positive[:, None], rivals], 1).logsumexp(1) - positive).mean()
+
+
+def bce(positive: Tensor, negative: Tensor, excluded: Tensor, power: float = 1.0) -> Tensor:
+    """Binary cross-entropy of targets (N,) and drawn items (N, K), over K + 1; the `excluded` (N, K) count for nothing.
+
+    With one drawn item it is half of SASRec's own loss (Kang & McAuley, 2018). `power` is gBCE's exponent on the
+    probability of a target (`gbce_power`).
+    """
     rivals = softplus(negative).masked_fill(excluded, 0).sum(1)
-    return (softplus(-positive) + rivals).mean() / (negative.shape[1] + 1)
+    return (power * softplus(-positive) + rivals).mean() / (negative.shape[1] + 1)
+
+
+def gbce_power(negatives: int, item_count: int, calibration: float) -> float:
+    """Exponent that undoes the overconfidence of BCE with so few negatives: gBCE is `bce` with it.
+
+    Petrov and Macdonald (RecSys 2023, https://arxiv.org/abs/2308.07192): alpha (t (1 - 1 / alpha) + 1 / alpha), where
+    alpha is the share of other items that is drawn, and t the `calibration`: 0 is plain BCE, 1 wholly calibrated.
+    """
+    alpha = negatives / (item_count - 1)
+    return alpha * (calibration * (1 - 1 / alpha) + 1 / alpha)
 
 
 def log_frequency(frequency: Tensor) -> Tensor:

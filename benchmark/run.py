@@ -69,7 +69,7 @@ def run_benchmark(
     """
     _check_names(models, seeds)
     asked = protocol or Protocol()
-    settings = {name: load_preset(preset, name, overrides) for name in models}
+    settings = {name: load_preset(preset, name, overrides, own=MODELS[name].settings) for name in models}
     with process_group(find_device(device)) as place, _alone_in(out):
         tell = progress if progress is not None and rank() == 0 else _silent
         interactions, side = asked.select(load_release(release), Side(release))

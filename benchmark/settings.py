@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 
 LOSSES = ("in_batch", "full", "sampled", "bce", "gbce", "bpr")
+FUSIONS = ("sum", "concat")
 
 
 @dataclass(frozen=True)
@@ -36,14 +37,22 @@ class Settings:
     item_bias: bool = True
     """Add the log of an item's training frequency, and a learned offset, to its score; the paper does not."""
 
-    features: str = "video"
+    features: str = "videomae"
     """Name of the frozen item features of models that use content: a folder of the release's `features`."""
+    fusion: str = "sum"
+    """How an item's id vector and its projected features become one: their `sum`, or a matrix on both (`concat`)."""
 
     loss: str = "in_batch"
     """`in_batch`: softmax over the distinct items of a batch; `full`: over all items; `sampled`: over drawn ones;
     `bce`, `gbce`, `bpr`: the target against each of the drawn ones. Not every task takes each."""
     negatives: int = 1
     """Items drawn against each target, where the loss draws any."""
+    share_negatives: bool = True
+    """Draw negatives once for a whole batch instead of anew for each target: many more for the same time."""
+    calibration: float = 0.75
+    """gBCE's t, 0 to 1: how far the overconfidence of few negatives is undone; 0 is plain BCE."""
+    mask_share: float = 0.2
+    """Share of a sequence's items that masked-item training hides, above 0 and below 1."""
     log_q: str = "inclusion"
     """What `in_batch` takes off a score: log `frequency`, as MicroLens does, or the log chance of `inclusion`."""
     batch_size: int = 256
@@ -86,6 +95,9 @@ class Settings:
         _require(self.validation_users >= 0, "validation_users", self.validation_users, "0 or more")
         _require(self.keep_interactions >= 3, "keep_interactions", self.keep_interactions, "3 or more")  # noqa: PLR2004
         _require(0 <= self.dropout < 1, "dropout", self.dropout, "at least 0 and below 1")
+        _require(0 <= self.calibration <= 1, "calibration", self.calibration, "from 0 to 1")
+        _require(0 < self.mask_share < 1, "mask_share", self.mask_share, "above 0 and below 1")
+        _require(self.fusion in FUSIONS, "fusion", self.fusion, f"one of {', '.join(FUSIONS)}")
         _require(self.learning_rate > 0, "learning_rate", self.learning_rate, "above 0")
         _require(self.weight_decay >= 0, "weight_decay", self.weight_decay, "0 or more")
         _require(self.gradient_clip > 0, "gradient_clip", self.gradient_clip, "above 0")
@@ -96,17 +108,20 @@ class Settings:
         _require(self.log_q in {"inclusion", "frequency"}, "log_q", self.log_q, "inclusion or frequency")
 
 
-def load_preset(name: str, model: str, overrides: Mapping[str, object] | None = None) -> Settings:
+def load_preset(
+    name: str, model: str, overrides: Mapping[str, object] | None = None, *, own: Mapping[str, object] | None = None
+) -> Settings:
     """Read what `presets/<name>.yaml` says of every model, then what of this one, and lay `overrides` over it.
 
-    Text is read as the field's own type. RecipeError names what is not known.
+    `own` is what makes the model what it is, such as its loss: it holds unless the preset's line for this model, or an
+    override, says otherwise. Text is read as the field's own type. RecipeError names what is not known.
     """
     presets = {path.name.removesuffix(".yaml"): path for path in files("benchmark.presets").iterdir()}
     known = sorted(preset for preset in presets if not preset.startswith("_"))
     if name not in known:
         raise RecipeError(f"there is no preset {name!r}", hint=nearest(name, known))
     preset = yaml.safe_load(presets[name].read_text(encoding="utf-8"))
-    values = preset["every_model"] | preset.get(model, {}) | dict(overrides or {})
+    values = preset["every_model"] | dict(own or {}) | preset.get(model, {}) | dict(overrides or {})
     types = {field.name: str(field.type) for field in fields(Settings)}
     for key in values:
         if key not in types:

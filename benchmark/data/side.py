@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+
 from benchmark.data.features import load_features
-from microlens.errors import NotReadyError
+from microlens.errors import CorruptDataError, NotReadyError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,18 +20,59 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+@dataclass(frozen=True)
+class Tags:
+    """Every item's tags, one item after the other."""
+
+    bounds: Tensor  # (V + 1,) where an item's tags begin, and at last where all end
+    ids: Tensor  # (N,) tags, from 1
+    count: int
+    """How many different tags there are."""
+
+
 class Side:
     """V items with padding; everything is numbered as the benchmark numbers items, from 1 without gaps."""
 
-    def __init__(self, release: Path | None, *, features: Mapping[str, Tensor] | None = None) -> None:
-        """Take a release's folder, or by name what would be read from one; what is given comes first."""
+    def __init__(
+        self, release: Path | None, *, features: Mapping[str, Tensor] | None = None, tags: Tags | None = None
+    ) -> None:
+        """Take a release's folder, or what would be read from one; both, and what is given comes first."""
         self.release = release
         self._features = dict(features or {})
+        self._tags = tags
 
     def features(self, name: str) -> Tensor:
-        """Frozen features (V, F), row 0 zeros; NotReadyError, with the command that makes them, if there are none."""
+        """Give frozen features (V, F) in float32, on the CPU; rows of padding and of items without any are zeros.
+
+        NotReadyError, with the command that makes them, where there are none.
+        """
         if name not in self._features:
-            if self.release is None:
-                raise NotReadyError(f"there are no features {name!r}, and no release to read", hint="name a release")
-            self._features[name] = load_features(self.release, name)
+            self._features[name] = load_features(self._folder(f"features {name!r}"), name)
         return self._features[name]
+
+    def tags(self) -> Tags:
+        """Give the tags of `data/items.parquet`. NotReadyError if no item has any."""
+        if self._tags is None:
+            self._tags = _read_tags(self._folder("tags") / "data" / "items.parquet")
+        return self._tags
+
+    def _folder(self, what: str) -> Path:
+        if self.release is None:
+            raise NotReadyError(f"no release is given, and no {what}", hint="name a release's folder")
+        return self.release
+
+
+def _read_tags(path: Path) -> Tags:
+    try:
+        lists = pq.read_table(path, columns=["item_id", "tags"]).sort_by("item_id")["tags"].combine_chunks()
+        names = pa.array(lists.flatten()).dictionary_encode()
+    except (pa.ArrowException, KeyError, OSError) as error:
+        raise CorruptDataError(
+            f"{path} cannot be read as item_id, tags: {error}", hint="get the release again"
+        ) from error
+    if not len(names):
+        raise NotReadyError(f"no item of {path} has a tag", hint="leave out the models that use tags")
+    counts = lists.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
+    bounds = np.concatenate([[0, 0], np.cumsum(counts)])  # padding has none
+    ids = names.indices.to_numpy().astype(np.int64) + 1
+    return Tags(torch.from_numpy(bounds.astype(np.int64)), torch.from_numpy(ids), len(names.dictionary))

@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from benchmark.models import deepfm, dssm, ease, grcn, itemknn, lightgcn, mmgcn, nfm
-from benchmark.models.items import ItemTable
-from benchmark.models.popularity import Popularity
-from benchmark.models.sasrec import SASRec
-from benchmark.models.sequence import SequenceModel
+from benchmark.models import (
+    alphafuse,
+    bert4rec,
+    deepfm,
+    dssm,
+    ease,
+    esasrec,
+    grcn,
+    gru4rec,
+    gsasrec,
+    hstu,
+    itemknn,
+    lightgcn,
+    mmgcn,
+    nextitnet,
+    nfm,
+    popularity,
+    sasrec,
+    youtube,
+)
+from benchmark.tasks.masked_item import MaskedItem
 from benchmark.tasks.next_item import NextItem
 from benchmark.tasks.pairs import Pairs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from typing import Any
 
     from benchmark.data.side import Side
@@ -31,42 +47,42 @@ class Entry:
     """Makes the model; untrained where it has a task, and else ready to be asked."""
     task: Callable[[Any, Split, Settings], Task] | None = None
     """What it is trained on."""
-
-
-def _popularity(split: Split, settings: Settings, side: Side) -> Popularity:  # noqa: ARG001
-    return Popularity(split.frequency)
-
-
-def _sasrec(split: Split, settings: Settings, side: Side) -> SequenceModel:  # noqa: ARG001
-    encoder = SASRec(
-        settings.width,
-        steps=settings.keep_interactions - 1,
-        blocks=settings.blocks,
-        heads=settings.heads,
-        dropout=settings.dropout,
-        norm_first=settings.norm_first,
-    )
-    return SequenceModel(_items(split, settings), encoder)
-
-
-def _items(split: Split, settings: Settings) -> ItemTable:
-    # One is added to every count: an item that only validation or test holds has a log frequency, too.
-    log_prior = ((split.frequency + 1) / (split.frequency + 1).sum()).log() if settings.item_bias else None
-    return ItemTable(split.item_count, settings.width, log_prior=log_prior)
+    settings: Mapping[str, object] = field(default_factory=dict)
+    """What makes it this model: these hold unless a preset's line for it, or an override, says otherwise."""
 
 
 MODELS = {
-    "popularity": Entry("how often an item was met in training, the same list for everyone", _popularity),
+    "popularity": Entry("how often an item was met in training, the same list for everyone", popularity.build),
     "itemknn": Entry("what was met together with a user's last items (Sarwar et al., 2001)", itemknn.build),
     "ease": Entry("one linear layer between items, solved at once (Steck, 2019)", ease.build),
     "dssm": Entry("two towers that meet in a dot product (Huang et al., 2013)", dssm.build, Pairs),
     "lightgcn": Entry("ids smoothed over the graph of users and items (He et al., 2020)", lightgcn.build, Pairs),
-    "nfm": Entry("layers on the product of two vectors (He & Chua, 2017)", nfm.build, Pairs),
-    "deepfm": Entry("a factorisation machine beside layers (Guo et al., 2017)", deepfm.build, Pairs),
+    "nfm": Entry("layers on the product of two vectors (He & Chua, 2017)", nfm.build, Pairs, nfm.SETTINGS),
+    "deepfm": Entry("a factorisation machine beside layers (Guo et al., 2017)", deepfm.build, Pairs, deepfm.SETTINGS),
     "mmgcn_id": Entry("a graph network over ids (Wei et al., 2019)", mmgcn.build, Pairs),
     "mmgcn_id_v": Entry("graph networks over ids and over frozen features", mmgcn.build_id_v, Pairs),
     "grcn_id": Entry("a graph network over edges that ids have vouched for (Wei et al., 2020)", grcn.build, Pairs),
     "grcn_id_v": Entry("the same, with frozen features besides ids", grcn.build_id_v, Pairs),
     "dssm_id_v": Entry("two towers, frozen features beside an item's id", dssm.build_id_v, Pairs),
-    "sasrec": Entry("self-attention over a user's last items (Kang & McAuley, 2018)", _sasrec, NextItem),
+    "youtube_id": Entry(
+        "a feed-forward tower on the mean of past items (Covington et al., 2016)", youtube.build, NextItem
+    ),
+    "gru4rec": Entry("a recurrent network over a user's last items (Hidasi et al., 2016)", gru4rec.build, NextItem),
+    "nextitnet": Entry("dilated causal convolutions over them (Yuan et al., 2019)", nextitnet.build, NextItem),
+    "sasrec": Entry("self-attention over a user's last items (Kang & McAuley, 2018)", sasrec.build, NextItem),
+    "bert4rec": Entry("attention in both directions to hidden items (Sun et al., 2019)", bert4rec.build, MaskedItem),
+    "gsasrec": Entry("SASRec with gBCE (Petrov & Macdonald, 2023)", gsasrec.build, NextItem, gsasrec.SETTINGS),
+    "esasrec": Entry(
+        "SASRec with gated residuals and a sampled softmax (Tikhonovich et al., 2025)",
+        esasrec.build,
+        NextItem,
+        esasrec.SETTINGS,
+    ),
+    "hstu": Entry("gated attention without softmax (Zhai et al., 2024)", hstu.build, NextItem),
+    "youtube_id_v": Entry("YouTube's tower, ids and frozen features", youtube.build_id_v, NextItem),
+    "sasrec_id_v": Entry("SASRec, ids and frozen features", sasrec.build_id_v, NextItem),
+    "sasrec_id_pop": Entry("SASRec, ids and ten levels of popularity", sasrec.build_id_pop, NextItem),
+    "sasrec_id_tag": Entry("SASRec, ids and tags", sasrec.build_id_tag, NextItem),
+    "sasrec_id_pop_tag": Entry("SASRec, ids, levels of popularity and tags", sasrec.build_id_pop_tag, NextItem),
+    "alphafuse": Entry("SASRec, ids where frozen features say nothing (Hu et al., 2025)", alphafuse.build, NextItem),
 }

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from benchmark.data.split import Split
     from benchmark.settings import Settings
 
+SETTINGS = {"loss": "bce"}  # no dot product: a whole batch of candidates for each pair would be too many
+
 
 def build(split: Split, settings: Settings, side: Side) -> Factorised:  # noqa: ARG001
     interaction = DeepFM(settings.width, layers=settings.blocks, dropout=settings.dropout)

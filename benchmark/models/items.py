@@ -1,12 +1,18 @@
 """The item side of a model: one vector per item, and what is known of it before any user is.
 
-C candidate items, D width, V items with padding.
+N states, C candidate items, K candidates of one state, D width, V items with padding.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from benchmark.data.split import Split
+    from benchmark.settings import Settings
 
 
 class ItemTable(nn.Module):
@@ -14,30 +20,77 @@ class ItemTable(nn.Module):
 
     With `log_prior` (V,) a score is state · item + log_prior + offset: the popularity of an item is given, and only how
     far to stray from it is learned. The paper's SASRec has the bare dot product, which is `log_prior=None`.
+    `side` adds what else is known of items: it takes id vectors (..., D) and ids (...), and returns vectors.
     """
 
-    def __init__(self, item_count: int, width: int, *, log_prior: Tensor | None = None) -> None:
+    def __init__(
+        self, item_count: int, width: int, *, log_prior: Tensor | None = None, side: nn.Module | None = None
+    ) -> None:
         super().__init__()
-        self.embedding = nn.Embedding(item_count + 1, width, padding_idx=0)
-        nn.init.normal_(self.embedding.weight, std=width**-0.5)
-        with torch.no_grad():
-            self.embedding.weight[0] = 0
+        self.embedding = vectors(item_count, width)
         self.register_buffer("log_prior", log_prior, persistent=False)
         self.offset = None if log_prior is None else nn.Embedding(item_count + 1, 1, padding_idx=0)
         if self.offset is not None:
             nn.init.zeros_(self.offset.weight)
+        self.side = side
+        self._everything: tuple[Tensor, Tensor | None] | None = None
 
     def forward(self, items: Tensor) -> Tensor:
         """Look up ids (...); return vectors (..., D)."""
-        return self.embedding(items)
+        found = self.embedding(items)
+        return found if self.side is None else self.side(found, items)
+
+    def bias(self, items: Tensor) -> Tensor | None:
+        """What is added to the score of ids (...), whoever asks: (...)."""
+        if self.offset is None:
+            return None
+        return self.get_buffer("log_prior")[items] + self.offset(items).squeeze(-1)
 
     def logits(self, states: Tensor, items: Tensor) -> Tensor:
-        """Score candidate ids (C,) for states (N, D): (N, C)."""
-        logits = states @ self.embedding(items).T
-        if self.offset is None:
-            return logits
-        return logits + self.get_buffer("log_prior")[items] + self.offset(items).squeeze(-1)
+        """Score candidate ids (C,), or each state's own (N, K), for states (N, D): (N, C) or (N, K)."""
+        if items.ndim == 1:
+            return _affine(states, self(items), self.bias(items))
+        logits, bias = (self(items) @ states[:, :, None])[..., 0], self.bias(items)
+        return logits if bias is None else logits + bias
 
     def scores(self, states: Tensor) -> Tensor:
-        """Score every item for states (N, D): (N, V), with a meaningless column 0."""
-        return self.logits(states, torch.arange(self.embedding.num_embeddings, device=states.device))
+        """Score every item for states (N, D): (N, V), with a meaningless column 0.
+
+        All vectors are put together once, and again when `train` or `eval` is called.
+        """
+        if self.training or self._everything is None:
+            everything = torch.arange(self.embedding.num_embeddings, device=states.device)
+            self._everything = self(everything), self.bias(everything)
+        return _affine(states, *self._everything)
+
+    def train(self, mode: bool = True) -> ItemTable:
+        self._everything = None
+        return super().train(mode)
+
+
+def vectors(count: int, width: int) -> nn.Embedding:
+    """Make vectors of length about one for ids 1 ... count; that of 0 is zero and stays so."""
+    table = nn.Embedding(count + 1, width, padding_idx=0)
+    nn.init.normal_(table.weight, std=width**-0.5)
+    with torch.no_grad():
+        table.weight[0] = 0
+    return table
+
+
+def item_table(
+    split: Split, settings: Settings, *, width: int | None = None, side: nn.Module | None = None
+) -> ItemTable:
+    """Make the item side that the settings ask for, of their width unless another is given."""
+    # One is added to every count: an item that only validation or test holds has a log frequency, too.
+    log_prior = ((split.frequency + 1) / (split.frequency + 1).sum()).log() if settings.item_bias else None
+    return ItemTable(split.item_count, width or settings.width, log_prior=log_prior, side=side)
+
+
+def _affine(states: Tensor, vectors: Tensor, bias: Tensor | None) -> Tensor:
+    """Scores (N, C) of states (N, D) and vectors (C, D): in one pass where that rounds no bias."""
+    if bias is None:
+        return states @ vectors.T
+    # Mixed precision would take the bias in bfloat16: a popularity of -10 to the next 1/16.
+    if torch.is_autocast_enabled(states.device.type):
+        return states @ vectors.T + bias
+    return torch.addmm(bias, states, vectors.T)

@@ -7,6 +7,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from benchmark.data.side import Side
+    from benchmark.data.split import Split
+    from benchmark.settings import Settings
+
+
+def build(split: Split, settings: Settings, side: Side) -> Popularity:  # noqa: ARG001
+    return Popularity(split.frequency)
+
 
 class Popularity:
     """B users, T steps, V items with padding."""

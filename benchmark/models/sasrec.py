@@ -8,11 +8,60 @@ trains it, and the feed-forward layer is 4 D wide, as in MicroLens' code.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
+from benchmark.models.fusion import MeanFusion, PopularityLevel, TagMean, feature_fusion
+from benchmark.models.items import item_table
+from benchmark.models.sequence import SequenceModel
 from microlens.errors import RecipeError
+
+if TYPE_CHECKING:
+    from benchmark.data.side import Side
+    from benchmark.data.split import Split
+    from benchmark.models.items import ItemTable
+    from benchmark.settings import Settings
+
+
+def build(split: Split, settings: Settings, side: Side) -> SequenceModel:  # noqa: ARG001
+    return over(item_table(split, settings), settings)
+
+
+def build_id_v(split: Split, settings: Settings, side: Side) -> SequenceModel:
+    return over(item_table(split, settings, side=feature_fusion(settings, side)), settings)
+
+
+def build_id_pop(split: Split, settings: Settings, side: Side) -> SequenceModel:  # noqa: ARG001
+    return _over_mean(split, settings, PopularityLevel(split.frequency, settings.width))
+
+
+def build_id_tag(split: Split, settings: Settings, side: Side) -> SequenceModel:
+    return _over_mean(split, settings, TagMean(side.tags(), settings.width))
+
+
+def build_id_pop_tag(split: Split, settings: Settings, side: Side) -> SequenceModel:
+    parts = PopularityLevel(split.frequency, settings.width), TagMean(side.tags(), settings.width)
+    return _over_mean(split, settings, *parts)
+
+
+def _over_mean(split: Split, settings: Settings, *parts: nn.Module) -> SequenceModel:
+    return over(item_table(split, settings, side=MeanFusion(parts)), settings)
+
+
+def over(items: ItemTable, settings: Settings) -> SequenceModel:
+    """Make SASRec of the settings, whatever its items are made of."""
+    encoder = SASRec(
+        settings.width,
+        steps=settings.keep_interactions - 1,
+        blocks=settings.blocks,
+        heads=settings.heads,
+        dropout=settings.dropout,
+        norm_first=settings.norm_first,
+    )
+    return SequenceModel(items, encoder)
 
 
 class SASRec(nn.Module):
@@ -31,24 +80,31 @@ class SASRec(nn.Module):
 
     def forward(self, vectors: Tensor, real: Tensor) -> Tensor:
         """Take item vectors (B, T, D) and which steps are real (B, T); return states (B, T, D)."""
-        T = real.shape[1]
-        past = torch.ones(T, T, dtype=torch.bool, device=real.device).tril()
-        # A padded step sees nothing, and softmax over nothing is NaN: let every step see itself.
-        itself = torch.eye(T, dtype=torch.bool, device=real.device)
-        mask = (past & real[:, None, :] | itself)[:, None]  # (B, 1, T, T)
-        x = self.dropout(vectors + self.position[-T:])
+        mask = causal_mask(real)
+        x = self.dropout(vectors + self.position[-real.shape[1] :])
         for block in self.blocks:
             x = block(x, mask)
         return self.norm(x)
 
 
+def causal_mask(real: Tensor) -> Tensor:
+    """Tell who sees whom, of real steps (B, T): (B, 1, T, T), true where a row's step sees a column's."""
+    T = real.shape[1]
+    past = torch.ones(T, T, dtype=torch.bool, device=real.device).tril()
+    # A padded step sees nothing, and softmax over nothing is NaN: let every step see itself.
+    itself = torch.eye(T, dtype=torch.bool, device=real.device)
+    return (past & real[:, None, :] | itself)[:, None]
+
+
 class Block(nn.Module):
     """Attention, then a feed-forward layer, each in a residual normalised before (pre-LN) or after it (post-LN)."""
 
-    def __init__(self, width: int, heads: int, dropout: float, *, norm_first: bool) -> None:
+    def __init__(
+        self, width: int, heads: int, dropout: float, *, norm_first: bool, activation: type[nn.Module] = nn.ReLU
+    ) -> None:
         super().__init__()
         self.attention = Attention(width, heads, dropout)
-        self.feed_forward = nn.Sequential(nn.Linear(width, 4 * width), nn.ReLU(), nn.Linear(4 * width, width))
+        self.feed_forward = nn.Sequential(nn.Linear(width, 4 * width), activation(), nn.Linear(4 * width, width))
         self.attention_norm = nn.LayerNorm(width)
         self.feed_forward_norm = nn.LayerNorm(width)
         self.dropout = nn.Dropout(dropout)

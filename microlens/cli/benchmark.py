@@ -20,7 +20,7 @@ def command(
     ] = None,
     *,
     models: Annotated[str, typer.Option(help="Comma-separated; see --list.")] = "popularity,sasrec",
-    preset: Annotated[str, typer.Option(help="Settings: default or paper.")] = "default",
+    preset: Annotated[str, typer.Option(help="Settings: default, tuned, paper or official.")] = "default",
     changes: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="A setting instead of the preset's; may be given repeatedly."),

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from benchmark.data.release import Interactions
-from benchmark.data.side import Side
+from benchmark.data.side import Side, Tags
 
 USERS, ITEMS, TOPICS = 3_500, 200, 20
 
@@ -43,7 +43,7 @@ def interactions():
 
 @pytest.fixture(scope="session")
 def make_side():
-    """Make what is known of so many items: random features named video."""
+    """Make what is known of so many items: random features named videomae, and up to three of five tags each."""
     return _make_side
 
 
@@ -94,9 +94,12 @@ def _interactions(user, item, *, item_count=ITEMS):
 
 
 def _make_side(item_count):
-    features = torch.tensor(np.random.default_rng(0).normal(1, 1, (item_count + 1, 16)), dtype=torch.float32)
+    rng = np.random.default_rng(0)
+    features = torch.tensor(rng.normal(1, 1, (item_count + 1, 16)), dtype=torch.float32)
     features[0] = 0
-    return Side(None, features={"video": features})
+    bounds = np.concatenate([[0, 0], rng.integers(0, 4, item_count).cumsum()])
+    tags = Tags(torch.tensor(bounds), torch.tensor(rng.integers(1, 6, bounds[-1])), 5)
+    return Side(None, features={"videomae": features}, tags=tags)
 
 
 def _write_release(folder, world):

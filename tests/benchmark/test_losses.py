@@ -1,20 +1,28 @@
 import numpy as np
 import pytest
 import torch
+from torch.nn.functional import pad
 
 from benchmark.losses import (
     Candidates,
     bce,
     bpr,
     full_softmax,
+    gbce_power,
     in_batch_softmax,
     log_frequency,
     log_inclusion,
     predicted,
+    sampled_softmax,
 )
 
 BATCH = [[0, 3, 5, 2], [4, 3, 1, 7], [0, 0, 0, 6]]  # the last user has nothing to predict
 TARGETS = [(0, 5), (0, 2), (1, 3), (1, 1), (1, 7)]  # (user, target), in row order
+
+
+def candidates_of(sequences):
+    sequences = torch.tensor(sequences)
+    return Candidates.of_batch(sequences, pad(predicted(sequences), (1, 0)))
 
 
 def reference_in_batch(scores, log_q):
@@ -31,7 +39,7 @@ def test_in_batch_softmax_equals_its_numpy_reference():
     """Distinct items of the batch compete, the user's own others and padding do not, log q is taken off."""
     rng = np.random.default_rng(0)
     scores, log_q = rng.normal(size=(len(TARGETS), 8)), np.log(rng.uniform(0.1, 1, 8))
-    candidates = Candidates.of_batch(torch.tensor(BATCH))
+    candidates = candidates_of(BATCH)
 
     loss = in_batch_softmax(
         torch.tensor(scores)[:, candidates.items],
@@ -45,7 +53,7 @@ def test_in_batch_softmax_equals_its_numpy_reference():
 
 def test_each_item_of_a_batch_is_a_candidate_once():
     """Item 3, which two users met, is listed once; padding is not listed."""
-    candidates = Candidates.of_batch(torch.tensor(BATCH))
+    candidates = candidates_of(BATCH)
 
     assert [1, 2, 3, 4, 5, 6, 7] == candidates.items.tolist()
     assert [target for _, target in TARGETS] == candidates.items[candidates.column].tolist()
@@ -53,7 +61,7 @@ def test_each_item_of_a_batch_is_a_candidate_once():
 
 def test_a_batch_without_padding_has_the_same_form():
     """Nothing is cut off where item 0 does not occur."""
-    candidates = Candidates.of_batch(torch.tensor([[1, 2], [2, 1]]))
+    candidates = candidates_of([[1, 2], [2, 1]])
 
     assert [1, 2] == candidates.items.tolist()
     assert [[True, False], [False, True]] == candidates.excluded.tolist()
@@ -82,16 +90,6 @@ def test_bpr_equals_its_numpy_reference():
     assert pytest.approx(expected) == float(bpr(torch.tensor(positive), torch.tensor(negative)))
 
 
-def test_bce_equals_its_numpy_reference():
-    """Minus log p of targets, minus log (1 - p) of drawn items that are not excluded, over targets and drawn items."""
-    rng = np.random.default_rng(0)
-    positive, negative, excluded = rng.normal(size=5), rng.normal(size=(5, 3)), rng.random((5, 3)) < 0.3
-    p, q = 1 / (1 + np.exp(-positive)), 1 / (1 + np.exp(-negative))
-    expected = -(np.log(p).sum() + np.log(1 - q)[~excluded].sum()) / (5 * 4)
-
-    assert pytest.approx(expected) == float(bce(*map(torch.tensor, (positive, negative, excluded))))
-
-
 def test_log_inclusion_is_the_chance_seen_in_drawn_batches():
     """Drawing half of the users many times finds an item of f users in 1 - 0.5^f of the batches."""
     rng = np.random.default_rng(0)
@@ -115,3 +113,72 @@ def test_both_corrections_agree_on_rare_items():
 def test_a_batch_of_everyone_needs_no_correction():
     """Every item is then a candidate for certain: the log of one."""
     assert [0.0, 0.0] == log_inclusion(torch.tensor([1, 9]), 1.0).tolist()
+
+
+def drawn(seed=0):
+    """Logits of five targets, of seven items drawn against each, and which of these are left out."""
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=5), rng.normal(size=(5, 7)), rng.random((5, 7)) < 0.3
+
+
+def tensors(*arrays):
+    return [torch.tensor(array) for array in arrays]
+
+
+def test_sampled_softmax_equals_its_numpy_reference():
+    """Minus the log of the target's share among itself and the drawn items that count."""
+    positive, negative, excluded = drawn()
+    total = np.exp(positive) + (np.exp(negative) * ~excluded).sum(1)
+
+    loss = sampled_softmax(*tensors(positive, negative, excluded))
+
+    assert pytest.approx(np.mean(np.log(total) - positive)) == float(loss)
+
+
+def test_sampled_softmax_of_every_other_item_is_the_full_one():
+    """With all items drawn and the target among them left out, nothing is sampled any more."""
+    logits, target = torch.randn(5, 7), torch.tensor([5, 2, 3, 1, 7])
+    itself = torch.arange(1, 8) == target[:, None]
+
+    loss = sampled_softmax(logits[itself], logits, itself)
+
+    assert pytest.approx(float(full_softmax(logits, target))) == float(loss)
+
+
+@pytest.mark.parametrize("power", [1.0, 0.2])
+def test_bce_equals_its_numpy_reference(power):
+    """Minus the log of the target's probability to a power, and of each drawn item's complement, over all of them."""
+    positive, negative, excluded = drawn()
+    probability, rival = 1 / (1 + np.exp(-positive)), 1 / (1 + np.exp(-negative))
+    terms = np.log(probability**power) + (np.log(1 - rival) * ~excluded).sum(1)
+
+    loss = bce(*tensors(positive, negative, excluded), power)
+
+    assert pytest.approx(np.mean(-terms / 8)) == float(loss)
+
+
+def test_gbce_power_is_one_without_calibration_and_the_share_drawn_with_all_of_it():
+    """Both ends of the paper's formula: t = 0 is plain BCE, and t = 1 the share of negatives drawn."""
+    assert 1.0 == gbce_power(256, 12_101, 0.0)
+    assert pytest.approx(256 / 12_100) == gbce_power(256, 12_101, 1.0)
+
+
+def test_calibrated_probabilities_are_those_of_a_softmax():
+    """One state, four items: least gBCE of t = 1 gives each the probability that it is the target."""
+    share = torch.tensor([0.5, 0.3, 0.15, 0.05], dtype=torch.float64)
+    logits = torch.zeros(4, dtype=torch.float64, requires_grad=True)
+    power = gbce_power(1, 4, 1.0)
+    optimizer = torch.optim.LBFGS([logits], max_iter=200, line_search_fn="strong_wolfe")
+
+    def expected_loss():
+        """One other item is drawn uniformly against each target."""
+        optimizer.zero_grad()
+        none = torch.zeros(1, 1, dtype=torch.bool)
+        pairs = [(i, j) for i in range(4) for j in range(4) if i != j]
+        loss = sum(share[i] / 3 * bce(logits[i : i + 1], logits[None, j : j + 1], none, power) for i, j in pairs)
+        loss.backward()
+        return loss
+
+    optimizer.step(expected_loss)
+
+    assert torch.allclose(share, logits.detach().sigmoid(), atol=1e-4)

@@ -2,13 +2,21 @@ import pytest
 import torch
 
 from benchmark.data.split import leave_one_out
+from benchmark.evaluate import evaluate
+from benchmark.metrics import summarise
 from benchmark.models import MODELS
 from benchmark.models.items import ItemTable
 from benchmark.models.popularity import Popularity
 from benchmark.models.sasrec import SASRec
 from benchmark.models.sequence import SequenceModel
-from benchmark.settings import Settings
+from benchmark.settings import Settings, load_preset
+from benchmark.train import fit
 from microlens.errors import RecipeError
+
+
+@pytest.fixture(scope="module")
+def toy(make_world):
+    return leave_one_out(make_world(users=1_200))
 
 
 def small_sasrec(*, norm_first=True, dropout=0.0):
@@ -122,3 +130,58 @@ def test_every_model_scores_every_item_for_every_user(name, interactions, make_s
 
     assert (2, 7) == scores.shape
     assert MODELS[name].description
+
+
+@pytest.mark.parametrize("preset", ["default", "tuned", "paper", "official"])
+@pytest.mark.parametrize("name", [name for name, entry in MODELS.items() if entry.task is not None])
+def test_every_model_has_a_loss_in_every_preset(preset, name, interactions, make_side):
+    """No preset asks a model for a loss that it does not take: a first batch has one, and more than nothing."""
+    split = leave_one_out(interactions([1] * 5 + [2] * 5, [1, 2, 3, 4, 5, 6, 7, 8, 9, 4], item_count=20))
+    settings = load_preset(preset, name, {"width": 8}, own=MODELS[name].settings)
+    task = MODELS[name].task(MODELS[name].build(split, settings, make_side(20)), split, settings)
+
+    loss = float(task.loss(next(task.batches(torch.Generator().manual_seed(0)))).detach())
+
+    assert 0 < loss < float("inf")
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_no_model_sees_its_target(name, interactions, make_side):
+    """Another item in the place of the test's changes no score of its question."""
+    users, before = [1, 1, 1, 1, 2, 2, 2, 2], [1, 2, 3, 4, 5, 6, 7, 8]
+    scores = []
+    for target in (8, 9):
+        split = leave_one_out(interactions(users, [*before[:-1], target], item_count=9))
+        torch.manual_seed(0)
+        model = MODELS[name].build(split, Settings(width=8), make_side(9))
+        if MODELS[name].task is not None:
+            model.eval()
+        scores.append(model.scores(split.test.users, split.test.history))
+
+    assert torch.equal(*scores)
+
+
+@pytest.mark.parametrize("name", [name for name, entry in MODELS.items() if entry.task is not None])
+def test_gradients_reach_every_parameter(name, make_world, make_side):
+    """One batch moves all there is to move."""
+    split = leave_one_out(make_world(users=300))
+    settings = load_preset("default", name, {"width": 8, "batch_size": 300}, own=MODELS[name].settings)
+    model = MODELS[name].build(split, settings, make_side(split.item_count)).train()
+    task = MODELS[name].task(model, split, settings)
+
+    sum(task.loss(batch) for batch in task.batches(torch.Generator().manual_seed(0))).backward()
+
+    still = [name for name, weights in model.named_parameters() if weights.grad is None or not weights.grad.any()]
+    assert still == []
+
+
+@pytest.mark.parametrize("name", [name for name, entry in MODELS.items() if entry.task is not None])
+def test_every_model_finds_tastes(name, toy, make_side):
+    """Where users have tastes, any model hits more often than popularity after a hundred quick steps."""
+    quick = {"width": 32, "blocks": 1, "epochs": 10, "batch_size": 128, "learning_rate": 5e-3, "threads": 1}
+    settings = load_preset("default", name, quick, own=MODELS[name].settings)
+    model = MODELS[name].build(toy, settings, make_side(toy.item_count))
+    fit(model, MODELS[name].task(model, toy, settings), toy.validation, settings, seed=0, progress=lambda *_: None)
+    floor = summarise(evaluate(Popularity(toy.frequency), toy.test))["hr@10"]
+
+    assert floor < summarise(evaluate(model, toy.test))["hr@10"]

@@ -92,7 +92,7 @@ def test_lightgcn_equals_powers_of_the_normalised_adjacency(met):
 @pytest.mark.parametrize("has_features", [False, True])
 def test_mmgcn_equals_its_formula_on_a_dense_table(met, make_side, has_features):
     """Means of neighbours by a row-normalised table, then the three matrices of a step, for both modalities."""
-    features = make_side(ITEMS).features("video") if has_features else None
+    features = make_side(ITEMS).features("videomae") if has_features else None
     model, X = MMGCN(Graph(met), 4, steps=2, features=features), dense(met)
     means = [table / table.sum(1, keepdim=True).clamp(min=1) for table in (X, X.T)]
     leaky, unit = torch.nn.functional.leaky_relu, torch.nn.functional.normalize
@@ -116,7 +116,7 @@ def test_mmgcn_equals_its_formula_on_a_dense_table(met, make_side, has_features)
 @pytest.mark.parametrize("has_features", [False, True])
 def test_grcn_equals_its_formula_on_a_dense_table(met, make_side, has_features):
     """Masked softmaxes over rows and columns of a full table of products, for both modalities."""
-    features = make_side(ITEMS).features("video") if has_features else None
+    features = make_side(ITEMS).features("videomae") if has_features else None
     model, X = GRCN(Graph(met), 4, steps=2, features=features), dense(met)
     torch.nn.init.normal_(model.user_trust)
     torch.nn.init.normal_(model.item_trust)
@@ -188,7 +188,7 @@ def test_deepfm_adds_layers_to_a_factorisation_machine():
 
 def test_dssm_towers_equal_their_formula(make_side):
     """An item's tower takes its id vector and its projected features, side by side."""
-    features = make_side(ITEMS).features("video")
+    features = make_side(ITEMS).features("videomae")
     towers = DSSM(USERS, ITEMS, 4, layers=1, features=features).eval()
     (in_1, out_1), (in_2, out_2) = (
         [one for one in tower if hasattr(one, "weight")] for tower in (towers.user_tower, towers.item_tower)

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import orjson
 import pytest
 import torch
@@ -12,6 +13,7 @@ from benchmark.checkpoint import read_checkpoint
 from benchmark.metrics import Ranks, summarise
 from benchmark.run import run_benchmark
 
+MODELS = ["sasrec", "bert4rec"]
 SETTINGS = {"width": 16, "blocks": 1, "epochs": 3, "batch_size": 33, "dropout": 0.0, "threads": 1, "patience": 9}
 
 
@@ -26,29 +28,30 @@ def torchrun(processes, *arguments):
 def benchmark(processes, release, out, **changes):
     settings = [part for name, value in (SETTINGS | changes).items() for part in ("--set", f"{name}={value}")]
     command = ["-m", "microlens.cli", "benchmark", release, "--out", out, "--json", "--device", "cpu", *settings]
-    return torchrun(processes, *command)
+    return torchrun(processes, *command, "--models", ",".join(MODELS))
 
 
 @pytest.fixture(scope="module", params=["never", "always"])
 def two(request, small_release, tmp_path_factory):
-    """A run of two processes: the folder of its results, its row of SASRec, and what it said."""
+    """A run of two processes: the folder of its results, its rows by model, and what it said."""
     out = tmp_path_factory.mktemp("two")
     done = benchmark(2, small_release, out, row_wise=request.param)
-    return out, next(row for row in orjson.loads(done.stdout)["rows"] if row["model"] == "sasrec"), done.stderr
+    return out, {row["model"]: row for row in orjson.loads(done.stdout)["rows"]}, done.stderr
 
 
 @pytest.fixture(scope="module")
 def one(small_release, tmp_path_factory):
     """The same of one process, which moves all rows."""
     out = tmp_path_factory.mktemp("one")
-    board = run_benchmark(small_release, ["sasrec"], out=out, device="cpu", overrides=SETTINGS | {"row_wise": "never"})
-    return out, board.rows[0]
+    board = run_benchmark(small_release, MODELS, out=out, device="cpu", overrides=SETTINGS | {"row_wise": "never"})
+    return out, {row["model"]: row for row in board.rows}
 
 
 @pytest.mark.slow
-def test_two_processes_learn_what_one_learns(one, two):
+@pytest.mark.parametrize("model", MODELS)
+def test_two_processes_learn_what_one_learns(one, two, model):
     """Losses, metrics and weights are those of one process but for rounding, by rows as well."""
-    ours, theirs = (row["runs"][0] for _, row, *_ in (two, one))
+    ours, theirs = (rows[model]["runs"][0] for _, rows, *_ in (two, one))
     learned, expected = (
         read_checkpoint(out / run["checkpoint"])["model"] for out, run in ((two[0], ours), (one[0], theirs))
     )
@@ -57,13 +60,15 @@ def test_two_processes_learn_what_one_learns(one, two):
         assert pytest.approx(other["loss"], rel=1e-4) == mine["loss"]
         assert pytest.approx(other["ndcg@10"], abs=2e-3) == mine["ndcg@10"]
     for name, values in expected.items():
-        torch.testing.assert_close(learned[name], values, rtol=0.02, atol=1e-3)
+        # A key's bias adds the same to all that a query weighs: its gradient is rounding alone, blown up by Adam.
+        of = np.r_[0:16, 32:48] if name.endswith("query_key_value.bias") else slice(None)
+        torch.testing.assert_close(learned[name][of], values[of], rtol=0.02, atol=1e-3)
 
 
 @pytest.mark.slow
 def test_every_user_is_asked_once(two):
     """Of 300 users two processes rank 150 each; the ranks that are kept are those of all, none twice."""
-    out, row, _ = two
+    out, row = two[0], two[1]["sasrec"]
     kept = read_checkpoint(out / row["runs"][0]["checkpoint"])
 
     assert 300 == row["users"] == len(kept["above"])

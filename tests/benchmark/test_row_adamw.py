@@ -10,7 +10,6 @@ from benchmark.models import MODELS
 from benchmark.optimizer import Optimizer
 from benchmark.row_adamw import RowAdamW
 from benchmark.settings import Settings
-from benchmark.tasks.next_item import NextItem
 from benchmark.train import fit
 from microlens.errors import MicrolensError, RecipeError
 
@@ -87,19 +86,20 @@ def test_what_is_not_looked_up_is_not_touched():
     assert [1] == (before != ours.weight).any(1).nonzero().flatten().tolist()
 
 
-def trained(world, settings):
+def trained(name, world, settings, side):
     torch.manual_seed(0)
     split = leave_one_out(world)
-    model = MODELS["sasrec"].build(split, settings, None)
-    task = NextItem(model, split, settings)
+    model = MODELS[name].build(split, settings, side)
+    task = MODELS[name].task(model, split, settings)
     return model, fit(model, task, split.validation, settings, seed=0, progress=lambda event, facts: None)
 
 
-def test_a_model_learns_the_same_by_rows(make_world):
-    """SASRec's curves by rows are those of dense AdamW, but for rounding."""
-    world = make_world(users=300)
-    _, dense = trained(world, replace(SETTINGS, row_wise="never"))
-    model, by_rows = trained(world, SETTINGS)
+@pytest.mark.parametrize("name", ["sasrec", "bert4rec", "sasrec_id_v", "sasrec_id_pop_tag", "alphafuse"])
+def test_a_model_learns_the_same_by_rows(name, make_world, make_side):
+    """Curves by rows are those of dense AdamW, but for rounding, whatever is known of items beside their ids."""
+    world, side = make_world(users=300), make_side(200)
+    _, dense = trained(name, world, replace(SETTINGS, row_wise="never"), side)
+    model, by_rows = trained(name, world, SETTINGS, side)
 
     assert model.items.embedding.sparse
     assert pytest.approx([one["loss"] for one in dense.curves], rel=1e-3) == [one["loss"] for one in by_rows.curves]

@@ -10,7 +10,7 @@ from benchmark.run import run_benchmark
 from benchmark.settings import Settings
 from microlens.errors import MicrolensError, RecipeError
 
-QUICK = {"width": 16, "blocks": 1, "epochs": 2, "threads": 1}
+QUICK = {"width": 16, "blocks": 1, "epochs": 2, "threads": 1, "learning_rate": 0.01}
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 import pytest
 
+from benchmark.models import MODELS
 from benchmark.settings import Settings, load_preset
 from microlens.errors import RecipeError
 
@@ -38,6 +39,40 @@ def test_presets_have_what_was_published(preset, model, published):
     chosen = load_preset(preset, model)
 
     assert published == (chosen.width, chosen.learning_rate, chosen.batch_size, chosen.weight_decay)
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        ("nextitnet", (2048, 1e-3, 64)),
+        ("gru4rec", (2048, 1e-4, 512)),
+        ("youtube_id", (4096, 1e-4, 512)),
+        ("youtube_id_v", (4096, 1e-4, 512)),
+        ("sasrec_id_v", (2048, 1e-5, 64)),
+        ("sasrec_id_pop_tag", (2048, 1e-5, 512)),
+    ],
+)
+def test_the_paper_preset_has_the_other_sequence_models_of_table_5(model, expected):
+    """Embedding, learning rate and batch of each; dropout and decay are 0.1 throughout."""
+    paper = load_preset("paper", model)
+
+    assert expected == (paper.width, paper.learning_rate, paper.batch_size)
+    assert (0.1, 0.1) == (paper.dropout, paper.weight_decay)
+
+
+@pytest.mark.parametrize("preset", ["default", "tuned", "paper", "official"])
+@pytest.mark.parametrize("model", MODELS)
+def test_every_model_has_settings_in_every_preset(preset, model):
+    """What makes it this model holds where the preset has no word on it."""
+    assert load_preset(preset, model, own=MODELS[model].settings)
+
+
+def test_what_makes_a_model_comes_before_what_holds_for_every_model():
+    """The loss of gSASRec is gBCE although the preset's is another; an override still decides."""
+    own = MODELS["gsasrec"].settings
+
+    assert "gbce" == load_preset("default", "gsasrec", own=own).loss
+    assert "full" == load_preset("default", "gsasrec", {"loss": "full"}, own=own).loss
 
 
 def test_overrides_are_read_as_the_field_they_set():
@@ -90,6 +125,9 @@ def test_a_value_of_another_kind_is_refused_with_the_value(key, value):
         ("neighbours", 0),
         ("recency", 1.5),
         ("ridge", 0.0),
+        ("calibration", 1.5),
+        ("mask_share", 0.0),
+        ("fusion", "product"),
     ],
 )
 def test_a_value_out_of_range_is_refused_with_the_value(key, value):

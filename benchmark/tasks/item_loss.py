@@ -1,0 +1,82 @@
+"""The settings' loss of predicted items: what they are told from is drawn, or met in the batch, or everything.
+
+N predictions, B users, T steps, D width, C candidates, K drawn items, V items with padding.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from benchmark.data.split import count_items
+from benchmark.losses import (
+    Candidates,
+    bce,
+    full_softmax,
+    gbce_power,
+    in_batch_softmax,
+    log_frequency,
+    log_inclusion,
+    sampled_softmax,
+)
+from benchmark.parallel import whole_batch
+from microlens.errors import RecipeError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from benchmark.models.items import ItemTable
+    from benchmark.settings import Settings
+
+
+class ItemLoss:
+    def __init__(self, items: ItemTable, sequences: Tensor, item_count: int, settings: Settings) -> None:
+        """Take the item side of a model, and all (U, T) that it is trained on."""
+        self.items = items
+        self.item_count = item_count
+        self.user_count = len(sequences)
+        self.frequency = count_items(sequences, item_count)
+        self.settings = settings
+
+    def __call__(self, states: Tensor, batch: Tensor, is_target: Tensor) -> Tensor:
+        """Score states (N, D) against the items of a batch (B, T) that are targets (B, T), in row order."""
+        if self.settings.loss == "in_batch":
+            return self._in_batch(states, batch, is_target)
+        target = batch[is_target]
+        if self.settings.loss == "full":
+            everything = torch.arange(1, self.item_count + 1, device=batch.device)
+            return full_softmax(self.items.logits(states, everything), target)
+        if self.settings.loss in {"sampled", "bce", "gbce"}:
+            return self._drawn(states, target)
+        raise RecipeError(
+            f"a sequence model is not trained with loss={self.settings.loss!r}",
+            hint="choose in_batch, full, sampled, bce or gbce",
+        )
+
+    def _in_batch(self, states: Tensor, batch: Tensor, is_target: Tensor) -> Tensor:
+        everyones, own = whole_batch(batch)
+        candidates = Candidates.of_batch(everyones, is_target, own)
+        logits = self.items.logits(states, candidates.items)
+        log_q = self._log_q(self.frequency[candidates.items], len(everyones))
+        return in_batch_softmax(logits, candidates.column, candidates.excluded, log_q)
+
+    def _log_q(self, frequency: Tensor, batch_size: int) -> Tensor:
+        """Correct candidates of this training frequency (C,) in a batch of so many users: (C,)."""
+        if self.settings.log_q == "frequency":
+            return log_frequency(frequency)
+        return log_inclusion(frequency, batch_size / self.user_count)
+
+    def _drawn(self, states: Tensor, target: Tensor) -> Tensor:
+        """Against items drawn uniformly; one that happens to be the target itself is left out."""
+        count = self.settings.negatives
+        shape = (count,) if self.settings.share_negatives else (len(target), count)
+        drawn = torch.randint(1, self.item_count + 1, shape, device=target.device)
+        # Of mixed precision's logits logsumexp would be as rough as they are.
+        positive = self.items.logits(states, target[:, None])[:, 0].float()
+        negative, excluded = self.items.logits(states, drawn).float(), drawn == target[:, None]
+        if self.settings.loss == "sampled":
+            return sampled_softmax(positive, negative, excluded)
+        is_calibrated = self.settings.loss == "gbce"
+        power = gbce_power(count, self.item_count, self.settings.calibration) if is_calibrated else 1.0
+        return bce(positive, negative, excluded, power)
