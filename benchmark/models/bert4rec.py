@@ -19,6 +19,7 @@ from benchmark.models.items import item_table
 from benchmark.models.protocol import TrainableModel
 from benchmark.models.sasrec import Block
 from benchmark.models.sequence import shortest_first
+from benchmark.models.stack import Stack, with_itself
 
 if TYPE_CHECKING:
     from benchmark.data.side import Side
@@ -64,24 +65,13 @@ class BERT4Rec(TrainableModel):
         return self(longer, hidden)[:, -1]
 
 
-class Encoder(nn.Module):
+class Encoder(Stack):
     """Vectors in, states out; every step sees all real ones."""
 
     def __init__(self, width: int, *, steps: int, blocks: int, heads: int, dropout: float, norm_first: bool) -> None:
-        super().__init__()
-        self.position = nn.Parameter(torch.zeros(steps, width))
-        self.dropout = nn.Dropout(dropout)
-        self.blocks = nn.ModuleList(
-            Block(width, heads, dropout, norm_first=norm_first, activation=nn.GELU) for _ in range(blocks)
-        )
-        self.norm = nn.LayerNorm(width)
+        made = (Block(width, heads, dropout, norm_first=norm_first, activation=nn.GELU) for _ in range(blocks))
+        super().__init__(width, made, steps=steps, dropout=dropout)
 
-    def forward(self, vectors: Tensor, real: Tensor) -> Tensor:
-        """Take vectors (B, T, D) and which steps are real (B, T); return states (B, T, D)."""
-        T = real.shape[1]
-        # A row of padding alone sees nothing, and softmax over nothing is NaN: let every step see itself.
-        mask = (real[:, None, :] | torch.eye(T, dtype=torch.bool, device=real.device))[:, None]  # (B, 1, T, T)
-        x = self.dropout(vectors + self.position[-T:])
-        for block in self.blocks:
-            x = block(x, mask)
-        return self.norm(x)
+    def mask(self, real: Tensor) -> Tensor:
+        """Tell who sees whom, of real steps (B, T): (B, 1, T, T)."""
+        return with_itself(real[:, None, :].expand(-1, real.shape[1], -1))

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
 from benchmark.models.items import item_table
-from benchmark.models.sasrec import Attention, causal_mask
+from benchmark.models.sasrec import Attention
 from benchmark.models.sequence import SequenceModel
+from benchmark.models.stack import Stack
 
 if TYPE_CHECKING:
     from benchmark.data.side import Side
@@ -37,23 +37,12 @@ def build(split: Split, settings: Settings, side: Side) -> SequenceModel:  # noq
     return SequenceModel(item_table(split, settings), encoder)
 
 
-class ESASRec(nn.Module):
+class ESASRec(Stack):
     """Item vectors in, user states out."""
 
     def __init__(self, width: int, *, steps: int, blocks: int = 2, heads: int = 2, dropout: float = 0.1) -> None:
-        super().__init__()
-        self.position = nn.Parameter(torch.zeros(steps, width))  # counted from the newest step, as in SASRec
-        self.dropout = nn.Dropout(dropout)
-        self.blocks = nn.ModuleList(Block(width, heads, dropout) for _ in range(blocks))
-        self.norm = nn.LayerNorm(width)
-
-    def forward(self, vectors: Tensor, real: Tensor) -> Tensor:
-        """Take item vectors (B, T, D) and which steps are real (B, T); return states (B, T, D)."""
-        mask = causal_mask(real)
-        x = self.dropout(vectors + self.position[-real.shape[1] :])
-        for block in self.blocks:
-            x = block(x, mask)
-        return self.norm(x)
+        made = (Block(width, heads, dropout) for _ in range(blocks))
+        super().__init__(width, made, steps=steps, dropout=dropout)
 
 
 class Block(nn.Module):

@@ -17,8 +17,10 @@ from torch import Tensor
 from torch.autograd.function import Function, once_differentiable
 from torch.nn.functional import embedding_bag
 
+from benchmark.data.met import Met
+
 if TYPE_CHECKING:
-    from benchmark.data.met import Met
+    from benchmark.data.split import Split
 
 
 class Graph:
@@ -28,6 +30,11 @@ class Graph:
         by_item, item_bounds = met.by_item
         self.user, self.item, self.user_bounds = met.user, met.item, met.bounds
         self.by_item, self.item_bounds, self.user_by_item = by_item, item_bounds, met.user[by_item]
+
+    @classmethod
+    def of(cls, split: Split) -> Graph:
+        """Of who met what in training."""
+        return cls(Met.of_pairs(split.pairs, split.user_count, split.item_count))
 
     @property
     def user_degree(self) -> Tensor:

@@ -18,6 +18,7 @@ from torch.nn.functional import silu
 
 from benchmark.models.items import item_table
 from benchmark.models.sequence import SequenceModel
+from benchmark.models.stack import Stack
 from microlens.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -37,24 +38,12 @@ def build(split: Split, settings: Settings, side: Side) -> SequenceModel:  # noq
     return SequenceModel(item_table(split, settings), encoder)
 
 
-class HSTU(nn.Module):
+class HSTU(Stack):
     """Item vectors in, user states out."""
 
     def __init__(self, width: int, *, steps: int, blocks: int = 2, heads: int = 2, dropout: float = 0.1) -> None:
-        super().__init__()
-        self.position = nn.Parameter(torch.zeros(steps, width))
-        self.dropout = nn.Dropout(dropout)
-        self.blocks = nn.ModuleList(Block(width, steps, heads, dropout) for _ in range(blocks))
-        self.norm = nn.LayerNorm(width)
-
-    def forward(self, vectors: Tensor, real: Tensor) -> Tensor:
-        """Take item vectors (B, T, D) and which steps are real (B, T); return states (B, T, D)."""
-        T = real.shape[1]
-        seen = real[:, None, None, :] & torch.ones(T, T, dtype=torch.bool, device=real.device).tril()  # (B, 1, T, T)
-        x = self.dropout(vectors + self.position[-T:])  # counted from the newest step, so padding shifts nothing
-        for block in self.blocks:
-            x = block(x, seen)
-        return self.norm(x)
+        made = (Block(width, steps, heads, dropout) for _ in range(blocks))
+        super().__init__(width, made, steps=steps, dropout=dropout)
 
 
 class Block(nn.Module):

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from benchmark.data.met import Met
 from benchmark.models.graph import Graph
 from benchmark.models.pairs import DotProduct, new_table
 
@@ -29,8 +28,7 @@ if TYPE_CHECKING:
 
 
 def build(split: Split, settings: Settings, side: Side) -> DotProduct:  # noqa: ARG001
-    met = Met.of_pairs(split.pairs, split.user_count, split.item_count)
-    encoder = LightGCN(Graph(met), settings.width, steps=settings.blocks)
+    encoder = LightGCN(Graph.of(split), settings.width, steps=settings.blocks)
     return DotProduct(encoder, split.user_count, split.item_count)
 
 

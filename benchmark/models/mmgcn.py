@@ -22,7 +22,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu, normalize
 
-from benchmark.data.met import Met
 from benchmark.models.graph import Graph
 from benchmark.models.pairs import DotProduct, new_table
 
@@ -41,7 +40,7 @@ def build_id_v(split: Split, settings: Settings, side: Side) -> DotProduct:
 
 
 def _built(split: Split, settings: Settings, features: Tensor | None) -> DotProduct:
-    graph = Graph(Met.of_pairs(split.pairs, split.user_count, split.item_count))
+    graph = Graph.of(split)
     encoder = MMGCN(graph, settings.width, steps=settings.blocks, dropout=settings.dropout, features=features)
     return DotProduct(encoder, split.user_count, split.item_count)
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from benchmark.models.fusion import MeanFusion, PopularityLevel, TagMean, feature_fusion
 from benchmark.models.items import item_table
 from benchmark.models.sequence import SequenceModel
+from benchmark.models.stack import Stack
 from microlens.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -64,36 +64,14 @@ def over(items: ItemTable, settings: Settings) -> SequenceModel:
     return SequenceModel(items, encoder)
 
 
-class SASRec(nn.Module):
+class SASRec(Stack):
     """Item vectors in, user states out."""
 
     def __init__(
         self, width: int, *, steps: int, blocks: int = 2, heads: int = 2, dropout: float = 0.1, norm_first: bool = True
     ) -> None:
-        super().__init__()
-        # Counted from the newest step, so padding shifts nothing. They start at zero: the steps that only a test
-        # history reaches are never trained, and so add nothing.
-        self.position = nn.Parameter(torch.zeros(steps, width))
-        self.blocks = nn.ModuleList(Block(width, heads, dropout, norm_first=norm_first) for _ in range(blocks))
-        self.norm = nn.LayerNorm(width)
-        self.dropout = nn.Dropout(dropout)
-
-    def forward(self, vectors: Tensor, real: Tensor) -> Tensor:
-        """Take item vectors (B, T, D) and which steps are real (B, T); return states (B, T, D)."""
-        mask = causal_mask(real)
-        x = self.dropout(vectors + self.position[-real.shape[1] :])
-        for block in self.blocks:
-            x = block(x, mask)
-        return self.norm(x)
-
-
-def causal_mask(real: Tensor) -> Tensor:
-    """Tell who sees whom, of real steps (B, T): (B, 1, T, T), true where a row's step sees a column's."""
-    T = real.shape[1]
-    past = torch.ones(T, T, dtype=torch.bool, device=real.device).tril()
-    # A padded step sees nothing, and softmax over nothing is NaN: let every step see itself.
-    itself = torch.eye(T, dtype=torch.bool, device=real.device)
-    return (past & real[:, None, :] | itself)[:, None]
+        made = (Block(width, heads, dropout, norm_first=norm_first) for _ in range(blocks))
+        super().__init__(width, made, steps=steps, dropout=dropout)
 
 
 class Block(nn.Module):

@@ -67,6 +67,7 @@ class _Airspace(RuleBasedStateMachine):
     """Two machines and a few items at a few addresses, against a table of who is where."""
 
     makes = None
+    boardings = 0
 
     def __init__(self):
         super().__init__()
@@ -79,6 +80,7 @@ class _Airspace(RuleBasedStateMachine):
     def board(self, place):
         machine, address, name = place
         holder = self.at.setdefault(address, (machine, name))
+        _Airspace.boardings += 1
 
         assert [holder == (machine, name)] == self.machines[machine].board([(address, name)])
 
@@ -103,6 +105,8 @@ def test_whatever_two_machines_do_an_address_has_one_item(make_frontier):
     _Airspace.makes = staticmethod(make_frontier)
 
     run_state_machine_as_test(_Airspace)
+
+    assert 100 < _Airspace.boardings
 
 
 def test_a_seconds_worth_of_bytes_may_go_at_once(make_frontier):
