@@ -7,13 +7,14 @@ import os
 import shutil
 import sys
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from microlens.errors import MicrolensError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from microlens.settings import Settings
 
@@ -41,8 +42,7 @@ def check_machine(settings: Settings) -> list[Check]:
         *_packages(),
         _redis(settings),
         *_database(settings),
-        *_store(settings),
-        *_parts_bucket(settings),
+        *_stores(settings),
         *_spark(settings),
         _encoder(),
         _folder(settings),
@@ -69,52 +69,42 @@ def _is_importable(name: str) -> bool:
     return True
 
 
+def _tried(name: str, look: Callable[[], str]) -> Check:
+    """What a look at something found, or the error that it met."""
+    try:
+        return Check(name, is_fine=True, found=look())
+    except MicrolensError as error:
+        return Check(name, is_fine=False, found=error.message, hint=error.hint)
+
+
 def _redis(settings: Settings) -> Check:
     from microlens.embedded import redis_server
 
-    try:
+    def look() -> str:
         with redis_server(settings.redis_url):
-            return Check("redis", is_fine=True, found=settings.redis_url or "embedded")
-    except MicrolensError as error:
-        return Check("redis", is_fine=False, found=error.message, hint=error.hint)
+            return settings.redis_url or "embedded"
+
+    return _tried("redis", look)
 
 
 def _database(settings: Settings) -> Iterator[Check]:
     """Nothing where none is named: each run then has a file of its own."""
-    if settings.database_url is None:
+    if settings.database_url is not None:
+        from microlens.ledger_places import check_database
+
+        yield _tried("database", partial(check_database, settings.database_url.get_secret_value()))
+
+
+def _stores(settings: Settings) -> Iterator[Check]:
+    """Nothing where none is named: each run then keeps its media itself, and its parts in its folder alone."""
+    if settings.store_url is None and settings.parts_url is None:
         return
-    from microlens.ledger_places import check_database
+    from microlens.stores import check_bucket, check_store
 
-    try:
-        yield Check("database", is_fine=True, found=check_database(settings.database_url.get_secret_value()))
-    except MicrolensError as error:
-        yield Check("database", is_fine=False, found=error.message, hint=error.hint)
-
-
-def _store(settings: Settings) -> Iterator[Check]:
-    """Nothing where none is named: each run then keeps its media itself."""
-    if settings.store_url is None:
-        return
-    from microlens.stores import check_store
-
-    try:
-        found = check_store(settings.store_url, allow_http=settings.store_allow_http)
-        yield Check("store", is_fine=True, found=f"{found} can be written and read")
-    except MicrolensError as error:
-        yield Check("store", is_fine=False, found=error.message, hint=error.hint)
-
-
-def _parts_bucket(settings: Settings) -> Iterator[Check]:
-    """Nothing where none is named: parts then lie in the runs' folders alone."""
-    if settings.parts_url is None:
-        return
-    from microlens.stores import check_bucket
-
-    try:
-        found = check_bucket(settings.parts_url, allow_http=settings.store_allow_http)
-        yield Check("parts", is_fine=True, found=f"{found} can be written and read")
-    except MicrolensError as error:
-        yield Check("parts", is_fine=False, found=error.message, hint=error.hint)
+    for name, url, check in (("store", settings.store_url, check_store), ("parts", settings.parts_url, check_bucket)):
+        if url is not None:
+            found = _tried(name, partial(check, url, allow_http=settings.store_allow_http))
+            yield replace(found, found=f"{found.found} can be written and read") if found.is_fine else found
 
 
 def _spark(settings: Settings) -> Iterator[Check]:
@@ -124,11 +114,13 @@ def _spark(settings: Settings) -> Iterator[Check]:
     from integration.engines import open_engine
 
     folder = settings.runs_dir / f"doctor-{uuid.uuid4().hex}"
-    try:
+
+    def look() -> str:
         with open_engine(settings, folder):
-            yield Check("spark", is_fine=True, found="answers, and sees the folder of runs")
-    except MicrolensError as error:
-        yield Check("spark", is_fine=False, found=error.message, hint=error.hint)
+            return "answers, and sees the folder of runs"
+
+    try:
+        yield _tried("spark", look)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -17,22 +17,14 @@ from benchmark.models.itemknn import ItemKNN
 from benchmark.models.popularity import Popularity
 from benchmark.settings import load_preset
 from microlens.errors import RecipeError
+from tests.benchmark.references import ITEMS, dense, few_met
 
 MICROLENS = Path(__file__).parents[3] / "shared" / "real-data" / "microlens-50k" / "MicroLens-50k_pairs.tsv"
-USERS, ITEMS = 7, 9
 
 
 @pytest.fixture
 def met():
-    rng = np.random.default_rng(0)
-    pairs = [(user, item) for user in range(USERS) for item in 1 + rng.permutation(ITEMS - 1)[: 1 + user % 4]]
-    return Met.of_pairs(torch.tensor(pairs), USERS, ITEMS)  # item 9 was met by nobody
-
-
-def dense(met):
-    table = torch.zeros(USERS, ITEMS + 1)
-    table[met.user, met.item] = 1
-    return table
+    return few_met()
 
 
 @pytest.mark.parametrize("recency", [1.0, 0.5])

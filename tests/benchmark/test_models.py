@@ -12,6 +12,7 @@ from benchmark.models.sequence import SequenceModel
 from benchmark.settings import Settings, load_preset
 from benchmark.train import fit
 from microlens.errors import RecipeError
+from tests.benchmark.references import torchs_block
 
 
 @pytest.fixture(scope="module")
@@ -67,25 +68,12 @@ def test_one_block_equals_torch_own_transformer_layer():
     """With the same weights, a pre-LN and a post-LN block equal torch.nn.TransformerEncoderLayer."""
     for norm_first in (True, False):
         block = SASRec(8, steps=6, blocks=1, dropout=0.0, norm_first=norm_first).blocks[0].eval()
-        reference = torch.nn.TransformerEncoderLayer(8, 2, 32, 0.0, batch_first=True, norm_first=norm_first)
-        names = {
-            "self_attn.in_proj_": "attention.query_key_value.",
-            "self_attn.out_proj.": "attention.out.",
-            "linear1.": "feed_forward.0.",
-            "linear2.": "feed_forward.2.",
-            "norm1.": "attention_norm.",
-            "norm2.": "feed_forward_norm.",
-        }
-        ours = block.state_dict()
-        reference.load_state_dict({name + kind: ours[own + kind] for name, own in names.items() for kind in KINDS})
+        reference = torchs_block(block, 8, norm_first=norm_first)
         x, past = torch.randn(2, 6, 8), torch.ones(6, 6, dtype=torch.bool).tril()
 
         expected = reference(x, src_mask=~past)
 
         assert torch.allclose(expected, block(x, past.expand(2, 1, 6, 6)), atol=1e-5)
-
-
-KINDS = ("weight", "bias")
 
 
 def test_scores_are_the_dot_product_of_state_and_item():

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark.data.met import Met
 from benchmark.data.split import leave_one_out
 from benchmark.evaluate import evaluate
 from benchmark.metrics import summarise
@@ -23,9 +22,9 @@ from benchmark.settings import Settings, load_preset
 from benchmark.tasks.pairs import Pairs
 from benchmark.train import Trainer, fit
 from microlens.errors import NotReadyError
+from tests.benchmark.references import ITEMS, USERS, dense, few_met
 
 TRAINED = [name for name, entry in MODELS.items() if entry.task is Pairs]
-USERS, ITEMS = 7, 9
 
 
 @pytest.fixture(scope="module")
@@ -35,15 +34,7 @@ def toy(make_world):
 
 @pytest.fixture
 def met():
-    rng = np.random.default_rng(0)
-    pairs = [(user, item) for user in range(USERS) for item in 1 + rng.permutation(ITEMS - 1)[: 1 + user % 4]]
-    return Met.of_pairs(torch.tensor(pairs), USERS, ITEMS)  # item 9 was met by nobody
-
-
-def dense(met):
-    table = torch.zeros(USERS, ITEMS + 1)
-    table[met.user, met.item] = 1
-    return table
+    return few_met()
 
 
 def everything():

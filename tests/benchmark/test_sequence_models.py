@@ -17,6 +17,7 @@ from benchmark.models.youtube import YouTube
 from benchmark.settings import Settings
 from benchmark.tasks.masked_item import hide
 from benchmark.tasks.next_item import NextItem
+from tests.benchmark.references import torchs_block
 
 NEXT_ITEM = [name for name, entry in MODELS.items() if entry.task is NextItem]
 
@@ -175,19 +176,7 @@ def test_bert4rec_is_torchs_encoder_over_items_and_the_hidden_vector():
     """With the same weights, post-LN and GELU, nn.TransformerEncoderLayer gives the same states."""
     model, history = small_bert(), torch.tensor([[3, 5, 2, 9, 11, 4]])
     hidden = torch.tensor([[False, True, False, False, True, False]])
-    reference = torch.nn.TransformerEncoderLayer(8, 2, 32, 0.0, activation="gelu", batch_first=True)
-    names = {
-        "self_attn.in_proj_": "attention.query_key_value.",
-        "self_attn.out_proj.": "attention.out.",
-        "linear1.": "feed_forward.0.",
-        "linear2.": "feed_forward.2.",
-        "norm1.": "attention_norm.",
-        "norm2.": "feed_forward_norm.",
-    }
-    ours = model.encoder.blocks[0].state_dict()
-    reference.load_state_dict(
-        {name + kind: ours[own + kind] for name, own in names.items() for kind in ("weight", "bias")}
-    )
+    reference = torchs_block(model.encoder.blocks[0], 8, activation="gelu")
     vectors = model.items(history)
     vectors[hidden] = model.hidden_vector
 
