@@ -22,9 +22,9 @@ def publish(folder, media_dir, **world):
     return cli.open(), site.world
 
 
-def ranked(run):
+def ranked(run, seed=0):
     overrides = {"threads": 1}
-    return run_benchmark(run.release_folder("all"), ["popularity", "sasrec"], overrides=overrides)
+    return run_benchmark(run.release_folder("all"), ["popularity", "sasrec"], seeds=(seed,), overrides=overrides)
 
 
 def oracle_hr_at_10(run, world):
@@ -63,12 +63,19 @@ def test_sasrec_learns_tastes_and_stays_below_the_oracle(tmp_path, media_dir):
 
 @pytest.mark.slow
 def test_where_tastes_are_shuffled_there_is_nothing_to_learn(tmp_path, media_dir):
-    """With items dealt anew over the users, SASRec is within two standard deviations of Popularity."""
+    """With items dealt anew over the users, SASRec is within two standard deviations of Popularity.
+
+    One training alone strays by as much again (0.150 to 0.173 where Popularity has 0.171), and how far depends on the
+    processor's rounding: the mean of six does not.
+    """
     run, _ = publish(tmp_path / "shuffled", media_dir, shuffle_tastes=True)
 
-    board = ranked(run)
+    boards = [ranked(run, seed) for seed in range(6)]
 
-    hits = {name: np.asarray(hit_rate(ranks, 10), dtype=float) for name, ranks in board.ranks.items()}
+    hits = {
+        name: np.mean([hit_rate(board.ranks[name], 10) for board in boards], axis=0, dtype=float)
+        for name in ("popularity", "sasrec")
+    }
     difference = hits["sasrec"] - hits["popularity"]
     deviation = difference.std(ddof=1) / np.sqrt(len(difference))
     assert abs(difference.mean()) <= 2 * deviation
