@@ -212,6 +212,10 @@ def test_what_names_no_bucket_is_refused(given):
     assert "secret" not in str(told.value)
 
 
+def names_in(folder):
+    return {path for path in folder.rglob("*") if "ledger" not in path.name}
+
+
 KILLED = """
 import sys
 from pathlib import Path
@@ -232,9 +236,11 @@ def test_killed_at_any_moment_it_goes_on(kept):
     made, whole = kept
     truth, dice, kills = files_of(whole), random.Random(5), 0
     command = [sys.executable, "-c", KILLED, str(made.run.folder), KEY]
-    for _ in range(6):
-        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-        time.sleep(dice.uniform(0.3, 2.5))
+    for _ in range(4):
+        process, before = subprocess.Popen(command, stderr=subprocess.DEVNULL), names_in(made.run.folder)
+        while process.poll() is None and names_in(made.run.folder) == before:
+            time.sleep(0.001)
+        time.sleep(dice.uniform(0, 0.02))
         process.send_signal(signal.SIGKILL)
         kills += process.wait() != 0
         assert all(truth[name] == data for name, data in files_of(made.run.folder).items())
