@@ -46,11 +46,13 @@ class RowAdamW:
 
     def step(self) -> None:
         """Take one step along the gradient's rows; all others fall one step behind."""
-        self.steps += 1
         if self.weight.grad is None:
+            self.steps += 1
             return
         gradient = self.weight.grad.coalesce()
         rows, values = gradient.indices()[0], gradient.values()
+        self.catch_up(rows)  # another rank may have looked up what this one did not
+        self.steps += 1
         beta_1, beta_2 = BETAS
         with torch.no_grad():
             mean = self.mean[rows].lerp_(values, 1 - beta_1)
