@@ -13,7 +13,7 @@ from benchmark.checkpoint import read_checkpoint
 from benchmark.metrics import Ranks, summarise
 from benchmark.run import run_benchmark
 
-MODELS = ["sasrec", "bert4rec"]
+MODELS = ["sasrec", "bert4rec", "dssm"]
 SETTINGS = {"width": 16, "blocks": 1, "epochs": 3, "batch_size": 33, "dropout": 0.0, "threads": 1, "patience": 9}
 
 
@@ -40,10 +40,10 @@ def two(request, small_release, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def one(small_release, tmp_path_factory):
-    """The same of one process, which moves all rows."""
-    out = tmp_path_factory.mktemp("one")
-    board = run_benchmark(small_release, MODELS, out=out, device="cpu", overrides=SETTINGS | {"row_wise": "never"})
+def one(two, small_release, tmp_path_factory):
+    """The same of one process."""
+    out, row_wise = tmp_path_factory.mktemp("one"), next(iter(two[1].values()))["settings"]["row_wise"]
+    board = run_benchmark(small_release, MODELS, out=out, device="cpu", overrides=SETTINGS | {"row_wise": row_wise})
     return out, {row["model"]: row for row in board.rows}
 
 
@@ -60,7 +60,10 @@ def test_two_processes_learn_what_one_learns(one, two, model):
         assert pytest.approx(other["loss"], rel=1e-4) == mine["loss"]
         assert pytest.approx(other["ndcg@10"], abs=2e-3) == mine["ndcg@10"]
     for name, values in expected.items():
-        # A key's bias adds the same to all that a query weighs: its gradient is rounding alone, blown up by Adam.
+        # A key's bias adds the same to all that a query weighs, an item tower's last to all of a user's scores: their
+        # gradients are rounding alone, blown up by Adam.
+        if name == "encoder.item_tower.3.bias":
+            continue
         of = np.r_[0:16, 32:48] if name.endswith("query_key_value.bias") else slice(None)
         torch.testing.assert_close(learned[name][of], values[of], rtol=0.02, atol=1e-3)
 
