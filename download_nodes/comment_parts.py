@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from download_nodes.spool import Comments, spool_path
 from microlens.database import LedgerFullError
-from microlens.errors import StoreUnreachableError
+from microlens.errors import MicrolensError
 from microlens.privacy import USER_KEY_BYTES
 
 if TYPE_CHECKING:
@@ -117,10 +117,12 @@ class CommentParts:
                 parts.append(write_part(self._run.folder, "comments", comments, **COMMENTS_LAYOUT))
             if texts.num_rows:
                 parts.append(write_part(self._run.folder, "texts", texts, beside=parts[0].part_id, **_TEXTS_LAYOUT))
-            return [self._run.keep_part(part) for part in parts]
-        except (OSError, StoreUnreachableError):
+            for place, part in enumerate(parts):
+                parts[place] = self._run.keep_part(part)
+        except (OSError, MicrolensError):
             self._discard(parts)
             raise
+        return parts
 
     def _tables(self, spools: dict[str, Spool]) -> tuple[pa.Table, pa.Table]:
         """Comments, and those of them that have a text or a gender with these, both sorted by video."""

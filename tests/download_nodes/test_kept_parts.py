@@ -9,7 +9,8 @@ from download_nodes.comment_parts import CommentParts
 from download_nodes.spool import Comments, Spool
 from microlens.comment_lists import that_stand
 from microlens.database import LedgerFullError
-from microlens.errors import StoreUnreachableError
+from microlens.errors import CorruptDataError, StoreUnreachableError
+from microlens.parts_bucket import PartsBucket
 from tests.bucket import KEY, s3_server
 from tests.crawler.site import comment
 
@@ -96,6 +97,23 @@ def test_what_the_ledger_does_not_take_leaves_the_bucket(kept, monkeypatch):
 
     assert [2, 2] == [len(keys) for keys in written]
     assert before == keys_in(kept)
+    assert {part.path for part in parts_of(kept)} == files_in(kept)
+
+
+def test_texts_that_cannot_be_kept_take_their_comments_with_them(kept, monkeypatch):
+    """Where the second part of two is refused, the first leaves the bucket as well, and no file is left of either."""
+    before, keep = keys_in(kept), PartsBucket.keep
+
+    def intruded(bucket, part, path):
+        if part.kind == "texts":
+            obstore.put(kept.run.bucket.opened, f"parts/{kept.run.shared_name}/{part.part_id}.parquet", b"a stranger's")
+        return keep(bucket, part, path)
+
+    monkeypatch.setattr(PartsBucket, "keep", intruded)
+    with pytest.raises(CorruptDataError, match="holds something else"):
+        CommentParts(kept.run).commit({"w": spool_of(kept, "w")})
+
+    assert 1 == len(keys_in(kept) - before)
     assert {part.path for part in parts_of(kept)} == files_in(kept)
 
 
