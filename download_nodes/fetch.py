@@ -19,7 +19,7 @@ from download_nodes.fetch_errors import FetchError, explained, parsing
 from download_nodes.headers import address, readable
 from download_nodes.hls import Means, download_pieces
 from download_nodes.resolver import GuardedResolver, guarded_sockets
-from download_nodes.transfer import Fetched, Pace, Source, Terms, fill, gathering
+from download_nodes.transfer import Fetched, LeastSpeed, Source, Terms, fill, gathering
 from microlens.frontier import host_of
 from microlens.ledger import now_ms
 from microlens.outcomes import Refusal, refusal_of, retry_after_s
@@ -173,7 +173,7 @@ class Fetcher:
 
     def _terms(self, max_bytes: int, accept: Accept | None, deadline: asyncio.Timeout) -> Terms:
         flow = Flow(self._bandwidth, deadline)
-        return Terms(max_bytes, Pace(self._least_bytes_per_s, flow.clock), flow, accept)
+        return Terms(max_bytes, LeastSpeed(self._least_bytes_per_s, flow.clock), flow, accept)
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         """A small body; where there is a limit it is paid for afterwards: no time of the answer's passes meanwhile."""

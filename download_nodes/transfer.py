@@ -66,7 +66,7 @@ class Terms:
     """What a file must keep to."""
 
     max_bytes: int
-    pace: Pace
+    least_speed: LeastSpeed
     flow: Flow
     accept: Accept | None = None
 
@@ -80,7 +80,7 @@ class Source:
     url: str
 
 
-class Pace:
+class LeastSpeed:
     """Sees that a file comes at the least speed, over each WINDOW_S seconds and not only from its start.
 
     One for all bodies that a file is made of, one after the other; the time between them does not count.
@@ -239,7 +239,7 @@ async def pour(response: ClientResponse, partial: Sink, terms: Terms) -> None:
         raise _too_large(response)
     head, is_wanted, came = b"", accept is None, 0
     may_grow, expected = is_compressed(response), body_bytes(response)
-    terms.pace.begin()
+    terms.least_speed.begin()
     async for chunk in terms.flow.chunks(response):
         came += len(chunk)
         if partial.size_bytes + len(chunk) > max_bytes:
@@ -252,8 +252,8 @@ async def pour(response: ClientResponse, partial: Sink, terms: Terms) -> None:
             if is_wanted:
                 accept(head)
         partial.write(chunk)
-        terms.pace.check(len(chunk))
-    terms.pace.check(0)  # its end may have kept us waiting
+        terms.least_speed.check(len(chunk))
+    terms.least_speed.check(0)  # its end may have kept us waiting
     if accept and not is_wanted:
         accept(head)
     if expected not in {None, came}:
