@@ -21,8 +21,6 @@ MIN_HASH_QUALITY = 4.0
 Frames of real clips have 11 to 67. What is blank, a gradient, stripes or mere noise has less than 2: there
 recompressing changes a hundred bits, and unrelated pictures match.
 """
-CUBE_CELLS = 6
-"""One colour may spread over 48 of 256 levels in each channel: what JPEG makes of a flat area stays inside."""
 
 
 def dominant_share(image: Image.Image) -> float:
@@ -86,7 +84,10 @@ def hash_quality(lowest: npt.NDArray[np.float32]) -> float:
 
 
 def _sliding_sum(counts: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint16]:
-    """Sum every `CUBE_CELLS` neighbouring cells along the first axis, which becomes the last."""
+    """Sum every six neighbouring cells along the first axis, which becomes the last.
+
+    So one colour may spread over 48 of 256 levels in each channel: what JPEG makes of a flat area stays inside.
+    """
     pairs = counts[:-1] + counts[1:]
     sums = pairs[:-4] + pairs[2:-2] + pairs[4:]
     return np.ascontiguousarray(np.moveaxis(sums, 0, -1))

@@ -50,8 +50,8 @@ GRACE_S = 6.0
 class Node:
     """Must be made inside a running event loop; `close` it there."""
 
-    def __init__(self, run: Run, redis_url: str, settings: Settings | None = None) -> None:
-        settings = settings or Settings()
+    def __init__(self, run: Run, redis_url: str) -> None:
+        settings = Settings()
         self._platform = platform_of(run.recipe)
         self._frontier = Frontier.connect(redis_url, run.shared_name, run.recipe.politeness)
         self._courtesy = Courtesy(run, self._frontier, most=WIDTH, bytes_per_s=settings.bytes_per_second)

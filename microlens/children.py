@@ -17,10 +17,9 @@ def start_child(
     *,
     environment: dict[str, str] | None = None,
     stdout: IO[bytes] | int | None = None,
-    last_signal: signal.Signals = signal.SIGTERM,
     is_own_session: bool = False,
 ) -> subprocess.Popen[bytes]:
-    """Start a program that gets `last_signal` should this process be killed (on Linux; elsewhere it may outlive us).
+    """Start a program that gets SIGTERM should this process be killed (on Linux; elsewhere it may outlive us).
 
     In a session of its own it does not hear a Ctrl-C at the terminal, and lives until it is stopped.
     """
@@ -29,7 +28,7 @@ def start_child(
 
     def die_with_parent() -> None:
         if libc is not None:
-            libc.prctl(_PR_SET_PDEATHSIG, int(last_signal))
+            libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM))
             if os.getppid() != parent:  # the parent died before the call took effect
                 os._exit(1)
 
