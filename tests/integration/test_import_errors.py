@@ -2,7 +2,9 @@
 
 import pytest
 
+from integration.imports import lines
 from integration.imports.errors import ForeignFileError
+from integration.imports.lines import read_lines
 from microlens.errors import RecipeError
 from tests.integration.importing import folder_of, imported, microlens_csv, recbole_inter
 
@@ -91,6 +93,21 @@ def test_a_source_that_cannot_be_used_is_refused(tmp_path, form, files, words):
 
     with pytest.raises(RecipeError, match=words):
         imported(source, tmp_path / "release", form, min_rating=3 if form == "recbole" else None)
+
+
+def test_a_line_without_end_is_refused(tmp_path, monkeypatch):
+    """What is no text has no line ends, and is not read into memory whole; a long last line is one."""
+    monkeypatch.setattr(lines, "_LONGEST_BYTES", 16)
+    path = tmp_path / "lines"
+    path.write_bytes(b"1\n" + b"x" * 16)
+
+    assert ["1", "x" * 16] == [
+        text for some in read_lines(path, lambda *_: None, block_bytes=3) for text in some.text.to_pylist()
+    ]
+
+    path.write_bytes(b"1\n" + b"x" * 40)
+    with pytest.raises(ForeignFileError, match="a line of more than 256 MB"):
+        list(read_lines(path, lambda *_: None, block_bytes=3))
 
 
 def test_a_unit_of_no_times_is_refused(tmp_path):

@@ -109,10 +109,7 @@ def test_lines_do_not_depend_on_the_blocks(lines, size):
             for some in read_lines(path, lambda *_: None, block_bytes=size)
             for number, text in zip(some.numbers, some.text.to_pylist(), strict=True)
         ]
-    bom = "\ufeff"
-    lines = [
-        line.removeprefix(bom) if place == 0 and size >= len(bom.encode()) else line for place, line in enumerate(lines)
-    ]
+    lines = [line.removeprefix("\ufeff") if place == 0 else line for place, line in enumerate(lines)]
 
     assert [(number, line) for number, line in enumerate(lines, start=1) if line.strip(" \t\v\f")] == read
 
