@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from integration.card import TABLES, column_lines, shape_lines, statistics_lines
 from integration.imports.times import ORDER
 from microlens import __version__
+from microlens.records import ASSET_KINDS
 from microlens.tables import IMPORTED_ITEM_IDS, IMPORTED_USER_IDS
 
 if TYPE_CHECKING:
@@ -33,9 +34,7 @@ _MEDIA = {
     "damaged": "left out: {} that do not begin as such files do",
 }
 COUNTS = _COUNTS | {
-    f"{kind}s_{cause}": words.format(f"{kind}s")
-    for kind in ("cover", "video", "audio")
-    for cause, words in _MEDIA.items()
+    f"{kind}s_{cause}": words.format(f"{kind}s") for kind in ASSET_KINDS for cause, words in _MEDIA.items()
 }
 
 

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-MEDIA = ("cover", "video", "audio")
-
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -43,7 +41,7 @@ class Files:
     tables: Mapping[str, Path]
     """Text files by what they hold; `pairs` is always there."""
     media: Mapping[str, Path] = field(default_factory=dict)
-    """Folders by kind, of MEDIA."""
+    """Folders by kind, of ASSET_KINDS."""
     features: tuple[Path, ...] = ()
     left_out: tuple[str, ...] = ()
     """Names of what lies there and is not read."""

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from microlens.records import ASSET_KINDS
 from microlens.tables import ITEMS
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def item_table(
 
 def _media_columns(count: int, media: Iterable[tuple[int, str, Output]]) -> dict[str, pa.Array]:
     told: dict[str, list[str | None]] = {
-        f"{kind}_{fact}": [None] * count for kind in ("cover", "video", "audio") for fact in ("path", "sha256")
+        f"{kind}_{fact}": [None] * count for kind in ASSET_KINDS for fact in ("path", "sha256")
     }
     for item_id, kind, file in media:
         told[f"{kind}_path"][item_id - 1] = file.path

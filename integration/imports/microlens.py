@@ -16,12 +16,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from integration.imports.errors import ForeignFileError, shown
-from integration.imports.foreign import MEDIA, Files, Foreign, PairsWriter
+from integration.imports.foreign import Files, Foreign, PairsWriter
 from integration.imports.lines import read_lines, read_quoted
 from integration.imports.sequences import read_sequences
 from integration.imports.sources import names_in, one_dataset
 from integration.imports.times import TimeRange
 from microlens.errors import RecipeError
+from microlens.records import ASSET_KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -54,7 +55,7 @@ def find(source: Path) -> Files:
         tables["categories"] = folder / _CATEGORIES
     folders = [path for path in sorted(folder.iterdir()) if path.is_dir()]
     media: dict[str, Path] = {}
-    for kind in MEDIA:
+    for kind in ASSET_KINDS:
         wanted = {f"{before}{kind}{end}".lower() for before in (f"{name}_", "") for end in ("s", "")}
         own = next((path for path in folders if path.name.lower() in wanted), None)
         if own is not None:
