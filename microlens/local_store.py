@@ -10,7 +10,6 @@ import contextlib
 import ctypes
 import os
 import re
-import shutil
 import sys
 import time
 from collections import defaultdict
@@ -18,7 +17,7 @@ from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
 from microlens.errors import CorruptDataError
-from microlens.store import sha256_of, sync, unique_name
+from microlens.store import link_or_copy, sha256_of, sync, unique_name
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -125,10 +124,7 @@ class LocalStore:
         target.parent.mkdir(parents=True, exist_ok=True)
         # What stands there may be a link to another stored file, whose bytes a copy would change.
         target.unlink(missing_ok=True)
-        try:
-            os.link(self.path(sha256), target)
-        except OSError:
-            shutil.copyfile(self.path(sha256), target)
+        link_or_copy(self.path(sha256), target)
 
     def _name(self, temporary: Path, sha256: str) -> list[Path]:
         """Move a file whose bytes are on the disk under its hash; gives the folders that are to be synced."""

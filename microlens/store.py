@@ -11,6 +11,7 @@ import hashlib
 import itertools
 import os
 import secrets
+import shutil
 from functools import cache
 from typing import TYPE_CHECKING, Protocol
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
     from pathlib import Path
 
-_CHUNK_BYTES = 1 << 20
 _NUMBERS = itertools.count()
 
 
@@ -92,11 +92,16 @@ def _word_of(_process: int) -> str:
 
 
 def sha256_of(path: Path) -> str:
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """A hard link, or a copy where the file systems differ or know no links."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
 
 
 def sync(path: Path) -> None:

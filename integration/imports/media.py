@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from integration.release import MEDIA_FOLDERS
 from microlens.manifest import describe_output
-from microlens.store import sha256_of
+from microlens.store import link_or_copy, sha256_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -84,7 +83,7 @@ def _link_kind(
         else:
             taken.add(item_id)
             path = target / f"{item_id}{suffix}"
-            _link(source.resolve(), path)
+            link_or_copy(source.resolve(), path)
             yield item_id, describe_output(release, path, sha256=sha256_of(path))
 
 
@@ -100,10 +99,3 @@ def _begins_right(path: Path, suffix: str) -> bool:
     if suffix in {".mp4", ".mov", ".m4a"}:
         return head[4:8] in _BOXES
     return head.startswith(_HEADS[suffix]) if suffix in _HEADS else bool(head)
-
-
-def _link(source: Path, path: Path) -> None:
-    try:
-        os.link(source, path)
-    except OSError:  # another disk, or one that knows no links
-        shutil.copyfile(source, path)
