@@ -167,8 +167,9 @@ def open_run(folder: Path, settings: Settings) -> Run:
         )
     pseudonyms = open_key(_key_path(folder), fingerprint=row["key_fingerprint"], given=_given_key(settings))
     recipe = parse_recipe(row["recipe"], source=ledger.database.place)
-    store = open_store(folder / "store", settings.store_url, allow_http=settings.store_allow_http)
-    bucket = open_bucket(settings.parts_url, allow_http=settings.store_allow_http)
+    allow_http, parts_url = settings.store_allow_http, settings.parts_url
+    store = open_store(folder / "store", settings.store_url, allow_http=allow_http)
+    bucket = open_bucket(parts_url, allow_http=allow_http) if parts_url is not None else None
     return Run(row["run_id"], folder, recipe, ledger, store, pseudonyms, row["created_at_ms"], bucket)
 
 

@@ -41,10 +41,8 @@ def open_store(
     )
 
 
-def open_bucket(url: str | None, *, allow_http: bool = False, patience_s: float = PATIENCE_S) -> Bucket | None:
-    """The bucket that parts are kept in, if any; nothing is asked of it yet. RecipeError for any other address."""
-    if url is None:
-        return None
+def open_bucket(url: str, *, allow_http: bool = False, patience_s: float = PATIENCE_S) -> Bucket:
+    """The bucket that parts are kept in; nothing is asked of it yet. RecipeError for any other address."""
     parts = urlsplit(url)
     if not _is_bucket(parts):
         raise RecipeError(
@@ -56,9 +54,7 @@ def open_bucket(url: str | None, *, allow_http: bool = False, patience_s: float 
 
 def check_bucket(url: str, *, allow_http: bool = False) -> str:
     """As `check_store`, of the bucket that parts are kept in."""
-    bucket = open_bucket(url, allow_http=allow_http, patience_s=_CHECKED_IN_S)
-    assert bucket is not None, "an address was given"
-    bucket.check()
+    open_bucket(url, allow_http=allow_http, patience_s=_CHECKED_IN_S).check()
     return url
 
 
@@ -69,9 +65,7 @@ def _is_bucket(parts: SplitResult) -> bool:
 def _shown(parts: SplitResult) -> str:
     """An address without what may be secret in it."""
     host = parts.netloc.rpartition("@")[2]
-    return urlunsplit(
-        parts._replace(netloc=host, query="...", fragment="") if parts.query else parts._replace(netloc=host)
-    )
+    return urlunsplit(parts._replace(netloc=host, query=parts.query and "...", fragment=parts.fragment and "..."))
 
 
 def check_store(url: str, *, allow_http: bool = False) -> str:
