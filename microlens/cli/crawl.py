@@ -53,9 +53,10 @@ def command(
 
         microlens-build crawl deploy/recipes/peertube.yaml --limit 20 --dry-run
     """
-    from microlens.cli.output import Reporter, print_found
+    from microlens.cli.output import print_found
     from microlens.cli.pipeline import crawl_alone
     from microlens.cli.recrawl import named_run, recrawl, tell_due
+    from microlens.cli.reporter import Reporter
     from microlens.cli.when import parse_when
     from microlens.errors import RecipeError
     from microlens.ledger import now_ms

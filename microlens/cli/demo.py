@@ -24,8 +24,10 @@ def command(
 
     microlens-build demo
     """
-    from microlens.cli.output import Reporter, print_result
-    from microlens.cli.pipeline import demo_recipe, run_recipe, sandbox_site
+    from microlens.cli.demo_site import demo_recipe, sandbox_site
+    from microlens.cli.output import print_result
+    from microlens.cli.pipeline import run_recipe
+    from microlens.cli.reporter import Reporter
     from microlens.settings import Settings
 
     reporter = Reporter()

@@ -11,7 +11,7 @@ from microlens.outcomes import PASSING
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from microlens.cli.output import Reporter
+    from microlens.cli.reporter import Reporter
     from microlens.records import WorkKind
     from microlens.runs import Run
     from microlens.settings import Settings

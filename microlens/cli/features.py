@@ -69,8 +69,9 @@ def command(
     """
     from benchmark.feature_import import import_features
     from benchmark.features import extract_features, possible_encoders
-    from microlens.cli.output import Reporter, print_features
+    from microlens.cli.output import print_features
     from microlens.cli.pipeline import newest_release
+    from microlens.cli.reporter import Reporter
     from microlens.settings import Settings
 
     reporter = Reporter()

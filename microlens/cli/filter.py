@@ -59,7 +59,7 @@ def command(
         microlens-build filter --dry-run --set filters.max_cover_share=0.6 --html dropped.html
     """
     from microlens.cli.filtering import apply_filters, show_trial
-    from microlens.cli.output import Reporter
+    from microlens.cli.reporter import Reporter
 
     settings, reporter = settings_for_steps(engine, master, memory_limit, threads, temporary_dir), Reporter()
     if is_dry_run:

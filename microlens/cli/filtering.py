@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from integration.trial import Sample, Trial
-    from microlens.cli.output import Reporter
+    from microlens.cli.reporter import Reporter
     from microlens.runs import Run
     from microlens.settings import Settings
 

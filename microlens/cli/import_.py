@@ -43,7 +43,8 @@ def command(
     """
     from integration.imports.build import Import, import_release
     from integration.imports.foreign import Options
-    from microlens.cli.output import Reporter, print_release
+    from microlens.cli.output import print_release
+    from microlens.cli.reporter import Reporter
 
     settings, reporter = settings_for_steps(None, None, memory_limit, threads, temporary_dir), Reporter()
 

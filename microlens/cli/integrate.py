@@ -60,8 +60,8 @@ def command(
     microlens-build integrate --from https://node1:8780 --from https://node2:8780
     """
     from integration.merge import gather, integrate
-    from microlens.cli.output import Reporter
     from microlens.cli.pulling import pull_from, pull_kept
+    from microlens.cli.reporter import Reporter
     from microlens.errors import RecipeError
     from microlens.runs import find_run, mark_used
 

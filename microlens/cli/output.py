@@ -1,18 +1,17 @@
-"""What a command shows: progress on standard error, results on standard output."""
+"""What a command has found, on standard output: for people, or as one JSON object."""
 
 from __future__ import annotations
 
 import json
 import sys
-import time
 from dataclasses import asdict
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
+
+from microlens.cli.reporter import RANKED, facts_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from rich.progress import Progress
     from rich.table import Table
 
     from benchmark.features import Features
@@ -23,151 +22,8 @@ if TYPE_CHECKING:
     from microlens.estimate import Estimate
     from microlens.ledger_rows import PageRow
     from microlens.platforms.describe import Description
-    from microlens.runs import Run
 
-_RANKED = ("hr@10", "ndcg@10", "hr@20", "ndcg@20")
 _WIDTH = 60
-_LIVE_EVERY_S = 0.25
-_LINE_EVERY_S = 5.0
-_SAME_LINE_EVERY_S = 300.0
-"""A node that has nothing to do says so now and then."""
-
-
-class Reporter:
-    """Progress: a bar on a terminal, a plain line every few seconds in a log."""
-
-    def __init__(self) -> None:
-        self._bar = _Bar() if sys.stderr.isatty() else None
-        self._every_s = _LIVE_EVERY_S if self._bar else _LINE_EVERY_S
-        self._last = 0.0
-        self._stage = self._line = ""
-        self._told = 0.0
-        self._began = time.monotonic()
-
-    def tick(self, stage: str, facts: Callable[[], Mapping[str, Any]]) -> None:
-        """Show where a stage is, if it is time to; `facts` is asked only then.
-
-        `done` and `left` among the facts, where both are known, make the bar's length.
-        """
-        now = time.monotonic()
-        if stage == self._stage and now - self._last < self._every_s:
-            return
-        self._stage, self._last = stage, now
-        if self._bar is not None:
-            self._bar.show(stage, facts())
-            return
-        line = f"{stage}: {_line(facts())}"
-        if line != self._line or now - self._told > _SAME_LINE_EVERY_S:
-            self._line, self._told = line, now
-            self._write(line)
-
-    def done(self, stage: str, facts: Mapping[str, Any]) -> None:
-        self._stage = ""
-        if self._bar is not None:
-            self._bar.hide()
-        self._write(f"{stage}: {_line(facts)}")
-
-    def note(self, text: str) -> None:
-        if self._bar is not None:
-            self._bar.hide()
-        self._write(text)
-
-    def training(self, event: str, facts: Mapping[str, object]) -> None:
-        """Progress of the benchmark (benchmark.run_benchmark's `progress`)."""
-        told = f"train {facts['model']}, seed {facts['seed']}"
-        if event == "epoch":
-            epoch, epochs = cast("int", facts["epoch"]), cast("int", facts["epochs"])
-            shown = {name: value for name, value in facts.items() if name not in {"model", "seed", "epoch", "epochs"}}
-            self.tick(told, lambda: {"done": epoch, "left": epochs - epoch, **shown})
-        elif event in {"model_finished", "model_known"}:
-            measured = {name: value for name, value in facts.items() if name in _RANKED or name == "seconds"}
-            self.done(told, measured | ({"finished": "before"} if event == "model_known" else {}))
-        elif event == "other_checkpoint":
-            differs = "; ".join(cast("Sequence[str]", facts["differs"]))
-            self.note(f"{told}: from the start; {facts['file']} is of another run ({differs}), and stays")
-
-    def _write(self, text: str) -> None:
-        sys.stderr.write(f"[{time.monotonic() - self._began:6.1f}s] {text}\n")
-        sys.stderr.flush()
-
-
-class _Bar:
-    """One rich progress bar, made when it is first shown and gone when a stage is done."""
-
-    def __init__(self) -> None:
-        self._progress: Progress | None = None
-
-    def show(self, stage: str, facts: Mapping[str, Any]) -> None:
-        if self._progress is None:
-            self._progress = _new_progress()
-            self._task = self._progress.add_task("", total=None, facts="")
-            self._progress.start()
-        done, left = facts.get("done"), facts.get("left")
-        total = done + left if done is not None and left is not None else None
-        rest = {name: value for name, value in facts.items() if name not in {"done", "left"}}
-        self._progress.update(self._task, description=stage, completed=done or 0, total=total, facts=_line(rest))
-
-    def hide(self) -> None:
-        if self._progress is not None:
-            self._progress.stop()
-            self._progress = None
-
-
-def _new_progress() -> Progress:
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
-    from rich.table import Column
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=20),
-        TaskProgressColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[facts]}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")),
-    )
-    return Progress(*columns, console=Console(stderr=True), transient=True, expand=True)
-
-
-def crawl_facts(run: Run) -> dict[str, Any]:
-    progress = run.ledger.progress()
-    facts = {"pages": progress["pages"], "seeds": progress["seeds"], "videos": progress["selected"]}
-    return facts | _parked_facts(run)
-
-
-def work_facts(run: Run, left: int) -> dict[str, Any]:
-    """What the nodes have committed, and how many items are left of what is known so far."""
-    progress = run.ledger.progress()
-    return {
-        "done": progress["assets"] + progress["collected"],
-        "left": left,
-        "files": progress["assets"],
-        "MB": round(progress["bytes"] / 1e6, 1),
-        "comments": progress["comments"],
-        "failures": progress["failures"],
-        **_links_facts(run),
-        **_parked_facts(run),
-    }
-
-
-def _links_facts(run: Run) -> dict[str, Any]:
-    waiting = run.fresh_links.counts()["files"]
-    return {"waiting for fresh links": waiting} if waiting else {}
-
-
-def _parked_facts(run: Run) -> dict[str, Any]:
-    """The silent host that is asked again soonest, and how many there are: a crawl may have to wait for them."""
-    parked = run.ledger.hosts.parked()
-    if not parked:
-        return {}
-    others = f" and {len(parked) - 1} more" if len(parked) > 1 else ""
-    return {"parked": f"{parked[0].host} ({parked[0].reason}) until {_clock(parked[0].until_ms)}{others}"}
-
-
-def _clock(at_ms: int) -> str:
-    """A moment as this machine's clock shows it; with its date if that is not today."""
-    moment = datetime.fromtimestamp(at_ms / 1000, UTC).astimezone()
-    is_today = moment.date() == datetime.now(UTC).astimezone().date()
-    return moment.strftime("%H:%M:%S" if is_today else "%Y-%m-%d %H:%M")
 
 
 def print_result(result: RunResult, *, as_json: bool) -> None:
@@ -228,60 +84,6 @@ def print_features(made: Sequence[Features], *, as_json: bool) -> None:
         sys.stdout.write(
             f"  {shape} {each.facts['dtype']}, {each.facts['items_with_feature']:,} items have one{state}\n"
         )
-
-
-def print_status(status: dict[str, Any], *, as_json: bool) -> None:
-    if as_json:
-        print_json(status)
-        return
-    sys.stdout.write(f"run        {status['run']} ({status['platform']}) in {status['folder']}\n")
-    sys.stdout.write(f"crawl      {'finished' if status['crawl_finished'] else 'not finished'}\n")
-    if status.get("refresh"):
-        sys.stdout.write(f"refresh    {_refresh_line(status['refresh'])}\n")
-    sys.stdout.write(f"progress   {_line(status['progress'])}\n")
-    if "nodes" in status:
-        print_nodes(status, as_json=False)
-    if status["links"]["files"]:
-        sys.stdout.write(f"links      {_links_line(status['links'])}\n")
-    sys.stdout.write(f"failures   {_line(status['failures']) or 'none'}\n")
-    if status["given_up"]:
-        sys.stdout.write(f"given up   {_line(status['given_up'])}\n")
-    sys.stdout.write(f"robots.txt {_line(status['robots'])}\n")
-    for parked in status["parked"]:
-        often = f"{parked['times']} times in a row" if parked["times"] > 1 else "once"
-        until = _clock(parked["until_ms"])
-        sys.stdout.write(f"parked     {parked['host']}: {parked['reason']}, {often}, until {until}\n")
-    if status["samples"]:
-        count = len(status["samples"])
-        sys.stdout.write(f"samples    {count} of pages that could not be read: {status['samples'][0]}\n")
-    if status["funnel"]:
-        print_funnel(status["funnel"])
-    for release in status["releases"]:
-        sys.stdout.write(
-            f"release    {release['path']}: {_line({k: release[k] for k in ('users', 'items', 'interactions')})}\n"
-        )
-
-
-def print_nodes(status: Mapping[str, Any], *, as_json: bool) -> None:
-    if as_json:
-        print_json(status)
-        return
-    from microlens.cli.nodes import node_lines
-
-    sys.stdout.writelines(f"{line}\n" for line in node_lines(status))
-
-
-def _links_line(links: Mapping[str, Any]) -> str:
-    return f"{links['files']:,} files wait for fresh links: {links['pages']:,} pages are to be read again"
-
-
-def _refresh_line(refresh: Mapping[str, Any]) -> str:
-    if refresh["finished_at"] is not None:
-        return f"{refresh['number']}, finished {refresh['finished_at']}"
-    return (
-        f"{refresh['number']}, open since {refresh['started_at']}: {refresh['left']:,} of the videos last read before "
-        f"{refresh['since']} are still to be read; go on with `microlens-build crawl RUN --since {refresh['since']}`"
-    )
 
 
 def print_found(pages: Sequence[PageRow]) -> None:
@@ -356,14 +158,14 @@ def print_funnel(funnel: Mapping[str, Any]) -> None:
 
 def _print_counts(name: str, path: str, counts: Mapping[str, Any]) -> None:
     shown = {key: counts[key] for key in ("users", "items", "interactions", "sparsity", "tags")}
-    sys.stdout.write(f"\nrelease {name}: {path}\n  {_line(shown)}\n")
+    sys.stdout.write(f"\nrelease {name}: {path}\n  {facts_line(shown)}\n")
 
 
 def _leaderboard_table(name: str, rows: Sequence[Mapping[str, Any]]) -> Table:
     from rich.table import Table
 
-    columns = ("model", *_RANKED, "seconds")
-    headings = (column.upper() if column in _RANKED else column for column in columns)
+    columns = ("model", *RANKED, "seconds")
+    headings = (column.upper() if column in RANKED else column for column in columns)
     table = Table(*headings, title=f"{name}: leave-one-out, full ranking")
     for row in rows:
         table.add_row(*(f"{row[c]:.4f}" if "@" in c else str(row[c]) for c in columns))
@@ -378,13 +180,3 @@ def _print_table(table: Table) -> None:
 
 def print_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
-
-
-def _line(facts: Mapping[str, Any]) -> str:
-    return "  ".join(f"{name} {_short(value)}" for name, value in facts.items() if not isinstance(value, dict))
-
-
-def _short(value: Any) -> str:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return str(value)
-    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"

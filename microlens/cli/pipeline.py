@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import signal
-import socket
-import subprocess
-import sys
 import tempfile
 import time
 from dataclasses import asdict, dataclass
@@ -16,33 +12,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from microlens import __version__
-from microlens.children import start_child, stop_child
 from microlens.cli.collector import Collector, wants_pages
 from microlens.cli.failure_note import note_failures
-from microlens.cli.output import crawl_facts, work_facts
-from microlens.cli.recrawl import named_run, refresh_status
+from microlens.cli.recrawl import named_run
+from microlens.cli.reporter import crawl_facts, work_facts
 from microlens.cli.waiting import await_run, when_collected
-from microlens.embedded import redis_server, running_server
-from microlens.errors import NotReadyError, RecipeError, SiteUnreachableError
+from microlens.embedded import redis_server
+from microlens.errors import NotReadyError
 from microlens.frontier import Frontier
-from microlens.manifest import MANIFEST_NAME, read_manifest
-from microlens.outcomes import PASSING, POLICIES
+from microlens.manifest import MANIFEST_NAME
 from microlens.recipe import Recipe
 from microlens.retries import reopen
 from microlens.runs import find_run, mark_used, open_or_create
 from microlens.store import sha256_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
-
-    from microlens.cli.output import Reporter
+    from microlens.cli.reporter import Reporter
     from microlens.ledger_rows import PageRow
     from microlens.manifest import Manifest
     from microlens.runs import Run
     from microlens.settings import Settings
-
-_SITE_START_S = 120.0
-DEMO_SEED_SHARE = 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,62 +213,6 @@ def crawl_alone(
         return run.ledger.pages() if is_dry_run else []
 
 
-@dataclass(frozen=True, slots=True)
-class Retried:
-    opened: int
-    """Failures that are open again."""
-    is_pushed: bool
-    """They stand in the frontier of a Redis that is there; else they do so when the run goes on."""
-
-
-def retry(run: Run, settings: Settings, reasons: Collection[str]) -> Retried:
-    """Open final failures again, and push them to the frontier where there is one: nodes at work have them then."""
-    unknown = sorted(set(reasons) - POLICIES.keys())
-    if unknown:
-        raise RecipeError(
-            f"failures of {', '.join(unknown)} cannot be tried again", hint=f"choose of {', '.join(sorted(POLICIES))}"
-        )
-    url = settings.redis_url or running_server(run.folder / "redis.lock")
-    with redis_server(url) as redis_url:
-        frontier = Frontier.connect(redis_url, run.shared_name, run.recipe.politeness)
-        opened = reopen(run, frontier, reasons or PASSING)
-        if url is not None:
-            _push_wanted(run, frontier)
-    return Retried(opened, is_pushed=url is not None)
-
-
-def recover(run: Run, settings: Settings) -> dict[str, int]:
-    """Forget the run's frontier and push whatever the ledger still wants; gives how much that is."""
-    from download_nodes.backlog import forget_lost
-    from microlens.platforms import platform_of
-
-    if settings.redis_url is None:
-        raise NotReadyError(
-            "there is no Redis to recover: the embedded one is filled from the ledger whenever it starts",
-            hint="just run the same command again; with a Redis of your own, set MICROLENS_REDIS_URL",
-        )
-    with redis_server(settings.redis_url) as redis_url:
-        frontier = Frontier.connect(redis_url, run.shared_name, run.recipe.politeness)
-        frontier.clear()
-        _push_wanted(run, frontier)
-        forget_lost(run, frontier, platform_of(run.recipe))
-        return {kind: frontier.open_count([kind]) for kind in ("page", "visit", "links", "media", "comments")}
-
-
-def _push_wanted(run: Run, frontier: Frontier) -> None:
-    """Push whatever the ledger still wants, of collectors and nodes; what stands there already stays as it is."""
-    from crawler.refresh import restore_refresh
-    from crawler.run import restore_frontier, restore_links
-    from download_nodes.refill import refill
-    from microlens.platforms import platform_of
-
-    if not run.ledger.is_stage_finished("crawl"):
-        restore_frontier(run, frontier)
-    restore_refresh(run, frontier)
-    restore_links(run, frontier)
-    refill(run, frontier, platform_of(run.recipe))
-
-
 def newest_release(settings: Settings) -> Path:
     """The release that was finished last in the run used last."""
     run = find_run(None, settings)
@@ -294,85 +227,3 @@ def results_beside(release: Path) -> Path:
     release = release.resolve()
     home = release.parent.parent if release.parent.name == "releases" else Path.cwd()
     return home / "results" / release.name
-
-
-def status_of(run: Run) -> dict[str, Any]:
-    """How far a run is, in numbers that the ledger and the manifests give."""
-    integrated = run.integrated / MANIFEST_NAME
-    return {
-        "run": run.run_id,
-        "folder": str(run.folder),
-        "platform": run.recipe.platform,
-        "crawl_finished": run.ledger.is_stage_finished("crawl"),
-        "refresh": refresh_status(run),
-        "progress": run.ledger.progress(),
-        "links": run.fresh_links.counts(),
-        "failures": run.ledger.failure_counts(),
-        "given_up": run.ledger.given_up(),
-        "robots": run.ledger.hosts.robots_counts(),
-        "parked": [asdict(parking) for parking in run.ledger.hosts.parked()],
-        "samples": [str(path) for path in sorted((run.folder / "samples").glob("*-*.*"))],
-        "funnel": read_manifest(run.integrated, next_step="").counters if integrated.exists() else None,
-        "releases": [
-            {"name": path.parent.name, "path": str(path.parent), **read_manifest(path.parent, next_step="").counters}
-            for path in sorted(run.folder.glob(f"releases/*/{MANIFEST_NAME}"))
-        ],
-    }
-
-
-# --- the demo's site ---
-
-
-def demo_recipe(*, videos: int, users: int, seed: int, port: int) -> Recipe:
-    """The paper's recipe, made small enough for the sandbox site."""
-    usual = (videos, users, seed, port) == (300, 4000, 7, 8765)
-    return Recipe.model_validate(
-        {
-            "name": "demo" if usual else f"demo-{videos}-{users}-{seed}-{port}",
-            "platform": "sandbox",
-            "instances": [f"http://127.0.0.1:{port}"],
-            "contact": "demo@example.org",
-            "seed": seed,
-            "seeds": {"target": max(1, int(DEMO_SEED_SHARE * videos)), "max_stale_refreshes": 5},
-            "releases": [{"name": "demo"}],
-            # Our own site on our own machine: it need not be spared.
-            "politeness": {"requests_per_second": 2000, "concurrency": 64},
-            "network": {"allow": ["127.0.0.0/8"]},
-        }
-    )
-
-
-@contextlib.contextmanager
-def sandbox_site(*, videos: int, users: int, seed: int, port: int, reporter: Reporter) -> Iterator[None]:
-    """Run `python -m sandbox` for the length of the block."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as error:
-            raise SiteUnreachableError(
-                f"the sandbox cannot listen on 127.0.0.1:{port}: {error.strerror}",
-                hint="stop what uses the port, or choose another with --port",
-            ) from error
-    arguments = [sys.executable, "-m", "sandbox", "--frozen", "--videos", str(videos), "--users", str(users)]
-    arguments += ["--seed", str(seed), "--port", str(port)]
-    site = start_child(arguments, stdout=subprocess.DEVNULL)
-    try:
-        _wait_for_site(site, port, reporter)
-        yield
-    finally:
-        site.send_signal(signal.SIGTERM)
-        stop_child(site)
-
-
-def _wait_for_site(site: subprocess.Popen[bytes], port: int, reporter: Reporter) -> None:
-    deadline = time.monotonic() + _SITE_START_S
-    while time.monotonic() < deadline and site.poll() is None:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-            return
-        reporter.tick("sandbox", lambda: {"starting on port": str(port)})
-        time.sleep(0.05)
-    raise SiteUnreachableError(
-        f"the sandbox did not start on port {port} (exit code {site.returncode})",
-        hint=f"run `python -m sandbox --port {port}` to see why",
-    )

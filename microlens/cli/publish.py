@@ -44,8 +44,9 @@ def command(
 
         microlens-build publish my-run --wait
     """
-    from microlens.cli.output import Reporter, print_result
+    from microlens.cli.output import print_result
     from microlens.cli.pipeline import publish_run
+    from microlens.cli.reporter import Reporter
 
     result = publish_run(
         target,

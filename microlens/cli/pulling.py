@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from integration.progress import Progress
     from integration.sources import Source
-    from microlens.cli.output import Reporter
+    from microlens.cli.reporter import Reporter
     from microlens.runs import Run
     from microlens.settings import Settings
 

@@ -32,7 +32,7 @@ def command(
     microlens-build recommend results/demo/models/sasrec-0-1a2b3c4d.pt --top 20 --out lists.parquet
     """
     from benchmark.recommend import recommend
-    from microlens.cli.output import Reporter
+    from microlens.cli.reporter import Reporter
 
     reporter = Reporter()
     rows = recommend(

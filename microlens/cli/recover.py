@@ -14,8 +14,8 @@ def command(run_name: RunName = None) -> None:
 
         microlens-build recover
     """
-    from microlens.cli.output import Reporter
-    from microlens.cli.pipeline import recover
+    from microlens.cli.reporter import Reporter
+    from microlens.cli.restoring import recover
     from microlens.runs import find_run
     from microlens.settings import Settings
 

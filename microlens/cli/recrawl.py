@@ -16,7 +16,7 @@ from microlens.retries import reopen_visits
 from microlens.runs import find_run, mark_used
 
 if TYPE_CHECKING:
-    from microlens.cli.output import Reporter
+    from microlens.cli.reporter import Reporter
     from microlens.refreshes import Refresh
     from microlens.runs import Run
     from microlens.settings import Settings

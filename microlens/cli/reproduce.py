@@ -46,8 +46,9 @@ def command(
     from benchmark.parallel import is_first
     from benchmark.reproduce import reproduce
     from benchmark.settings import read_changes
-    from microlens.cli.output import Reporter, print_json
+    from microlens.cli.output import print_json
     from microlens.cli.pipeline import results_beside
+    from microlens.cli.reporter import Reporter
 
     reporter = Reporter()
     done = reproduce(

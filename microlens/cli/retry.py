@@ -27,8 +27,8 @@ def command(
 
         microlens-build retry --reason timeout
     """
-    from microlens.cli.output import Reporter
-    from microlens.cli.pipeline import retry
+    from microlens.cli.reporter import Reporter
+    from microlens.cli.restoring import retry
     from microlens.runs import find_run
     from microlens.settings import Settings
 

@@ -36,8 +36,9 @@ def command(
 
         microlens-build run deploy/recipes/peertube.yaml
     """
-    from microlens.cli.output import Reporter, print_result
+    from microlens.cli.output import print_result
     from microlens.cli.pipeline import run_recipe
+    from microlens.cli.reporter import Reporter
     from microlens.recipe import load_recipe
 
     result = run_recipe(

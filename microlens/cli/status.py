@@ -35,9 +35,8 @@ def command(
         microlens-build status
     """
     from microlens.cli.nodes import is_well, nodes_status
-    from microlens.cli.output import print_nodes, print_status
-    from microlens.cli.pipeline import status_of
     from microlens.cli.recrawl import named_run
+    from microlens.cli.run_status import print_nodes, print_status, status_of
     from microlens.settings import Settings
 
     settings = Settings()

@@ -77,7 +77,8 @@ def command(
     microlens-build subset --preset paper --users 100000 --name MicroLens-100K
     """
     from integration.subset import Draw, subset
-    from microlens.cli.output import Reporter, print_release
+    from microlens.cli.output import print_release
+    from microlens.cli.reporter import Reporter
     from microlens.recipe import parse_release
     from microlens.runs import find_run, mark_used
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from microlens.backlog import NODE_KINDS
-from microlens.cli.output import crawl_facts, work_facts
+from microlens.cli.reporter import crawl_facts, work_facts
 from microlens.errors import NotReadyError
 from microlens.recipe import load_recipe
 from microlens.runs import find_run, is_made, join_run, open_or_create
@@ -16,7 +16,7 @@ from microlens.runs import find_run, is_made, join_run, open_or_create
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from microlens.cli.output import Reporter
+    from microlens.cli.reporter import Reporter
     from microlens.frontier import Frontier
     from microlens.runs import Run
     from microlens.settings import Settings

@@ -1,4 +1,4 @@
-"""Moments as people type them: a day, a moment, or an age."""
+"""Moments as people type them (a day, a moment, or an age), and as they are shown."""
 
 from __future__ import annotations
 
@@ -25,6 +25,13 @@ def parse_when(text: str, *, now_ms: int) -> int:
 def moment_text(at_ms: int) -> str:
     """As `parse_when` reads it, to the millisecond."""
     return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def clock_text(at_ms: int) -> str:
+    """A moment as this machine's clock shows it; with its date if that is not today."""
+    moment = datetime.fromtimestamp(at_ms / 1000, UTC).astimezone()
+    is_today = moment.date() == datetime.now(UTC).astimezone().date()
+    return moment.strftime("%H:%M:%S" if is_today else "%Y-%m-%d %H:%M")
 
 
 def _moment_ms(text: str, now_ms: int) -> int | None:

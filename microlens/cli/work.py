@@ -32,8 +32,8 @@ def command(
     from download_nodes.supervise import work
     from microlens.cli.collector import Collector
     from microlens.cli.failure_note import note_failures
-    from microlens.cli.output import Reporter, work_facts
     from microlens.cli.recrawl import named_run
+    from microlens.cli.reporter import Reporter, work_facts
     from microlens.cli.waiting import await_run
     from microlens.embedded import redis_server
     from microlens.runs import mark_used

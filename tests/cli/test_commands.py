@@ -8,8 +8,11 @@ from datetime import UTC, datetime
 import pytest
 
 from microlens.cli import checks
-from microlens.cli.output import Reporter, print_checks, print_leaderboard, print_result, print_status
-from microlens.cli.pipeline import RunResult, demo_recipe
+from microlens.cli.demo_site import demo_recipe
+from microlens.cli.output import print_checks, print_leaderboard, print_result
+from microlens.cli.pipeline import RunResult
+from microlens.cli.reporter import Reporter
+from microlens.cli.run_status import print_status
 from microlens.host_ledger import Parking
 from microlens.recipe import Recipe
 from microlens.runs import open_or_create

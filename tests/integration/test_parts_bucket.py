@@ -15,8 +15,8 @@ import pytest
 
 from integration.lacking import lacking
 from integration.pull import pull
-from microlens.cli.output import Reporter
 from microlens.cli.pulling import pull_kept
+from microlens.cli.reporter import Reporter
 from microlens.errors import CorruptDataError, NotReadyError, RecipeError, StoreUnreachableError
 from microlens.keeping import Keeping
 from microlens.parts import write_part
@@ -219,7 +219,7 @@ def names_in(folder):
 KILLED = """
 import sys
 from pathlib import Path
-from microlens.cli.output import Reporter
+from microlens.cli.reporter import Reporter
 from microlens.cli.pulling import pull_kept
 from microlens.runs import open_run
 from microlens.settings import Settings

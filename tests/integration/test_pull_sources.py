@@ -15,8 +15,8 @@ from integration.lacking import lacking
 from integration.progress import Progress, progress_facts
 from integration.pull import pull
 from microlens import export_store, pace
-from microlens.cli.output import Reporter
 from microlens.cli.pulling import pull_from
+from microlens.cli.reporter import Reporter
 from microlens.errors import NotReadyError
 from microlens.ledger_tables import asset_table
 from microlens.settings import Settings
