@@ -10,17 +10,16 @@ from typer.testing import CliRunner
 from microlens.cli import app
 from microlens.cli.default_command import RunByDefault
 
+README = (Path(__file__).parents[2] / "README.md").read_text()
 GROUP = typer.main.get_command(app)
 
 
 def commands_of(group):
     """Every command by the words that call it; one that is meant where none is named stands for its group."""
     for name, command in group.commands.items():
-        if isinstance(command, RunByDefault):
-            others = {f"{name} {other}": one for other, one in command.commands.items() if other != command.default}
-            yield from {name: command.commands[command.default], **others}.items()
-        else:
-            yield name, command
+        default = command.default if isinstance(command, RunByDefault) else None
+        for inner, one in getattr(command, "commands", {None: command}).items():
+            yield (name if inner == default else f"{name} {inner}"), one
 
 
 COMMANDS = dict(commands_of(GROUP))
@@ -33,9 +32,15 @@ PARAMETERS = [
 
 def test_the_commands_are_those_of_the_page():
     """Every command stands in the README."""
-    page = (Path(__file__).parents[2] / "README.md").read_text()
+    assert [] == [name for name in COMMANDS if f"`microlens-build {name}" not in README]
 
-    assert [] == [name for name in COMMANDS if f"`microlens-build {name}" not in page]
+
+def test_the_page_tells_which_commands_give_json():
+    """The README names each command that has `--json`, and no other."""
+    (told,) = re.findall(r"`--json` on ([^.]+?) prints", README.replace("\n", " "))
+    having = {name for name, command in COMMANDS.items() if any("--json" in one.opts for one in command.params)}
+
+    assert having == set(re.findall(r"`([a-z ]+)`", told))
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
