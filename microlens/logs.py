@@ -8,7 +8,10 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
 
 
 class _Log:
@@ -22,7 +25,7 @@ class _Log:
         return getattr(structlog.get_logger(), level)
 
 
-log = _Log()
+log = cast("FilteringBoundLogger", _Log())
 
 
 def _configure() -> None:
