@@ -94,7 +94,7 @@ def _merge(folder: Path, parts: list[Path]) -> int:
     )
     comments = StandingComments(readings)
     with DuckEngine(settings, folder / "tmp") as engine:
-        engine.add_files("items", [folder / "items.parquet"], CRAWLED_COMMENTS)
+        engine.add_files("items", [folder / "items.parquet"])
         engine.add_table("twins", _NO_TWINS)
         return count_interactions(run, engine, comments, settings.bucket_rows).rows
 
@@ -127,9 +127,9 @@ def _subset(folder: Path, users: int) -> int:
     with DuckEngine(Settings(), folder / "tmp") as engine:
         for name in ("items", "floors"):
             path = folder / f"{name}.parquet" if name == "items" else folder / "integrated" / f"{name}.parquet"
-            engine.add_files(name, [path], CRAWLED_COMMENTS)
+            engine.add_files(name, [path])
         engine.add_table("twins", _NO_TWINS)
-        engine.add_files("users", sorted((folder / "integrated/users").glob("*.parquet")), CRAWLED_COMMENTS)
+        engine.add_files("users", sorted((folder / "integrated/users").glob("*.parquet")))
         pairs = folder / "integrated/pairs"
         files = [pairs / file.path for file in read_state(pairs).merged]
 

@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from integration.sampling_order import Arc
     from microlens.manifest import Manifest
 
-
-_PAIRS = "pairs"
+_PAIRS_FOLDER = "pairs"
 _MAKE_AGAIN = "delete the folder integrated/ of the run, then run `microlens-build integrate`"
 
 
@@ -29,16 +28,16 @@ def add_integrated(engine: Engine, folder: Path, manifest: Manifest) -> None:
     files: dict[str, list[Path]] = {}
     for output in manifest.outputs:
         name = output.path.partition("/")[0].removesuffix(".parquet")
-        if name != _PAIRS:
+        if name != _PAIRS_FOLDER:
             files.setdefault(name, []).append(verify_output(folder, output, hint=_MAKE_AGAIN))
     for name, paths in files.items():
-        engine.add_files(name, paths, PAIRS)
+        engine.add_files(name, paths)
     add_twins(engine, is_merging=is_merging(manifest))
 
 
 def pair_files(folder: Path, manifest: Manifest, arc: Arc | None = None) -> list[Path]:
     """The files of merged pairs, checked as they are read; with an arc those alone that have users in it."""
-    pairs = [output for output in manifest.outputs if output.path.startswith(f"{_PAIRS}/")]
+    pairs = [output for output in manifest.outputs if output.path.startswith(f"{_PAIRS_FOLDER}/")]
     return [
         verify_output(folder, output, hint=_MAKE_AGAIN)
         for part, output in enumerate(pairs)  # equal parts of all keys, in their order

@@ -28,8 +28,13 @@ class Engine(Protocol):
 
     def __exit__(self, *_: object) -> None: ...
 
-    def add_files(self, name: str, paths: Sequence[Path], schema: pa.Schema, *, with_filename: bool = False) -> None:
-        """Make Parquet files readable as one table, if asked with a column `filename`; no files make an empty one."""
+    def add_files(
+        self, name: str, paths: Sequence[Path], schema: pa.Schema | None = None, *, with_filename: bool = False
+    ) -> None:
+        """Make Parquet files readable as one table, if asked with a column `filename`.
+
+        Where there may be none, `schema` is that of an empty table in their place.
+        """
 
     def sorted_key(self, column: str) -> str:
         """SQL for a key of 16 bytes as what this engine sorts fastest, in the same order; `run` writes bytes again."""

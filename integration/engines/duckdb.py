@@ -59,9 +59,14 @@ class DuckEngine:
     def __exit__(self, *_: object) -> None:
         self._connection.close()
 
-    def add_files(self, name: str, paths: Sequence[Path], schema: pa.Schema, *, with_filename: bool = False) -> None:
-        """Make Parquet files readable as one table, if asked with a column `filename`; no files make an empty one."""
-        if not paths:
+    def add_files(
+        self, name: str, paths: Sequence[Path], schema: pa.Schema | None = None, *, with_filename: bool = False
+    ) -> None:
+        """Make Parquet files readable as one table, if asked with a column `filename`.
+
+        Where there may be none, `schema` is that of an empty table in their place.
+        """
+        if not paths and schema is not None:
             self.add_table(name, schema.empty_table())
             return
         listed = ", ".join(_quoted(str(path)) for path in paths)

@@ -94,9 +94,14 @@ class SparkEngine:
         self._session.stop()
         shutil.rmtree(self._scratch, ignore_errors=True)
 
-    def add_files(self, name: str, paths: Sequence[Path], schema: pa.Schema, *, with_filename: bool = False) -> None:
-        """Make Parquet files readable as one table, if asked with a column `filename`; no files make an empty one."""
-        if not paths:
+    def add_files(
+        self, name: str, paths: Sequence[Path], schema: pa.Schema | None = None, *, with_filename: bool = False
+    ) -> None:
+        """Make Parquet files readable as one table, if asked with a column `filename`.
+
+        Where there may be none, `schema` is that of an empty table in their place.
+        """
+        if not paths and schema is not None:
             self.add_table(name, schema.empty_table())
         elif with_filename:
             self._add_files([self._named(path) for path in paths], name)

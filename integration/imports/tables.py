@@ -39,7 +39,7 @@ class Tables:
 def write_tables(foreign: Foreign, source: Path, draft: Path, work: Path, settings: Settings, *, tell: Tell) -> Tables:
     """Write all of the release's tables but its items; `source` is the file that told the pairs."""
     with DuckEngine(settings, work / "duckdb") as engine:
-        engine.add_files("foreign_pairs", [foreign.pairs], pa.schema([]))
+        engine.add_files("foreign_pairs", [foreign.pairs])
         tell("users and items", 0, 0)
         users, items = _in_order(engine, "user"), _in_order(engine, "item")
         if not len(items):
@@ -107,7 +107,7 @@ def _write_comments(engine: DuckEngine, foreign: Foreign, work: Path) -> dict[st
     if foreign.comments is None:
         write_table(work / "comments.parquet", COMMENTS.empty_table())
         return {}
-    engine.add_files("foreign_comments", [foreign.comments], pa.schema([]))
+    engine.add_files("foreign_comments", [foreign.comments])
     written = engine.run("imported_comments", work / "comments.parquet")
     return {"comments_without_pair": pq.read_metadata(foreign.comments).num_rows - written}
 

@@ -36,7 +36,7 @@ def test_damage_is_told_from_it(engine, tmp_path):
     (tmp_path / "pairs.parquet").write_bytes(b"PAR1" + bytes(64) + b"PAR1")
 
     with pytest.raises(CorruptDataError, match=r"pairs\.parquet"):
-        engine.add_files("pairs", [tmp_path / "pairs.parquet"], pa.schema([]))
+        engine.add_files("pairs", [tmp_path / "pairs.parquet"])
 
 
 @pytest.mark.parametrize(("code", "exit_code"), [(errno.ENOSPC, 9), (errno.EDQUOT, 9), (errno.EXDEV, 70)])

@@ -3,7 +3,6 @@
 import os
 import time
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pydantic import SecretStr
@@ -72,4 +71,4 @@ def test_a_damaged_file_is_told_by_real_spark(master, tmp_path):
         open_engine(Settings(engine="spark", spark_master=master), tmp_path / "run") as engine,
         pytest.raises(CorruptDataError, match=r"bad\.parquet"),
     ):
-        engine.add_files("bad", [tmp_path / "bad.parquet"], pa.schema([]))
+        engine.add_files("bad", [tmp_path / "bad.parquet"])
