@@ -5,17 +5,16 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import time
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from microlens.errors import CorruptDataError
 from microlens.pace import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from io import BufferedRandom
 
     from microlens.store import WritableStore
-
-_CHUNK_BYTES = 1 << 20
 
 
 def fetch_into(
@@ -52,7 +51,7 @@ def fetch_into(
 
 
 def complete(
-    file: IO[bytes], read: Callable[[int], Iterable[bytes]], *, source: str, at_most: int | None = None
+    file: BufferedRandom, read: Callable[[int], Iterable[bytes]], *, source: str, at_most: int | None = None
 ) -> str:
     """Append to a file what it lacks, `read(offset)` giving the bytes from there on; gives the hash of it all.
 
@@ -60,9 +59,7 @@ def complete(
     """
     pace = Pace(source)
     file.seek(0)
-    digest = hashlib.sha256()
-    while chunk := file.read(_CHUNK_BYTES):
-        digest.update(chunk)
+    digest = hashlib.file_digest(file, "sha256")
     asked = time.monotonic()
     for more in read(file.tell()):
         pace.add(time.monotonic() - asked, len(more))
