@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from scrapy.http import Response
 
-    from crawler.spiders.videos import VideoSpider
+    from crawler.courtesy import Courtesy
     from microlens.frontier import Frontier
     from microlens.platforms.base import Ask, AskingPlatform, HomePage, ParsedVideo, Question
     from microlens.records import FrontierItem
@@ -43,8 +43,8 @@ class _Step:
 class AskedPages:
     """Runs the adapter in threads; every request of it goes the way of the spider's own."""
 
-    def __init__(self, spider: VideoSpider, platform: AskingPlatform, frontier: Frontier) -> None:
-        self._spider = spider
+    def __init__(self, courtesy: Courtesy, platform: AskingPlatform, frontier: Frontier) -> None:
+        self._courtesy = courtesy
         self._platform = platform
         self._frontier = frontier
         self.conversations = Conversations()
@@ -69,31 +69,31 @@ class AskedPages:
         """
         host = host_of(question.url)
         # Before the budget: a host's robots.txt may set its crawl delay.
-        if not await asyncio.to_thread(self._spider.hosts.robots.is_known, host):
-            await self._spider.learn_robots(host)
+        if not await asyncio.to_thread(self._courtesy.hosts.robots.is_known, host):
+            await self._courtesy.learn_robots(host)
         if not is_paid:
             await self._await_turn(question.url)
-        step, answer = _Step(question.url, self._spider.hosts.now_ms()), None
+        step, answer = _Step(question.url, self._courtesy.hosts.now_ms()), None
         try:
             response = await self._download(question, step)
             answer = _answer_of(response)
             check_answer(response)
         except RefusedAnswerError as refused:
             refused.url = step.url
-            await self._spider.tell_hosts(item, refused, step.sent_ms)
+            await self._courtesy.tell(refused, url=item.url, sent_ms=step.sent_ms)
             return Reply(answer, refused)
-        await self._spider.answered(response.url)
+        await self._courtesy.answered(response.url)
         if item.payload["page"] == "video":
             _check_tags(response)
         return Reply(answer)
 
     async def _await_turn(self, url: str) -> None:
-        await self.conversations.await_turn(url, self._spider.take, self._frontier)
+        await self.conversations.await_turn(url, self._courtesy.take, self._frontier)
 
     async def _download(self, question: Question, step: _Step) -> Response:
         async def await_turn(url: str) -> None:
             await self._await_turn(url)
-            step.url, step.sent_ms = url, self._spider.hosts.now_ms()
+            step.url, step.sent_ms = url, self._courtesy.hosts.now_ms()
 
         request = Request(
             question.url,
@@ -104,7 +104,7 @@ class AskedPages:
             meta={AWAIT_TURN: await_turn},
         )
         try:
-            return await self._spider.download(request)
+            return await self._courtesy.download(request)
         except (ConversationOverError, HostRestsError):
             raise
         except Exception as error:

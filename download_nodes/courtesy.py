@@ -10,10 +10,10 @@ from download_nodes.bandwidth import Bandwidth
 from download_nodes.budget import Budget
 from download_nodes.fetch import Fetcher, FetchError
 from microlens.frontier import host_of
-from microlens.hosts import Hosts, await_turn
+from microlens.hosts import Hosts, await_turn, tell_refusal
 from microlens.ledger import now_ms
 from microlens.network import NetworkPolicy
-from microlens.outcomes import SILENCE, HostRestsError
+from microlens.outcomes import HostRestsError
 from microlens.robots import RETRY_S
 
 if TYPE_CHECKING:
@@ -73,12 +73,14 @@ class Courtesy:
         if not error.sent_ms:
             return  # nothing was sent
         sent_ms = self.hosts.now_ms() - now_ms() + error.sent_ms
-        if error.refusal.is_backoff:
-            self.hosts.refused(error.url, error.refusal.reason, sent_ms=sent_ms, retry_after_s=error.retry_after_s)
-        elif error.refusal.reason in SILENCE and error.status is None:
-            error.is_hosts_fault = self.hosts.silent(error.url, sent_ms=sent_ms)
-        elif error.status is not None:
-            self.hosts.answered(error.url)
+        error.is_hosts_fault = tell_refusal(
+            self.hosts,
+            error.url,
+            error.refusal,
+            status=error.status,
+            sent_ms=sent_ms,
+            retry_after_s=error.retry_after_s,
+        )
 
     async def why_not(self, url: str) -> str | None:
         """Ask robots.txt, fetching it first for a host that a redirect led to."""

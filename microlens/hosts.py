@@ -14,13 +14,14 @@ from microlens.frontier import host_of
 from microlens.host_ledger import RobotsFetch
 from microlens.ledger import now_ms
 from microlens.logs import log
-from microlens.outcomes import HostRestsError
+from microlens.outcomes import SILENCE, HostRestsError
 from microlens.robots import RETRY_S, Robots, is_unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from microlens.frontier import Claim, Frontier
+    from microlens.outcomes import Refusal
     from microlens.runs import Run
 
 RobotsOutcome = Literal["known", "again", "parked", "given_up"]
@@ -47,6 +48,22 @@ async def await_turn(
         if wait_s > patience_s and wait_s > await asyncio.to_thread(pace_s, host):
             raise HostRestsError(host, wait_s)
         await asyncio.sleep(min(wait_s, look_s))
+
+
+def tell_refusal(
+    hosts: Hosts, url: str, refusal: Refusal, *, status: int | None, sent_ms: int, retry_after_s: float | None
+) -> bool:
+    """Have a refused request mean something for its host; True where the host rather than the request is at fault.
+
+    `status` is None where no answer came. May wait for Redis.
+    """
+    if refusal.is_backoff:
+        hosts.refused(url, refusal.reason, sent_ms=sent_ms, retry_after_s=retry_after_s)
+    elif refusal.reason in SILENCE and status is None:
+        return hosts.silent(url, sent_ms=sent_ms)
+    elif status is not None:
+        hosts.answered(url)
+    return False
 
 
 class Hosts:

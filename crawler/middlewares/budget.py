@@ -25,5 +25,5 @@ class BudgetGuard:
 
     async def process_request(self, request: Request) -> None:
         if request.meta.get("redirect_times"):
-            await_turn = request.meta.get(AWAIT_TURN) or cast("VideoSpider", self._crawler.spider).await_turn
+            await_turn = request.meta.get(AWAIT_TURN) or cast("VideoSpider", self._crawler.spider).courtesy.await_turn
             await await_turn(request.url)

@@ -42,15 +42,15 @@ class RobotsGuard:
     async def process_request(self, request: Request) -> None:
         if request.meta.get(ROBOTS_TXT):
             return
-        spider = cast("VideoSpider", self._crawler.spider)
-        robots = spider.hosts.robots
+        courtesy = cast("VideoSpider", self._crawler.spider).courtesy
+        robots = courtesy.hosts.robots
         if robots.is_at_hand(host_of(request.url)):
             reason = robots.why_not(request.url)
         else:
             reason = await asyncio.to_thread(robots.why_not, request.url)
         if reason == "robots_unreachable":
             # A host that a redirect or a list leads to: the frontier has not had its robots.txt fetched.
-            await spider.learn_robots(host_of(request.url))
+            await courtesy.learn_robots(host_of(request.url))
             if was_refused(urlsplit(request.url).hostname or ""):
                 raise ForbiddenAddressError(request.url)
             reason = await asyncio.to_thread(robots.why_not, request.url)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -13,17 +12,15 @@ from crawler.answers import STOPPING, RefusedAnswerError, check_answer, check_ta
 from crawler.asking import AskedPages
 from crawler.changed import ChangedPages
 from crawler.commits import Outcome
-from crawler.middlewares.network import ForbiddenAddressError
-from crawler.middlewares.robots import ROBOTS_TXT
+from crawler.courtesy import Courtesy
 from crawler.pump import Pump
 from crawler.visits import fitted, home_row, page_row, video_record
 from microlens.conversations import ConversationOverError
 from microlens.errors import PageChangedError, SiteUnreachableError
-from microlens.frontier import RobotsRequest, host_of
-from microlens.hosts import await_turn
+from microlens.frontier import host_of
 from microlens.ledger_rows import PageRow
 from microlens.logs import log
-from microlens.outcomes import SILENCE, HostRestsError, Refusal, policy_of
+from microlens.outcomes import HostRestsError, Refusal, policy_of
 from microlens.platforms.base import Page, is_asking
 from microlens.records import Failure
 from microlens.robots import RETRY_S
@@ -39,16 +36,13 @@ if TYPE_CHECKING:
     from crawler.commits import Committer
     from crawler.scheduler import FrontierScheduler
     from microlens.frontier import Claim, Frontier
-    from microlens.hosts import Hosts, RobotsOutcome
+    from microlens.hosts import Hosts
     from microlens.platforms.base import ParsedVideo, Platform, VideoLink
     from microlens.records import Caption, FrontierItem
     from microlens.runs import Run
 
 T = TypeVar("T")
 U = TypeVar("U")
-
-_PATIENCE_S = 20.0
-"""A host that rests for longer is not waited for: the page goes back, and its place is another's."""
 
 
 class VideoSpider(Spider):
@@ -70,16 +64,13 @@ class VideoSpider(Spider):
         self._when_done = when_done
         self._run = run
         self._platform = platform
-        self._frontier = frontier
-        self.hosts = hosts
+        self.courtesy = Courtesy(run, frontier, hosts, self._download)
         self._committer = committer
         self._samples = Samples(run.folder / "samples")
         self._pump = Pump(frontier, committer, self, limit=limit, on_tick=on_tick)
         self._changed = ChangedPages()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._asked = AskedPages(self, platform, frontier) if is_asking(platform) else None
-        self._asking: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        """By host: held while its robots.txt is fetched."""
+        self._asked = AskedPages(self.courtesy, platform, frontier) if is_asking(platform) else None
         self.error: Exception | None = None
         """Why the crawl stopped before its end; the caller raises it."""
 
@@ -138,9 +129,9 @@ class VideoSpider(Spider):
             self._pump.stop(error)
 
     def _begin(self, claim: Claim) -> None:
-        self.hosts.take_in(claim)
+        self.courtesy.hosts.take_in(claim)
         for asked in claim.robots:
-            self._spawn(self.fetch_robots(asked))
+            self._spawn(self.courtesy.fetch_robots(asked))
         for item in claim.items:
             if self._asked is not None:
                 self._spawn(self.parse(None, item, claim.at_ms))
@@ -157,69 +148,8 @@ class VideoSpider(Spider):
         refused = RefusedAnswerError(Refusal("bad_address", is_final=True), status=None)
         self._pump.finished(await self._refused(item, refused, sent_ms))
 
-    async def download(self, request: Request) -> Response:
+    async def _download(self, request: Request) -> Response:
         return await self._engine.download_async(request)
-
-    async def await_turn(self, url: str) -> None:
-        """Take one request from the budget of a URL's host; HostRestsError if that would take too long."""
-        await await_turn(url, self.take, self._frontier.pace_s, patience_s=_PATIENCE_S)
-
-    async def take(self, host: str) -> float:
-        """Ask for one request to a host: 0.0 to go, else seconds to wait before asking again."""
-        return await asyncio.to_thread(self._frontier.take, host)
-
-    async def learn_robots(self, host: str) -> None:
-        """Have a host's robots.txt fetched until it is known or given up; one fetch serves all who wait for it."""
-        async with self._asking[host]:
-            while not await asyncio.to_thread(self.hosts.robots.is_known, host):
-                await self.await_turn(host)
-                if await self._fetch_robots(RobotsRequest(host, f"{host}/robots.txt")) == "again":
-                    await asyncio.sleep(RETRY_S)
-
-    async def fetch_robots(self, request: RobotsRequest) -> None:
-        """Fetch a host's robots.txt, unless somebody here is fetching it."""
-        is_asked_for = self._asking[request.host].locked()
-        async with self._asking[request.host]:
-            if not is_asked_for:
-                await self._fetch_robots(request)
-
-    async def _fetch_robots(self, request: RobotsRequest) -> RobotsOutcome:
-        """Have a robots.txt, or that there is none, mean something for its host.
-
-        Raises SiteUnreachableError if an instance of the recipe is given up, or none has ever answered.
-        """
-        is_instance = request.host in map(host_of, self._run.recipe.instances)
-        sent_ms = self.hosts.now_ms()
-        try:
-            response = await self._engine.download_async(
-                Request(request.url, dont_filter=True, meta={ROBOTS_TXT: True})
-            )
-            outcome = await asyncio.to_thread(
-                self.hosts.robots_answered, request.host, response.status, response.body, sent_ms=sent_ms
-            )
-            cause = f"it answered {response.status}"
-        except ForbiddenAddressError as error:
-            if is_instance:
-                raise SiteUnreachableError(
-                    f"{request.url} is not fetched: {error}",
-                    hint="if the site is your own, name its network under `network.allow` in the recipe",
-                ) from error
-            await asyncio.to_thread(self.hosts.robots.refuse, request.host)
-            return "given_up"
-        except STOPPING:
-            raise
-        except Exception as error:  # noqa: BLE001 - whatever a connection can raise
-            cause = str(error) or type(error).__name__
-            reason = "host_rests" if isinstance(error, HostRestsError) else refused_by(error).refusal.reason
-            outcome = await asyncio.to_thread(self.hosts.robots_failed, request.host, reason, sent_ms=sent_ms)
-        if outcome == "parked":
-            is_instance = await asyncio.to_thread(self.hosts.are_all_instances_silent)
-        if is_instance and outcome in {"parked", "given_up"}:
-            raise SiteUnreachableError(
-                f"{request.url} cannot be fetched: {cause}",
-                hint="check the recipe's `instances` and the network, then run the same command: nothing is lost",
-            )
-        return outcome
 
     async def _related_links(
         self, item: FrontierItem, video: ParsedVideo
@@ -248,7 +178,7 @@ class VideoSpider(Spider):
         try:
             return await self._fetch_beside(kind, url, read), None
         except RefusedAnswerError as refused:
-            await self.tell_hosts(item, refused, 0)
+            await self.courtesy.tell(refused, url=item.url, sent_ms=0)
             if not self._is_last(item, refused):
                 raise
             return otherwise, self._failure(item, refused, is_final=True)
@@ -260,11 +190,11 @@ class VideoSpider(Spider):
             return otherwise, self._failure(item, changed, is_final=True)
 
     async def _fetch_beside(self, kind: str, url: str, read: Callable[[Page], T]) -> T:
-        await self.await_turn(url)
-        sent_ms = self.hosts.now_ms()
+        await self.courtesy.await_turn(url)
+        sent_ms = self.courtesy.hosts.now_ms()
         try:
             try:
-                response = await self.download(Request(url, dont_filter=True))
+                response = await self._download(Request(url, dont_filter=True))
             except HostRestsError:
                 raise
             except Exception as error:
@@ -273,7 +203,7 @@ class VideoSpider(Spider):
         except RefusedAnswerError as refused:
             refused.url, refused.sent_ms = url, sent_ms
             raise
-        await self.answered(response.url)
+        await self.courtesy.answered(response.url)
         page = Page(url, response.body)
         with self._samples.of(kind, page):
             return read(page)
@@ -313,7 +243,7 @@ class VideoSpider(Spider):
             check_answer(response)
             if item.payload["page"] == "video":
                 check_tags(response)
-            await self.answered(response.url)
+            await self.courtesy.answered(response.url)
             page = Page(item.url, response.body)
             with self._samples.of(item.payload["page"], page):
                 return await self._read(item, page)
@@ -371,7 +301,7 @@ class VideoSpider(Spider):
         return Outcome(item, page=PageRow(item.payload["video_id"], item.url, failure=error.reason))
 
     async def _refused(self, item: FrontierItem, refused: RefusedAnswerError, sent_ms: int) -> Outcome:
-        await self.tell_hosts(item, refused, sent_ms)
+        await self.courtesy.tell(refused, url=item.url, sent_ms=sent_ms)
         is_last = self._is_last(item, refused)
         failure = self._failure(item, refused, is_final=is_last)
         if not is_last and self._has_tries(item, refused.refusal.reason):
@@ -399,26 +329,6 @@ class VideoSpider(Spider):
     def _is_last(self, item: FrontierItem, refused: RefusedAnswerError) -> bool:
         """Whether an item is done with for ill; never while its host rather than the item may be at fault."""
         return refused.refusal.is_final or not (self._has_tries(item, refused.refusal.reason) or refused.is_hosts_fault)
-
-    async def tell_hosts(self, item: FrontierItem, refused: RefusedAnswerError, sent_ms: int) -> None:
-        """Have what was refused mean something for its host, once."""
-        if refused.is_hosts_fault is not None:
-            return
-        refused.is_hosts_fault = False
-        url, sent_ms = refused.url or item.url, refused.sent_ms or sent_ms
-        if refused.refusal.is_backoff:
-            wait_s = refused.retry_after_s
-            reason = refused.refusal.reason
-            await asyncio.to_thread(self.hosts.refused, url, reason, sent_ms=sent_ms, retry_after_s=wait_s)
-        elif refused.refusal.reason in SILENCE and refused.status is None:
-            refused.is_hosts_fault = await asyncio.to_thread(self.hosts.silent, url, sent_ms=sent_ms)
-        elif refused.status is not None:
-            await self.answered(url)
-
-    async def answered(self, url: str) -> None:
-        """Have an answer end the trouble of its host."""
-        if self.hosts.is_news(url):
-            await asyncio.to_thread(self.hosts.answered, url)
 
     def _failure(self, item: FrontierItem, refused: RefusedAnswerError, *, is_final: bool) -> Failure:
         return Failure(

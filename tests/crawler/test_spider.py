@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
-import pyarrow as pa
 import pytest
 from scrapy.exceptions import DownloadCancelledError, DownloadTimeoutError
 from scrapy.http import Response
@@ -15,14 +14,13 @@ from crawler.answers import refused_by
 from crawler.middlewares.robots import ForbiddenByRobotsError
 from crawler.pump import Pump
 from crawler.spiders.videos import VideoSpider
-from crawler.visits import fitted, home_row, page_row, video_record
+from crawler.visits import fitted, home_row, page_row, video_record, video_table
 from microlens.errors import PageChangedError, RedisUnreachableError
 from microlens.frontier import Claim, host_of
 from microlens.platforms.base import HomePage, ParsedVideo, VideoLink
 from microlens.privacy import Pseudonymiser
 from microlens.recipe import Media, Recipe
 from microlens.records import Caption, FrontierItem, MediaLink
-from microlens.tables import CRAWLED_VIDEOS
 
 SITE, LIST = "http://one.test", "http://lists.test/of/v"
 RECIPE = Recipe.model_validate(
@@ -65,6 +63,7 @@ class Desk:
             take_in=lambda _: None,
             now_ms=lambda: time.time_ns() // 1_000_000 + REDIS_AHEAD_MS,
             is_news=lambda _: False,
+            answered=lambda _: None,
             silent=lambda url, *, sent_ms: self.is_hosts_fault,
             refused=lambda url, _, *, sent_ms, retry_after_s: self.rested.append(
                 (host_of(url), sent_ms, retry_after_s)
@@ -239,7 +238,7 @@ def test_a_list_that_is_busy_rests_its_own_host_and_the_page_comes_again():
 @pytest.mark.parametrize(("pace_s", "links", "rests"), [(0.01, [], [0.02]), (0.05, [LINK], [])])
 def test_a_host_that_rests_is_left_and_a_slow_one_is_waited_for(monkeypatch, pace_s, links, rests):
     """Given back for the pace that its host has after every request, a page would never be done."""
-    monkeypatch.setattr("crawler.spiders.videos._PATIENCE_S", 0.005)
+    monkeypatch.setattr("crawler.courtesy._PATIENCE_S", 0.005)
     desk = Desk(answer=answer(200))
     desk.waits, desk.pace_s = [0.02], pace_s
     desk.parse()
@@ -323,7 +322,7 @@ def test_numbers_that_no_column_holds_are_left_out():
     media = (MediaLink("video", "u", 1 << 31, 1 << 63), MediaLink("video", "w", 720, 5))
     video = ParsedVideo("v", "u", "t", like_count=10**30, view_count=7, comment_count=-(10**30), media=media)
     record = video_record("sandbox", fitted(video), Pseudonymiser(b"k" * 32))
-    [row] = pa.Table.from_pylist([record.to_row()], schema=CRAWLED_VIDEOS).to_pylist()
+    [row] = video_table([record]).to_pylist()
 
     assert (None, 7, None) == (row["like_count"], row["view_count"], row["comment_count"])
     assert [(None, None), (720, 5)] == [(link["height"], link["size_bytes"]) for link in row["media"]]
