@@ -140,16 +140,7 @@ class HashIndex:
         found = list(self._near(hashes, bits, enough)) or [_NO_PAIRS]
         return Pairs(*(np.concatenate(column) for column in zip(*found, strict=True)))
 
-    def pairs(self, bits: int = MOST_BITS) -> Iterator[Pairs]:
-        """Give every two entries within `bits` of each other once, `left` the earlier one."""
-        for start in range(0, self._count, _QUERIES_AT_ONCE):
-            places = np.arange(start, min(start + _QUERIES_AT_ONCE, self._count))
-            for found in self._near(self._hashes[places], bits):
-                right = places[found.left]
-                is_earlier = found.right < right
-                yield Pairs(found.right[is_earlier], right[is_earlier], found.bits[is_earlier])
-
-    def _near(self, hashes: NDArray[np.uint64], bits: int, enough: int | None = None) -> Iterator[Pairs]:
+    def _near(self, hashes: NDArray[np.uint64], bits: int, enough: int | None) -> Iterator[Pairs]:
         if not 0 <= bits <= MOST_BITS:
             raise ValueError(f"the index finds hashes within 0 to {MOST_BITS} bits, not within {bits}")
         telling = np.flatnonzero(are_telling(hashes))

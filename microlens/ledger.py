@@ -141,9 +141,6 @@ class Ledger(LedgerReading):
 
     # --- the nodes ---
 
-    def commit_asset(self, asset: AssetRecord) -> None:
-        self.commit_assets([asset])
-
     def commit_assets(self, assets: Iterable[AssetRecord]) -> None:
         told = {"node_id": self.node_id, "kept_at": self.keeping.media, "fetched_at_ms": now_ms()}
         # What was taken over from another item stays where it is.

@@ -74,7 +74,7 @@ def describe_output(folder: Path, path: Path, *, rows: int | None = None, sha256
 
 
 def verify(folder: Path) -> Manifest:
-    """Check every listed file's size and hash; CorruptDataError names the first that differs."""
+    """Check every listed file's hash; CorruptDataError names the first that differs."""
     manifest = read_manifest(folder, next_step="run the stage that makes it")
     for output in manifest.outputs:
         verify_output(folder, output)

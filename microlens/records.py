@@ -82,11 +82,6 @@ class VideoRecord:
     """Why the site's owner does not want its media taken (`download_disabled`, `sensitive`), or None."""
     crawled_at_ms: int
 
-    def to_row(self) -> dict[str, Any]:
-        """A row of microlens.tables.CRAWLED_VIDEOS."""
-        captions = None if self.captions is None else [fields_of(caption) for caption in self.captions]
-        return {**fields_of(self), "media": [fields_of(link) for link in self.media], "captions": captions}
-
 
 @dataclass(frozen=True, slots=True)
 class FrontierItem:

@@ -52,9 +52,6 @@ class Robots:
         self._product = user_agent.partition("/")[0]
         self._rules: dict[str, _Rules] = {}
 
-    def is_allowed(self, url: str) -> bool:
-        return self.why_not(url) is None
-
     def is_known(self, host: str) -> bool:
         """Whether a host's rules are known; the frontier claims nothing of a host before they are."""
         return host in self._rules or self._frontier.robots(host) is not None

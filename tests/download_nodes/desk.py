@@ -74,7 +74,7 @@ class Desk:
         sha256, path = hashlib.sha256(body).hexdigest(), self.run.store.temporary()
         path.write_bytes(body)
         self.run.store.put(path, sha256)
-        self.run.ledger.commit_asset(replace(asset, sha256=sha256))
+        self.run.ledger.commit_assets([replace(asset, sha256=sha256)])
 
     def push(self):
         """What `microlens-build work` pushes when it starts."""

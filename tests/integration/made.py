@@ -135,8 +135,8 @@ class Made:
             "audio": {"mime": "video/mp4"},
         }[kind]
         size = facts.pop("size_bytes", 200_000)
-        self.run.ledger.commit_asset(
-            AssetRecord("sandbox", video_id, kind, sha256, size, **{"is_decodable": True, **usual, **facts})
+        self.run.ledger.commit_assets(
+            [AssetRecord("sandbox", video_id, kind, sha256, size, **{"is_decodable": True, **usual, **facts})]
         )
 
     def add_comments(self, video_ids, rows):

@@ -63,7 +63,9 @@ def test_lists_hold_what_a_look_at_every_object_finds(small, tmp_path, monkeypat
     run, ledger = small.run, small.run.ledger
     small.fill(world(3))
     fill(ledger, run.refreshes, random.Random(3))
-    ledger.commit_asset(AssetRecord("sandbox", "hashed", "video", "ab" * 32, 9, "x/y", frame_hashes=("cd" * 32,) * 3))
+    ledger.commit_assets(
+        [AssetRecord("sandbox", "hashed", "video", "ab" * 32, 9, "x/y", frame_hashes=("cd" * 32,) * 3)]
+    )
     for reason in ("timeout", "gone"):
         ledger.record_failure(Failure("media", "v1/cover", "sandbox", "v1", "u", reason, None, 1, True))
     listed = write_lists(ledger, tmp_path / "lists")

@@ -56,7 +56,7 @@ def commit_everything(ledger):
     ledger.commit_crawl(
         homes=[HOME], pages=[PAGE], selections=[Selected("v1", "seed", None, 0)], part=part("p", "videos")
     )
-    ledger.commit_asset(ASSET)
+    ledger.commit_assets([ASSET])
     ledger.commit_comments(part("c"), {"v1": 3})
     ledger.finish_stage("crawl")
 
@@ -82,7 +82,7 @@ def test_what_was_committed_first_stays(ledger):
         pages=[replace(PAGE, title="other", related=())],
         part=replace(part("p", "videos"), rows=99),
     )
-    ledger.commit_asset(replace(ASSET, sha256="ef" * 32))
+    ledger.commit_assets([replace(ASSET, sha256="ef" * 32)])
 
     assert before == everything(ledger)
 
@@ -249,7 +249,7 @@ def test_progress_counts_rows(ledger):
     """Each number of `status` is the count or the sum that its name says."""
     commit_everything(ledger)
     ledger.commit_crawl(selections=[Selected("v2", "related", "v1", 1)])
-    ledger.commit_asset(replace(ASSET, kind="video", size_bytes=2**40))
+    ledger.commit_assets([replace(ASSET, kind="video", size_bytes=2**40)])
     ledger.commit_comments(None, {"v2": 4})
     ledger.record_failure(FAILURE)
 
@@ -291,7 +291,7 @@ for n in range(50):
         ledger.commit_crawl(pages=[PageRow(video, "u")], selections=[Selected(video, "seed", None, 0)])
         ledger.commit_crawl(pages=[PageRow("all", "u")], selections=[Selected("all", "related", me, int(me))])
     elif n % 5 == 1:
-        ledger.commit_asset(AssetRecord("p", video, "cover", "x", 1, "image/png"))
+        ledger.commit_assets([AssetRecord("p", video, "cover", "x", 1, "image/png")])
     elif n % 5 == 2:
         ledger.record_failure(Failure("media", video, "p", video, "u", "timeout", None, 1, True))
     else:
@@ -391,7 +391,7 @@ reals = st.none() | st.floats(allow_nan=False, allow_infinity=False)
 def test_an_asset_survives_the_ledger(shared_ledger, fresh_id, asset):
     """Every measurement of an asset is read as it was committed."""
     asset = replace(asset, video_id=fresh_id())
-    shared_ledger.commit_asset(asset)
+    shared_ledger.commit_assets([asset])
     row = shared_ledger.assets([asset.video_id])[0]
 
     assert asset == AssetRecord("sandbox", **{f.name: row[f.name] for f in fields(asset) if f.name != "platform"})

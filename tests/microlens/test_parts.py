@@ -1,11 +1,14 @@
 """Parquet parts appear whole or not at all."""
 
+from dataclasses import replace
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crawler.visits import video_table
 from microlens.parts import write_part, write_table
 from microlens.records import Caption, MediaLink, VideoRecord
 from microlens.store import sha256_of
@@ -34,7 +37,7 @@ VIDEO = VideoRecord(
 
 def test_a_part_is_what_the_ledger_will_say(tmp_path):
     """A part names its place under the run, its rows and the hash of its bytes."""
-    part = write_part(tmp_path, "videos", pa.Table.from_pylist([VIDEO.to_row()], schema=CRAWLED_VIDEOS))
+    part = write_part(tmp_path, "videos", video_table([VIDEO]))
 
     assert (f"crawled/videos/{part.part_id}.parquet", "videos", 1) == (part.path, part.kind, part.rows)
     assert part.sha256 == sha256_of(tmp_path / part.path)
@@ -43,13 +46,14 @@ def test_a_part_is_what_the_ledger_will_say(tmp_path):
 
 def test_a_video_survives_its_part(tmp_path):
     """A record's row is read as it was written, under the public schema with a description on every column."""
-    part = write_part(tmp_path, "videos", pa.Table.from_pylist([VIDEO.to_row()], schema=CRAWLED_VIDEOS))
+    part = write_part(tmp_path, "videos", video_table([VIDEO]))
     table = pq.read_table(tmp_path / part.path)
-    row = table.to_pylist()[0]
-    media = [MediaLink(**link) for link in row.pop("media")]
+    (row,) = table.to_pylist()
+    media, captions = (
+        tuple(kind(**one) for one in row.pop(name)) for name, kind in (("media", MediaLink), ("captions", Caption))
+    )
 
-    assert {**VIDEO.to_row(), "tags": ["a", "猫"]} == {**row, "media": VIDEO.to_row()["media"]}
-    assert list(VIDEO.media) == media
+    assert VIDEO == VideoRecord(**{**row, "tags": tuple(row["tags"])}, media=media, captions=captions)
     assert all(field.metadata[b"description"] for field in table.schema)
 
 
@@ -64,9 +68,7 @@ def test_two_parts_of_the_same_rows_have_two_names(tmp_path):
 def test_a_row_of_another_shape_leaves_nothing(tmp_path):
     """A row that does not fit the schema is an error before anything is written."""
     with pytest.raises((pa.ArrowInvalid, pa.ArrowTypeError)):
-        write_part(
-            tmp_path, "videos", pa.Table.from_pylist([{**VIDEO.to_row(), "like_count": "many"}], schema=CRAWLED_VIDEOS)
-        )
+        write_part(tmp_path, "videos", video_table([replace(VIDEO, like_count="many")]))
     assert [] == list(tmp_path.rglob("*.parquet*"))
 
 

@@ -46,7 +46,7 @@ def fill(ledger, refreshes, dice):
         for kind in KINDS:
             fate = dice.choice(["stored", "stored", "final", "tried", "open"])
             if fate == "stored":
-                ledger.commit_asset(asset(name, kind))
+                ledger.commit_assets([asset(name, kind)])
             elif fate != "open":
                 ledger.record_failure(failure("media", f"{name}/{kind}", name, is_final=fate == "final"))
         for refresh in range(3):
