@@ -9,8 +9,8 @@ import pyarrow as pa
 
 from crawler.plan import draw_related
 from microlens.addresses import canonical_url, origin_of
+from microlens.clock import now_ms
 from microlens.errors import PageChangedError
-from microlens.ledger import now_ms
 from microlens.ledger_rows import Home, PageRow
 from microlens.platforms.link_expiry import expiry_of
 from microlens.records import FrontierItem, VideoRecord, fields_of

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, cast
 
 from download_nodes.comments import CommentCollector
 from download_nodes.fetch import FetchError
+from microlens.clock import now_ms
 from microlens.conversations import Reply
-from microlens.ledger import now_ms
 from microlens.outcomes import Refusal
 from microlens.platforms.base import UnavailableError
 from microlens.robot_tags import forbidding_word

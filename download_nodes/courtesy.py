@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from download_nodes.bandwidth import Bandwidth
 from download_nodes.budget import Budget
 from download_nodes.fetch import Fetcher, FetchError
+from microlens.clock import now_ms
 from microlens.frontier import host_of
 from microlens.hosts import Hosts, await_turn, tell_refusal
-from microlens.ledger import now_ms
 from microlens.network import NetworkPolicy
 from microlens.outcomes import HostRestsError
 from microlens.robots import RETRY_S

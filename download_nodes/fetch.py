@@ -20,8 +20,8 @@ from download_nodes.headers import address, readable
 from download_nodes.hls import Means, download_pieces
 from download_nodes.resolver import GuardedResolver, guarded_sockets
 from download_nodes.transfer import Fetched, LeastSpeed, Source, Terms, fill, gathering
+from microlens.clock import now_ms
 from microlens.frontier import host_of
-from microlens.ledger import now_ms
 from microlens.outcomes import Refusal, refusal_of, retry_after_s
 from microlens.platforms.base import Answer, Question
 from microlens.robot_tags import forbidding_word

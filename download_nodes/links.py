@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from download_nodes.fetch import FetchError
 from microlens.backlog import FRESH_LINKS, MOST_LINKS, asset_name, current_item, fresh_items, media_items
+from microlens.clock import now_ms
 from microlens.fresh_links import NOT_ASKED, OLD_MS, Expired
-from microlens.ledger import now_ms
 from microlens.outcomes import Refusal
 from microlens.platforms.link_expiry import is_signed
 from microlens.records import Failure

@@ -9,8 +9,8 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from download_nodes.alarm import FailureAlarm
+from microlens.clock import now_ms
 from microlens.heartbeats import BEAT_S, Heartbeat, beat, forget
-from microlens.ledger import now_ms
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping

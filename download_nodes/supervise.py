@@ -16,10 +16,10 @@ from download_nodes.local_trouble import LocalTroubleError
 from download_nodes.refill import Refill, refill
 from download_nodes.watchdog import Watchdog
 from microlens.children import start_child, stop_child
+from microlens.clock import now_ms
 from microlens.errors import MicrolensError, RedisUnreachableError
 from microlens.frontier import Frontier
 from microlens.heartbeats import BEAT_S, forget, forget_gone, keep_idle, living
-from microlens.ledger import now_ms
 from microlens.logs import log
 from microlens.platforms import platform_of
 

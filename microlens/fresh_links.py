@@ -15,8 +15,8 @@ import orjson
 import sqlalchemy as sa
 
 from microlens.backlog import asset_name, links_item
+from microlens.clock import now_ms
 from microlens.database import insert_new
-from microlens.ledger import now_ms
 from microlens.ledger_tables import expired_table, failure_table, fresh_table, page_table, visit_table
 from microlens.records import Failure, MediaLink
 

@@ -6,13 +6,13 @@ Years later it can be shown what a crawl was allowed to do at any moment.
 from __future__ import annotations
 
 import hashlib
-import time
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from microlens.clock import now_ms
 from microlens.database import insert_new
 from microlens.ledger_tables import parking_table, robots_table, robots_text_table
 
@@ -61,7 +61,7 @@ class HostLedger:
             connection.execute(
                 robots_table.insert().values(
                     host=fetch.host,
-                    fetched_at_ms=_now_ms(),
+                    fetched_at_ms=now_ms(),
                     status=fetch.status,
                     failure=fetch.failure,
                     lifetime_s=fetch.lifetime_s,
@@ -105,7 +105,7 @@ class HostLedger:
         return {"hosts": hosts, "fetches": fetches, "failed": failed}
 
     def record_parking(self, host: str, reason: str, seconds: float) -> None:
-        now = _now_ms()
+        now = now_ms()
         with self._database.write() as connection:
             connection.execute(
                 parking_table.insert().values(
@@ -121,7 +121,7 @@ class HostLedger:
         """The host has answered, or is waited for no longer."""
         mine = sa.and_(parking_table.c.host == host, parking_table.c.ended_at_ms.is_(None))
         with self._database.write() as connection:
-            connection.execute(parking_table.update().where(mine).values(ended_at_ms=_now_ms()))
+            connection.execute(parking_table.update().where(mine).values(ended_at_ms=now_ms()))
 
     def parked(self) -> list[Parking]:
         """Hosts that are parked, or were and have not answered since; the one asked again soonest first."""
@@ -138,7 +138,3 @@ class HostLedger:
         )
         with self._database.read() as connection:
             return [Parking(*row) for row in connection.execute(query)]
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

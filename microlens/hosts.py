@@ -10,9 +10,9 @@ import asyncio
 import math
 from typing import TYPE_CHECKING, Literal
 
+from microlens.clock import now_ms
 from microlens.frontier import host_of
 from microlens.host_ledger import RobotsFetch
-from microlens.ledger import now_ms
 from microlens.logs import log
 from microlens.outcomes import SILENCE, HostRestsError
 from microlens.robots import RETRY_S, Robots, is_unreachable

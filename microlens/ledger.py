@@ -7,13 +7,13 @@ between any two of them and another may repeat its work.
 
 from __future__ import annotations
 
-import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from microlens.clock import now_ms
 from microlens.database import insert, insert_new
 from microlens.errors import ExtractorBrokenError, PageChangedError
 from microlens.host_ledger import HostLedger
@@ -219,10 +219,6 @@ class Ledger(LedgerReading):
 
     def failure_to_sql(self, failure: Failure) -> dict[str, Any]:
         return {**fields_of(failure), "node_id": self.node_id, "failed_at_ms": now_ms()}
-
-
-def now_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 def _postgres(at: PostgresSchema) -> PostgresDatabase:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from microlens.clock import now_ms
 from microlens.database import insert_new
-from microlens.ledger import now_ms
 from microlens.ledger_rows import page_from_sql, page_to_sql
 from microlens.ledger_tables import failure_table, page_table, part_table, refresh_table, visit_table
 from microlens.outcomes import PASSING

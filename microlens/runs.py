@@ -24,10 +24,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from microlens.clock import now_ms
 from microlens.errors import NotReadyError, RecipeError
 from microlens.fresh_links import FreshLinks
 from microlens.keeping import new_folder_word
-from microlens.ledger import Ledger, now_ms
+from microlens.ledger import Ledger
 from microlens.ledger_places import ledger_to_join, open_ledger, place_of_new_ledger, told_of_ledger
 from microlens.locks import exclusive, one_at_a_time
 from microlens.manifest import write_atomically

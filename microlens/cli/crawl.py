@@ -58,8 +58,8 @@ def command(
     from microlens.cli.recrawl import named_run, recrawl, tell_due
     from microlens.cli.reporter import Reporter
     from microlens.cli.when import parse_when
+    from microlens.clock import now_ms
     from microlens.errors import RecipeError
-    from microlens.ledger import now_ms
     from microlens.recipe import load_recipe
     from microlens.settings import Settings
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import redis
 
+from microlens.clock import now_ms
 from microlens.embedded import check_redis, running_server
 from microlens.errors import RedisUnreachableError
 from microlens.frontier import Frontier
 from microlens.heartbeats import Heartbeat, heard, is_living
-from microlens.ledger import now_ms
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any, Self
 
 from microlens.addresses import canonical_url, origin_of
+from microlens.clock import now_ms
 from microlens.platforms import fields
 from microlens.platforms.base import CommentPage, HomePage, ParsedVideo, VideoLink, page_changed
 from microlens.platforms.comment_rows import declared_total, live_rows, next_url, read_comments
@@ -26,16 +26,12 @@ if TYPE_CHECKING:
     from microlens.records import Caption
 
 
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
 class SelectorsPlatform:
     """Reads what the file says; relative moments (3 hours ago) are counted back from the clock."""
 
     name = "selectors"
 
-    def __init__(self, options: Mapping[str, Any] | None = None, *, clock: Callable[[], int] = _now_ms) -> None:
+    def __init__(self, options: Mapping[str, Any] | None = None, *, clock: Callable[[], int] = now_ms) -> None:
         self.site = check_site(options or {})
         self.newest_first = self.site.comments.newest_first
         self.now_ms = clock

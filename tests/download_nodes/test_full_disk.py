@@ -18,9 +18,9 @@ from download_nodes.local_trouble import LocalTroubleError
 from download_nodes.measuring import Measurer
 from download_nodes.spool import Comments, Spool
 from download_nodes.transcode import transcode
+from microlens.clock import now_ms
 from microlens.database import LedgerFullError
 from microlens.heartbeats import living
-from microlens.ledger import now_ms
 from microlens.records import Failure
 from tests.crawler.site import comment
 from tests.download_nodes.desk import Desk

@@ -5,7 +5,7 @@ import sqlite3
 import pytest
 
 from microlens.backlog import MOST_LINKS, fresh_items, media_items
-from microlens.ledger import now_ms
+from microlens.clock import now_ms
 from microlens.ledger_rows import PageRow, Selected
 from microlens.records import MediaLink
 from microlens.retries import reopen

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from microlens.clock import now_ms
 from microlens.embedded import redis_server
 from microlens.heartbeats import DEAD_AFTER_S, Heartbeat, beat
-from microlens.ledger import now_ms
 from tests.download_nodes.desk import Desk, recipe_of
 from tests.download_nodes.fleet import wait_until
 from tests.download_nodes.kills import SlowFile
