@@ -20,6 +20,7 @@ from download_nodes.frames import frame_hashes
 from microlens.containers import (
     MAX_PIXELS,
     codecs,
+    decoded_frames,
     demuxer_of,
     duration_s,
     end_s,
@@ -33,7 +34,7 @@ from microlens.containers import (
 from microlens.sniff import mime_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from av.container import InputContainer
@@ -126,7 +127,7 @@ def _read_video(container: InputContainer) -> StreamFacts:
 
 def _decode_video(container: InputContainer, stream: VideoStream, facts: StreamFacts) -> StreamFacts:
     opens_s, length_s = start_s(container), facts.duration_s or 0.0
-    first, first_error = _attempt(lambda: next(_frames(container, stream), None))
+    first, first_error = _attempt(lambda: next(decoded_frames(container, stream), None))
     hashes = frame_hashes(container, stream, opens_s, length_s)
     middle, middle_error = _attempt(lambda: _frame_at(container, stream, opens_s + length_s / 2))
     phash, hash_error = _attempt(lambda: _hash(middle) if middle else None)
@@ -171,16 +172,11 @@ def _attempt(look: Callable[[], _Found]) -> tuple[_Found | None, str | None]:
         return None, "decoder_memory" if is_memory(error) else "broken"
 
 
-def _frames(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
-    for packet in packets(container, stream):
-        yield from stream.decode(packet)
-
-
 def _frame_at(container: InputContainer, stream: VideoStream, at_s: float) -> VideoFrame | None:
     """Decode from the keyframe before `at_s` towards it; the nearest frame within reach of `FRAMES_DECODED`."""
     seek_keyframe(container, stream, at_s)
     found = None
-    for found in islice(_frames(container, stream), FRAMES_DECODED):
+    for found in islice(decoded_frames(container, stream), FRAMES_DECODED):
         if found.time is None or found.time >= at_s:
             break
     return found

@@ -16,7 +16,16 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 from PIL import Image
 
-from microlens.containers import MAX_PIXELS, demuxer_of, is_memory, open_container, packets, seek_keyframe, start_s
+from microlens.containers import (
+    MAX_PIXELS,
+    decoded_frames,
+    demuxer_of,
+    is_memory,
+    open_container,
+    packets,
+    seek_keyframe,
+    start_s,
+)
 from microlens.errors import CorruptDataError
 from microlens.sniff import IMAGE_FORMATS, mime_of
 
@@ -128,13 +137,13 @@ def _middle(container: InputContainer, stream: VideoStream, frames: int, stride:
         return
     wanted = [times[number] for number in frame_numbers(len(times), frames, stride)]
     seek_keyframe(container, stream, float(wanted[0] * (stream.time_base or 0)))
-    decoded = _decoded(container, stream)
+    decoded = decoded_frames(container, stream)
     first = next(decoded, None)
     if first is None or first.pts is None or first.pts > wanted[0]:
         # Where frames refer past a keyframe, or nothing can be sought: from the beginning.
         seek_keyframe(container, stream, start_s(container))
         stream.codec_context.flush_buffers()
-        decoded = _decoded(container, stream)
+        decoded = decoded_frames(container, stream)
     else:
         decoded = chain([first], decoded)
     yield from _at(decoded, wanted)
@@ -144,11 +153,6 @@ def _times(container: InputContainer, stream: VideoStream) -> list[int]:
     """When each frame is shown, in the stream's units and in order: read from the packets, none of which is decoded."""
     shown = (packet for packet in packets(container, stream) if packet.size and not packet.is_discard)
     return sorted(packet.pts for packet in shown if packet.pts is not None)
-
-
-def _decoded(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
-    for packet in packets(container, stream):
-        yield from stream.decode(packet)
 
 
 def _at(decoded: Iterable[VideoFrame], wanted: Sequence[int]) -> Iterator[VideoFrame]:

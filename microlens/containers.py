@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.packet import Packet
     from av.stream import Stream
+    from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
 MAX_PIXELS = 40_000_000
@@ -62,6 +63,12 @@ def open_container(path: Path, demuxer: str, *, max_pixels: int) -> InputContain
 def packets(container: InputContainer, *streams: VideoStream | AudioStream) -> Iterator[Packet[Stream]]:
     """Go through the packets of some streams from where the container stands, without end at `MAX_PACKETS`."""
     return islice(container.demux(*streams), MAX_PACKETS)
+
+
+def decoded_frames(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
+    """Decode a stream from where the container stands; raises av.FFmpegError."""
+    for packet in packets(container, stream):
+        yield from stream.decode(packet)
 
 
 def seek(container: InputContainer, at_s: float) -> None:
