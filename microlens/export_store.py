@@ -7,7 +7,6 @@ ended. No redirect is followed: the token is meant for one server.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import http.client
 import re
 import ssl
@@ -21,6 +20,7 @@ import orjson
 
 from microlens.errors import CorruptDataError, StoreUnreachableError
 from microlens.export_connection import connector
+from microlens.store import sha256_of_chunks
 from microlens.store_cache import fetch_into
 
 if TYPE_CHECKING:
@@ -77,12 +77,10 @@ class ExportStore:
         return self._listed("/manifest", after, lambda page: page["objects"], _HASH)
 
     def verify(self, sha256: str) -> None:
-        digest = hashlib.sha256()
-        for chunk in self.read(sha256):
-            digest.update(chunk)
-        if digest.hexdigest() != sha256:
+        found = sha256_of_chunks(self.read(sha256))
+        if found != sha256:
             raise CorruptDataError(
-                f"{self.url} gives {digest.hexdigest()} for {sha256}",
+                f"{self.url} gives {found} for {sha256}",
                 hint="delete it there, then run `microlens-build work` there: it is fetched again",
             )
 

@@ -14,11 +14,11 @@ import secrets
 from typing import TYPE_CHECKING
 
 from microlens.errors import CorruptDataError, RecipeError
+from microlens.privacy import KEY_BYTES, key_from_hex
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-KEY_BYTES = 32
 _TOKEN = re.compile(r"ml1\.([1-9][0-9]{0,11})\.([0-9a-f]{64})", re.ASCII)
 _SCOPE = b"read"
 
@@ -39,7 +39,7 @@ def is_valid(token: str, key: bytes, run_name: str, *, now_s: float) -> bool:
 def export_key(path: Path, given: str | None = None) -> bytes:
     """The key given (MICROLENS_EXPORT_KEY), or the one at `path`, which is made if there is none."""
     if given is not None:
-        key = _from_hex(given)
+        key = key_from_hex(given)
         if key is None:
             raise RecipeError(
                 f"MICROLENS_EXPORT_KEY is not {2 * KEY_BYTES} hexadecimal digits: it has {len(given.strip())}",
@@ -49,7 +49,7 @@ def export_key(path: Path, given: str | None = None) -> bytes:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with contextlib.suppress(FileExistsError):
         _make_key(path)
-    key = _from_hex(path.read_text(encoding="utf-8", errors="replace"))
+    key = key_from_hex(path.read_text(encoding="utf-8", errors="replace"))
     if key is None:
         raise CorruptDataError(
             f"{path} does not hold {2 * KEY_BYTES} hexadecimal digits",
@@ -76,11 +76,3 @@ def _mac(key: bytes, run_name: str, expires_s: int) -> str:
     run = run_name.encode()
     message = b"microlens-export 1\0" + _SCOPE + b"\0" + len(run).to_bytes(4, "big") + run + str(expires_s).encode()
     return hmac.digest(key, message, "sha256").hex()
-
-
-def _from_hex(text: str) -> bytes | None:
-    try:
-        key = bytes.fromhex(text.strip())
-    except ValueError:
-        return None
-    return key if len(key) == KEY_BYTES else None

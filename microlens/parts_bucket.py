@@ -7,11 +7,11 @@ never asked for. Who pulls a part checks it against the hash that the ledger has
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from microlens.errors import CorruptDataError, StoreUnreachableError
+from microlens.store import sha256_of_chunks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,7 +71,4 @@ class PartsBucket:
         return f"{self._folder}/{part.part_id}.parquet"
 
     def _hash_of(self, key: str) -> str:
-        digest = hashlib.sha256()
-        for piece in self._bucket.read(key, 0, self._bucket.size(key) or 0):
-            digest.update(piece)
-        return digest.hexdigest()
+        return sha256_of_chunks(self._bucket.read(key, 0, self._bucket.size(key) or 0))

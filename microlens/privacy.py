@@ -167,7 +167,7 @@ def _is_clean(text: str) -> bool:
 
 
 def _given_key(text: str) -> bytes:
-    key = _from_hex(text)
+    key = key_from_hex(text)
     if key is None:
         raise RecipeError(
             f"MICROLENS_PSEUDONYM_KEY is not {2 * KEY_BYTES} hexadecimal digits: it has {len(text.strip())} characters",
@@ -177,7 +177,7 @@ def _given_key(text: str) -> bytes:
 
 
 def _stored_key(path: Path) -> bytes:
-    key = _from_hex(path.read_text(encoding="utf-8", errors="replace"))
+    key = key_from_hex(path.read_text(encoding="utf-8", errors="replace"))
     if key is None:
         raise CorruptDataError(
             f"{path} does not hold {2 * KEY_BYTES} hexadecimal digits",
@@ -186,7 +186,7 @@ def _stored_key(path: Path) -> bytes:
     return key
 
 
-def _from_hex(text: str) -> bytes | None:
+def key_from_hex(text: str) -> bytes | None:
     """The key's bytes; None if the text is no key."""
     try:
         key = bytes.fromhex(text.strip())

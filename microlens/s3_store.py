@@ -6,7 +6,6 @@ becomes visible when it is complete.
 
 from __future__ import annotations
 
-import hashlib
 from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 from microlens.bucket import PATIENCE_S, PIECE_BYTES, Bucket
 from microlens.errors import CorruptDataError
 from microlens.logs import log
+from microlens.store import sha256_of_chunks
 from microlens.store_cache import fetch_into
 
 if TYPE_CHECKING:
@@ -101,12 +101,10 @@ class S3Store:
             temporary.unlink()
 
     def verify(self, sha256: str) -> None:
-        digest = hashlib.sha256()
-        for chunk in self.read(sha256):
-            digest.update(chunk)
-        if digest.hexdigest() != sha256:
+        found = sha256_of_chunks(self.read(sha256))
+        if found != sha256:
             raise CorruptDataError(
-                f"{self.url} holds {digest.hexdigest()} under {_key(sha256)}",
+                f"{self.url} holds {found} under {_key(sha256)}",
                 hint="delete it, then run `microlens-build work`: it is fetched again",
             )
 
