@@ -15,10 +15,10 @@ from benchmarks import (
     merge,
     near,
     pages,
-    recbole,
     scale,
     start,
     train,
+    training,
     videos,
 )
 
@@ -36,7 +36,7 @@ SUITE = {
     "scale": (scale.run, 10_000_000),
     "near": (near.run, 5_000_000),
     "train": (train.run, 1_000_000),
-    "recbole": (recbole.run, 50),
+    "training": (training.run, 50),
 }
 
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from benchmark.data.release import Interactions
 
 PEER_VARIABLE, RELEASE_VARIABLE = "MICROLENS_BENCH_RECBOLE", "MICROLENS_BENCH_RELEASE"
-_PEER = Path(__file__).with_name("recbole_peer.py")
+_PEER = Path(__file__).with_name("training_peer.py")
 _MODELS = {"sasrec": "SASRec", "gru4rec": "GRU4Rec"}
 _GOAL = 10.0
 
