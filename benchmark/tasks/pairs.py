@@ -13,6 +13,7 @@ from benchmark.data.met import Met
 from benchmark.data.split import count_items
 from benchmark.losses import bce, bpr, in_batch_softmax, log_frequency, log_inclusion
 from benchmark.models.pairs import DotProduct
+from benchmark.parallel import whole_batch
 from benchmark.tasks import shuffled
 from microlens.errors import RecipeError
 
@@ -63,11 +64,14 @@ class Pairs:
         return bce(positive, negative, torch.zeros_like(negative, dtype=torch.bool))
 
     def _in_batch(self, users: Tensor, items: Tensor) -> Tensor:
+        """Tell users' items (B,) from those of the whole batch, whichever rank has them."""
         assert isinstance(self.model, DotProduct)
-        candidates, column = torch.unique(items, return_inverse=True)
+        everyones, own = whole_batch(items)
+        candidates, place = torch.unique(everyones, return_inverse=True)
+        column = place[own]
         excluded = self.met.among(users, candidates).scatter(1, column[:, None], value=False)
         logits = self.model.logits(users, candidates)
-        return in_batch_softmax(logits, column, excluded, self._log_q(self.frequency[candidates], len(users)))
+        return in_batch_softmax(logits, column, excluded, self._log_q(self.frequency[candidates], len(everyones)))
 
     def _log_q(self, frequency: Tensor, batch_size: int) -> Tensor:
         """Correct candidates of this training frequency (C,) in a batch of so many pairs: (C,)."""
