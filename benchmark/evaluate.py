@@ -11,6 +11,7 @@ import torch
 
 from benchmark.metrics import Ranks, ranks
 from benchmark.parallel import joined, rank, world
+from benchmark.progress import counted, silent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,21 +20,25 @@ if TYPE_CHECKING:
 
     from benchmark.data.split import Question
     from benchmark.models.protocol import Recommender
+    from benchmark.progress import Tell
 
 CHUNK_SCORES = 4_000_000  # 16 MB of float32, which half fits a cache, and as much again while they are ranked
 
 
-def evaluate(model: Recommender, question: Question, *, chunk_scores: int = CHUNK_SCORES) -> Ranks:
-    """Rank every user's target among all items; the answer does not depend on `chunk_scores`."""
-    return _of_all_users([found for found, _ in _ranked(model, question, chunk_scores)])
+def evaluate(model: Recommender, question: Question, *, chunk_scores: int = CHUNK_SCORES, tell: Tell = silent) -> Ranks:
+    """Rank every user's target among all items; the answer does not depend on `chunk_scores`.
+
+    `tell` hears now and then how many chunks are done.
+    """
+    return _of_all_users([found for found, _ in _ranked(model, question, chunk_scores, tell)])
 
 
 def evaluate_and_list(
-    model: Recommender, question: Question, k: int, *, chunk_scores: int = CHUNK_SCORES
+    model: Recommender, question: Question, k: int, *, chunk_scores: int = CHUNK_SCORES, tell: Tell = silent
 ) -> tuple[Ranks, Tensor]:
     """The same, and the first `k` items that each user is shown, best first: (Q, K), fewer of a small catalogue."""
     found, lists = [], []
-    for ranked, scores in _ranked(model, question, chunk_scores):
+    for ranked, scores in _ranked(model, question, chunk_scores, tell):
         found.append(ranked)
         lists.append(scores.topk(min(k, question.item_count)).indices)
     return _of_all_users(found), joined(torch.cat(lists))
@@ -44,12 +49,13 @@ def _of_all_users(found: list[Ranks]) -> Ranks:
     return Ranks(joined(own.above), joined(own.tied))
 
 
-def _ranked(model: Recommender, question: Question, chunk_scores: int) -> Iterator[tuple[Ranks, Tensor]]:
+def _ranked(model: Recommender, question: Question, chunk_scores: int, tell: Tell) -> Iterator[tuple[Ranks, Tensor]]:
     """Ranks and masked scores, chunk by chunk."""
     width = max(1, chunk_scores // (question.item_count + 1))
     first, end = (len(question.target) * turn // world() for turn in (rank(), rank() + 1))
+    starts = range(first, end, width)
     with torch.inference_mode():
-        for start in range(first, end, width):
+        for start in counted(starts, len(starts), tell):
             chunk = slice(start, min(start + width, end))
             scores = model.scores(question.users[chunk], question.history[chunk])
             target, seen = question.target[chunk], question.seen

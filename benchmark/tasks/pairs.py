@@ -14,7 +14,7 @@ from benchmark.data.split import count_items
 from benchmark.losses import bce, bpr, in_batch_softmax, log_frequency, log_inclusion
 from benchmark.models.pairs import DotProduct
 from benchmark.parallel import whole_batch
-from benchmark.tasks import shuffled
+from benchmark.tasks import shuffled, step_count
 from microlens.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ class Pairs:
         self.met = Met.of_pairs(split.pairs, split.user_count, split.item_count)
         # Who met everything has nothing to be told apart.
         self.pairs = split.pairs[self.met.counts(split.pairs[:, 0]) < split.item_count]
+        self.steps = step_count(self.pairs, settings.batch_size)
         self.frequency = count_items(self.pairs[:, 1], split.item_count)
 
     def batches(self, order: torch.Generator) -> Iterator[Tensor]:
@@ -50,6 +51,9 @@ class Pairs:
                 yield torch.cat([batch, self.met.unmet(batch[:, 0], self.settings.negatives, draws)], 1)
             else:
                 yield batch
+
+    def terms(self, batch: Tensor) -> int:
+        return len(batch)
 
     def loss(self, batch: Tensor) -> Tensor:
         """By the settings' `loss`, over a batch (B, 2 + K)."""
