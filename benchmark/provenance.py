@@ -20,6 +20,29 @@ if TYPE_CHECKING:
 
     from benchmark.settings import Settings
 
+HOME = Path(__file__).parent
+NO_RESULT_FOLLOWS_FROM = (
+    # what comes before: the features that are made, and the settings, are among the inputs themselves
+    "data/decoding.py",
+    "data/feature_draft.py",
+    "encoders",
+    "feature_import.py",
+    "features.py",
+    "presets",
+    # what comes after: results are told, compared, and used
+    "compare.py",
+    "groups.py",
+    "paper",
+    "recommend.py",
+    "report.py",
+    "reports",
+    "reproduce.py",
+    "stored.py",
+    "tensorboard.py",
+)
+"""Modules and packages whose code may change without anything being trained anew. All others are hashed, a new one at
+once; a test holds this list against what `benchmark.run` imports."""
+
 
 def made_of(model: str, seed: int, settings: Settings, release: Path, device: torch.device) -> dict[str, Any]:
     """Whatever differs here may give another result; what is the same gives the same, on one machine to the bit."""
@@ -44,10 +67,15 @@ def code_version() -> str:
 
 
 @cache
-def code_sha256() -> str:
-    """Hash the benchmark's own modules: in a checkout the version stays while they change."""
-    home = Path(__file__).parent
-    return _sha256_of_lines(f"{path.relative_to(home)} {sha256_of(path)}" for path in sorted(home.rglob("*.py")))
+def code_sha256(home: Path = HOME) -> str:
+    """Hash the modules that results follow from: in a checkout the version stays while they change."""
+    return _sha256_of_lines(f"{path.relative_to(home)} {sha256_of(path)}" for path in hashed_modules(home))
+
+
+def hashed_modules(home: Path = HOME) -> list[Path]:
+    """All of the benchmark's but those of NO_RESULT_FOLLOWS_FROM."""
+    left_out = {home / name for name in NO_RESULT_FOLLOWS_FROM}
+    return [path for path in sorted(home.rglob("*.py")) if not left_out & {path, *path.parents}]
 
 
 def data_sha256(release: Path, settings: Settings) -> str:
