@@ -56,7 +56,6 @@ def _ranked(model: Recommender, question: Question, chunk_scores: int, tell: Tel
     starts = range(first, end, width)
     with torch.inference_mode():
         for start in counted(starts, len(starts), tell):
-            chunk = slice(start, min(start + width, end))
-            scores = model.scores(question.users[chunk], question.history[chunk])
-            target, seen = question.target[chunk], question.seen
-            yield ranks(scores, target, *seen.of(chunk), seen.counts(chunk)), scores
+            asked = torch.arange(start, min(start + width, end), device=question.target.device)
+            scores = model.scores(question.users[asked], question.history[asked])
+            yield ranks(scores, question.target[asked], *question.seen.of(asked)), scores

@@ -38,7 +38,7 @@ class Pairs:
         self.settings = settings
         self.met = Met.of_pairs(split.pairs, split.user_count, split.item_count)
         # Who met everything has nothing to be told apart.
-        self.pairs = split.pairs[self.met.counts(split.pairs[:, 0]) < split.item_count]
+        self.pairs = split.pairs[self.met.items.counts(split.pairs[:, 0]) < split.item_count]
         self.steps = step_count(self.pairs, settings.batch_size)
         self.frequency = count_items(self.pairs[:, 1], split.item_count)
 

@@ -59,7 +59,7 @@ def test_itemknn_reaches_its_floors_on_microlens_50k():
     user = np.repeat([int(row[0]) for row in rows], [len(row) - 1 for row in rows])
     item = np.concatenate([np.array(row[1:], dtype=np.int64) for row in rows])
     ids, item = np.unique(item, return_inverse=True)
-    split = leave_one_out(Interactions("MicroLens-50k", len(ids), user, item + 1, np.arange(len(item))))
+    split = leave_one_out(Interactions("MicroLens-50k", ids, user, item + 1, np.arange(len(item))))
     model = MODELS["itemknn"].build(split, load_preset("default", "itemknn"), None)
     found = []
     for model.recency in (1.0, 0.8):
