@@ -36,11 +36,15 @@ def evaluate(model: Recommender, question: Question, *, chunk_scores: int = CHUN
 def evaluate_and_list(
     model: Recommender, question: Question, k: int, *, chunk_scores: int = CHUNK_SCORES, tell: Tell = silent
 ) -> tuple[Ranks, Tensor]:
-    """The same, and the first `k` items that each user is shown, best first: (Q, K), fewer of a small catalogue."""
+    """The same, and the first `k` items that each user is shown, best first: (Q, K), fewer of a small catalogue.
+
+    Where a user has met so much that less than that are left, the last places are 0.
+    """
     found, lists = [], []
     for ranked, scores in _ranked(model, question, chunk_scores, tell):
         found.append(ranked)
-        lists.append(scores.topk(min(k, question.item_count)).indices)
+        best = scores.topk(min(k, question.item_count))
+        lists.append(best.indices.masked_fill(best.values == -torch.inf, 0))
     return _of_all_users(found), joined(torch.cat(lists))
 
 

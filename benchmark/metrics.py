@@ -86,16 +86,18 @@ def _mean_gain(ranks: Ranks, gains: Tensor) -> Tensor:
 
 
 def coverage(lists: Tensor, item_count: int) -> float:
-    """Share of the catalogue that anybody is shown in lists (U, K), 0 to 1."""
-    return len(torch.unique(lists)) / item_count
+    """Share of the catalogue that anybody is shown in lists (U, K), 0 to 1; a place of 0 is empty."""
+    return len(torch.unique(lists[lists > 0])) / item_count
 
 
 def mean_popularity(lists: Tensor, frequency: Tensor) -> float:
     """How often a shown item was met in training, averaged over lists (U, K) of items counted in `frequency` (V,).
 
+    A place of 0 is empty, and counts for nothing.
+
     ARP of Yin et al. (PVLDB 5, 2012). Compared with the same mean over targets it tells a bias.
     """
-    return float(frequency[lists].double().mean())
+    return float(frequency[lists[lists > 0]].double().mean())
 
 
 def summarise(ranks: Ranks, cutoffs: tuple[int, ...] = (10, 20)) -> dict[str, float]:
