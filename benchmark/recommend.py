@@ -28,7 +28,7 @@ from benchmark.memory import names_what_to_lower
 from benchmark.models import MODELS
 from benchmark.models.protocol import TrainableModel
 from benchmark.protocol import Protocol
-from benchmark.provenance import data_sha256
+from benchmark.provenance import read_by
 from benchmark.settings import Settings, nearest
 from microlens.errors import NotReadyError, RecipeError
 
@@ -123,7 +123,7 @@ def load_trained(checkpoint: Path, *, release: Path | None = None, device: str |
         )
     settings, protocol = _asked(made_of, checkpoint)
     interactions, side = protocol.select(load_release(folder), Side(folder))
-    if data_sha256(folder, settings) != made_of["data_sha256"]:
+    if not read_by(made_of["model"], settings, folder).items() <= made_of.items():
         raise RecipeError(
             f"{folder} is not the release that {checkpoint} was trained on, or has changed since",
             hint="name that one with --release FOLDER, or train again on this one",

@@ -92,7 +92,7 @@ def run_benchmark(
                 if checkpoint is not None and out is not None:
                     result |= _write_ranks(out, f"ranks/{name}-{seed}.npz", split, found)
                     result["checkpoint"] = f"models/{checkpoint.path.name}"
-                results.append(result | {"data_sha256": inputs["data_sha256"]})
+                results.append(result | {name: inputs[name] for name in ("data_sha256", "features_sha256")})
                 ranks.setdefault(name, found)
             rows.append(row_of(results))
         rows.sort(key=lambda row: row["ndcg@10"], reverse=True)
