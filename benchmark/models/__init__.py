@@ -12,6 +12,7 @@ from benchmark.models import (
     dssm,
     ease,
     esasrec,
+    factorised,
     grcn,
     gru4rec,
     gsasrec,
@@ -59,8 +60,10 @@ MODELS = {
     "ease": Entry("one linear layer between items, solved at once (Steck, 2019)", ease.build),
     "dssm": Entry("two towers that meet in a dot product (Huang et al., 2013)", dssm.build, Pairs),
     "lightgcn": Entry("ids smoothed over the graph of users and items (He et al., 2020)", lightgcn.build, Pairs),
-    "nfm": Entry("layers on the product of two vectors (He & Chua, 2017)", nfm.build, Pairs, nfm.SETTINGS),
-    "deepfm": Entry("a factorisation machine beside layers (Guo et al., 2017)", deepfm.build, Pairs, deepfm.SETTINGS),
+    "nfm": Entry("layers on the product of two vectors (He & Chua, 2017)", nfm.build, Pairs, factorised.SETTINGS),
+    "deepfm": Entry(
+        "a factorisation machine beside layers (Guo et al., 2017)", deepfm.build, Pairs, factorised.SETTINGS
+    ),
     "mmgcn_id": Entry("a graph network over ids (Wei et al., 2019)", mmgcn.build, Pairs),
     "mmgcn_id_v": Entry(
         "graph networks over ids and over frozen features", mmgcn.build_id_v, Pairs, reads_features=True
