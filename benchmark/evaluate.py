@@ -12,6 +12,7 @@ import torch
 from benchmark.metrics import Ranks, ranks
 from benchmark.parallel import joined, rank, world
 from benchmark.progress import counted, silent
+from benchmark.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from benchmark.models.protocol import Recommender
     from benchmark.progress import Tell
 
-CHUNK_SCORES = 4_000_000  # 16 MB of float32, which half fits a cache, and as much again while they are ranked
+CHUNK_SCORES = Settings.chunk_scores
 
 
 def evaluate(model: Recommender, question: Question, *, chunk_scores: int = CHUNK_SCORES, tell: Tell = silent) -> Ranks:

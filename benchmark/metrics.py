@@ -23,11 +23,6 @@ class Ranks:
     above: Tensor
     tied: Tensor
 
-    @property
-    def expected(self) -> Tensor:
-        """The mean rank over all orders of the tied items, from 1: (B,)."""
-        return 1 + self.above + (self.tied - 1) / 2
-
     @classmethod
     def joined(cls, parts: list[Ranks]) -> Ranks:
         return cls(torch.cat([part.above for part in parts]), torch.cat([part.tied for part in parts]))

@@ -13,7 +13,7 @@ import torch
 from benchmark.checkpoint import Checkpoint, sha256_of_json
 from benchmark.data.release import load_release, manifest_sha256
 from benchmark.data.side import Side
-from benchmark.device import find_device
+from benchmark.device import cpu_threads, find_device
 from benchmark.evaluate import evaluate_and_list
 from benchmark.memory import forget_peak, names_what_to_lower, peak_bytes
 from benchmark.metrics import Ranks, coverage, hit_rate, mean_popularity, standard_error, summarise
@@ -256,14 +256,9 @@ def _alone_in(out: Path | None) -> Iterator[None]:
 @contextmanager
 def _seeded(seed: int, device: torch.device, threads: int) -> Iterator[None]:
     """Seed torch and set its threads; leave both as they were to whoever called."""
-    threads_before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-            torch.manual_seed(seed)
-            yield
-    finally:
-        torch.set_num_threads(threads_before)
+    with cpu_threads(threads), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
 
 
 def _told(protocol: Protocol, interactions: Interactions, split: Split) -> dict[str, object]:
