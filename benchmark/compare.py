@@ -116,9 +116,7 @@ def _named(text: str) -> tuple[Result, str | None]:
     return read_result(Path(folder)), model
 
 
-def bootstrap(
-    difference: NDArray[np.float64], *, resamples: int = RESAMPLES, seed: int = 0, level: float = LEVEL
-) -> NDArray[np.float64]:
+def bootstrap(difference: NDArray[np.float64], *, resamples: int = RESAMPLES, seed: int = 0) -> NDArray[np.float64]:
     """The percentile interval of the mean of paired differences (U, M), M of them at once: (M, 2).
 
     U users drawn with replacement are a multinomial draw over the distinct differences, of which there are few: most
@@ -131,7 +129,7 @@ def bootstrap(
         rng.multinomial(users, counts / users, size=min(chunk, resamples - start)) @ distinct / users
         for start in range(0, resamples, chunk)
     ]
-    outside = (1 - level) / 2
+    outside = (1 - LEVEL) / 2
     interval: NDArray[np.float64] = np.quantile(np.concatenate(means), [outside, 1 - outside], axis=0).T
     return interval
 

@@ -11,6 +11,8 @@ import torch
 
 from benchmark.metrics import Ranks, ranks
 from benchmark.parallel import joined, rank, world
+from benchmark.progress import counted, silent
+from benchmark.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,23 +21,31 @@ if TYPE_CHECKING:
 
     from benchmark.data.split import Question
     from benchmark.models.protocol import Recommender
+    from benchmark.progress import Tell
 
-CHUNK_SCORES = 4_000_000  # 16 MB of float32, which half fits a cache, and as much again while they are ranked
+CHUNK_SCORES = Settings.chunk_scores
 
 
-def evaluate(model: Recommender, question: Question, *, chunk_scores: int = CHUNK_SCORES) -> Ranks:
-    """Rank every user's target among all items; the answer does not depend on `chunk_scores`."""
-    return _of_all_users([found for found, _ in _ranked(model, question, chunk_scores)])
+def evaluate(model: Recommender, question: Question, *, chunk_scores: int = CHUNK_SCORES, tell: Tell = silent) -> Ranks:
+    """Rank every user's target among all items; the answer does not depend on `chunk_scores`.
+
+    `tell` hears now and then how many chunks are done.
+    """
+    return _of_all_users([found for found, _ in _ranked(model, question, chunk_scores, tell)])
 
 
 def evaluate_and_list(
-    model: Recommender, question: Question, k: int, *, chunk_scores: int = CHUNK_SCORES
+    model: Recommender, question: Question, k: int, *, chunk_scores: int = CHUNK_SCORES, tell: Tell = silent
 ) -> tuple[Ranks, Tensor]:
-    """The same, and the first `k` items that each user is shown, best first: (Q, K), fewer of a small catalogue."""
+    """The same, and the first `k` items that each user is shown, best first: (Q, K), fewer of a small catalogue.
+
+    Where a user has met so much that less than that are left, the last places are 0.
+    """
     found, lists = [], []
-    for ranked, scores in _ranked(model, question, chunk_scores):
+    for ranked, scores in _ranked(model, question, chunk_scores, tell):
         found.append(ranked)
-        lists.append(scores.topk(min(k, question.item_count)).indices)
+        best = scores.topk(min(k, question.item_count))
+        lists.append(best.indices.masked_fill(best.values == -torch.inf, 0))
     return _of_all_users(found), joined(torch.cat(lists))
 
 
@@ -44,13 +54,13 @@ def _of_all_users(found: list[Ranks]) -> Ranks:
     return Ranks(joined(own.above), joined(own.tied))
 
 
-def _ranked(model: Recommender, question: Question, chunk_scores: int) -> Iterator[tuple[Ranks, Tensor]]:
+def _ranked(model: Recommender, question: Question, chunk_scores: int, tell: Tell) -> Iterator[tuple[Ranks, Tensor]]:
     """Ranks and masked scores, chunk by chunk."""
     width = max(1, chunk_scores // (question.item_count + 1))
     first, end = (len(question.target) * turn // world() for turn in (rank(), rank() + 1))
+    starts = range(first, end, width)
     with torch.inference_mode():
-        for start in range(first, end, width):
-            chunk = slice(start, min(start + width, end))
-            scores = model.scores(question.users[chunk], question.history[chunk])
-            target, seen = question.target[chunk], question.seen
-            yield ranks(scores, target, *seen.of(chunk), seen.counts(chunk)), scores
+        for start in counted(starts, len(starts), tell):
+            asked = torch.arange(start, min(start + width, end), device=question.target.device)
+            scores = model.scores(question.users[asked], question.history[asked])
+            yield ranks(scores, question.target[asked], *question.seen.of(asked)), scores

@@ -6,7 +6,6 @@ rows of zeros, and a word in the map of ids.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from contextlib import ExitStack
@@ -19,6 +18,7 @@ import numpy as np
 import orjson
 import torch
 
+from benchmark.checkpoint import sha256_of_json
 from benchmark.data.decoding import Decoders, Unread
 from benchmark.data.feature_draft import Draft, one_maker
 from benchmark.data.features import (
@@ -32,6 +32,7 @@ from benchmark.data.features import (
 )
 from benchmark.device import cpu_threads, find_device, is_out_of_memory
 from benchmark.encoders import ENCODERS, PREPROCESSINGS, Encoder, Entry
+from benchmark.progress import silent
 from benchmark.settings import nearest
 from microlens import __version__
 from microlens.errors import CorruptDataError, NotReadyError, RecipeError
@@ -97,7 +98,7 @@ def extract_features(
     device: str | None = None,
     processes: int = 2,
     threads: int | None = None,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> Features:
     """Encode a release's items into `<release>/features/<name>/`, or go on where a process before this one stopped.
 
@@ -122,7 +123,7 @@ def extract_features(
         "items_sha256": items_sha256(release),
         "code_version": __version__,
     }
-    sha256 = hashlib.sha256(orjson.dumps(identity, option=orjson.OPT_SORT_KEYS)).hexdigest()
+    sha256 = sha256_of_json(identity)
     with one_maker(folder) as partial:
         known = finished_features(release, folder.name)
         if known is not None and known.recipe_sha256 == sha256:
@@ -130,7 +131,7 @@ def extract_features(
         began, started = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
         draft = Draft(partial, identity, (len(items), model.width), dtype)
         with cpu_threads(threads), torch.inference_mode():
-            _encode(model, inputs, draft, batch or entry.batch, processes=processes, progress=progress or _silent)
+            _encode(model, inputs, draft, batch or entry.batch, processes=processes, progress=progress)
         for number, reason in draft.broken.items():
             lacking |= dict.fromkeys(inputs[int(number)].rows, reason)
         manifest = draft.publish(
@@ -253,7 +254,3 @@ def _finished(release: Path, folder: Path, manifest: Manifest, *, is_new: bool) 
         if not row["has_feature"] and row["reason"] not in usual
     ]
     return Features(folder.name, folder, manifest.counters, broken, is_new)
-
-
-def _silent(facts: Mapping[str, object]) -> None:
-    pass

@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
 EDGES = (0, 1, 5, 10, 20, 50, 100, 200)
@@ -39,18 +37,16 @@ class Group:
     """Its standard error over the users, by the delta method; both models were asked about the same ones."""
 
 
-def by_popularity(
-    count: NDArray[np.int64], a: NDArray[np.float64], b: NDArray[np.float64], edges: Sequence[int] = EDGES
-) -> list[Group]:
+def by_popularity(count: NDArray[np.int64], a: NDArray[np.float64], b: NDArray[np.float64]) -> list[Group]:
     """Compare two models' hits (U,) by the training count of each user's target (U,); empty groups are left out."""
-    place = np.searchsorted(edges, count, side="right") - 1
-    names = group_names(edges)
-    return [_group(names[i], a[place == i], b[place == i]) for i in range(len(edges)) if (place == i).any()]
+    place = np.searchsorted(EDGES, count, side="right") - 1
+    names = group_names()
+    return [_group(names[i], a[place == i], b[place == i]) for i in range(len(EDGES)) if (place == i).any()]
 
 
-def group_names(edges: Sequence[int] = EDGES) -> list[str]:
-    ends = [f"{low}-{high - 1}" if high - 1 > low else f"{low}" for low, high in pairwise(edges)]
-    return [*ends, f"{edges[-1]}+"]
+def group_names() -> list[str]:
+    ends = [f"{low}-{high - 1}" if high - 1 > low else f"{low}" for low, high in pairwise(EDGES)]
+    return [*ends, f"{EDGES[-1]}+"]
 
 
 def _group(name: str, a: NDArray[np.float64], b: NDArray[np.float64]) -> Group:

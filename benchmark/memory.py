@@ -1,7 +1,9 @@
-"""What memory a model took, and what to lower where there was not enough."""
+"""What memory there is, what a model took of it, and what to lower where it was not enough."""
 
 from __future__ import annotations
 
+import math
+import os
 import resource
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,6 +20,16 @@ if TYPE_CHECKING:
     from benchmark.settings import Settings
 
 _RESET_PEAK = "5"  # proc(5), /proc/self/clear_refs
+_MACHINE = Path("/proc/meminfo")
+_CONTAINER = Path("/sys/fs/cgroup")
+
+
+def free_bytes(device: torch.device) -> float:
+    """Memory that can still be had: a GPU's, or the machine's and, of that, what a container may take."""
+    if device.type == "cuda":
+        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + unused
+    return min(_free_of_machine(), _free_of_container())
 
 
 def forget_peak(device: torch.device) -> None:
@@ -50,6 +62,29 @@ def names_what_to_lower(doing: str, settings: Settings) -> Iterator[None]:
             f"out of memory while {doing} with {' and '.join(sizes)}: {str(error).splitlines()[0]}",
             hint=f"lower {' or '.join(names)}, as with --set {names[0]}={getattr(settings, names[0]) // 2}",
         ) from error
+
+
+def _free_of_machine() -> int:
+    with suppress(OSError):
+        return _counts(_MACHINE)["MemAvailable:"] * 1024
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")  # no Linux: all that there is
+
+
+def _free_of_container() -> float:
+    """What a control group (version 2) has left; files that it could drop from its cache are free."""
+    try:
+        limit = (_CONTAINER / "memory.max").read_text(encoding="ascii").strip()
+        taken = int((_CONTAINER / "memory.current").read_text(encoding="ascii"))
+        droppable = _counts(_CONTAINER / "memory.stat")["inactive_file"]
+    except (OSError, KeyError):
+        return math.inf
+    return math.inf if limit == "max" else int(limit) - taken + droppable
+
+
+def _counts(path: Path) -> dict[str, int]:
+    """Read lines of a name and a number."""
+    lines = (line.split() for line in path.read_text(encoding="ascii").splitlines())
+    return {name: int(number) for name, number, *_ in lines}
 
 
 def _peak_of_process() -> int:

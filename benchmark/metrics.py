@@ -23,20 +23,15 @@ class Ranks:
     above: Tensor
     tied: Tensor
 
-    @property
-    def expected(self) -> Tensor:
-        """The mean rank over all orders of the tied items, from 1: (B,)."""
-        return 1 + self.above + (self.tied - 1) / 2
-
     @classmethod
     def joined(cls, parts: list[Ranks]) -> Ranks:
         return cls(torch.cat([part.above for part in parts]), torch.cat([part.tied for part in parts]))
 
 
-def ranks(scores: Tensor, target: Tensor, row: Tensor, seen: Tensor, counts: Tensor) -> Ranks:
+def ranks(scores: Tensor, target: Tensor, row: Tensor, seen: Tensor) -> Ranks:
     """Rank `target` (B,) by `scores` (B, V), which it writes to: padding and what is seen get minus infinity.
 
-    Seen are the items `seen` (n,) of the rows `row` (n,), `counts` (B,) of each row, targets not among them.
+    Seen are the items `seen` (n,) of the rows `row` (n,), each once, targets not among them.
     A score that is not a number ranks last, so a diverged model cannot win.
     """
     scores[row, seen] = -torch.inf
@@ -49,13 +44,13 @@ def ranks(scores: Tensor, target: Tensor, row: Tensor, seen: Tensor, counts: Ten
     ahead, unequal = lead.sign_().sum(1), lead.square_().sum(1)
     above, tied = ((ahead + unequal) / 2).int(), (scores.shape[1] - unequal).int()
     if is_odd.any():
-        above[is_odd], tied[is_odd] = _compared(scores[is_odd], own[is_odd], counts[is_odd])
+        masked = 1 + torch.bincount(row, minlength=len(scores)).int()
+        above[is_odd], tied[is_odd] = _compared(scores[is_odd], own[is_odd], masked[is_odd])
     return Ranks(above, tied)
 
 
-def _compared(scores: Tensor, own: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
+def _compared(scores: Tensor, own: Tensor, masked: Tensor) -> tuple[Tensor, Tensor]:
     """The same of rows that hold what is no number, or whose target lies at minus infinity, as what is masked does."""
-    masked = (counts + 1).int()
     below, tied = ((scores < own).sum(1).int(), (scores == own).sum(1).int())
     below -= torch.where(own[:, 0] > -torch.inf, masked, 0)
     tied -= torch.where(own[:, 0] == -torch.inf, masked, 0)
@@ -86,16 +81,18 @@ def _mean_gain(ranks: Ranks, gains: Tensor) -> Tensor:
 
 
 def coverage(lists: Tensor, item_count: int) -> float:
-    """Share of the catalogue that anybody is shown in lists (U, K), 0 to 1."""
-    return len(torch.unique(lists)) / item_count
+    """Share of the catalogue that anybody is shown in lists (U, K), 0 to 1; a place of 0 is empty."""
+    return len(torch.unique(lists[lists > 0])) / item_count
 
 
 def mean_popularity(lists: Tensor, frequency: Tensor) -> float:
     """How often a shown item was met in training, averaged over lists (U, K) of items counted in `frequency` (V,).
 
+    A place of 0 is empty, and counts for nothing.
+
     ARP of Yin et al. (PVLDB 5, 2012). Compared with the same mean over targets it tells a bias.
     """
-    return float(frequency[lists].double().mean())
+    return float(frequency[lists[lists > 0]].double().mean())
 
 
 def summarise(ranks: Ranks, cutoffs: tuple[int, ...] = (10, 20)) -> dict[str, float]:

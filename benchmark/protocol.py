@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from benchmark.data.split import Split, leave_one_out
 from benchmark.data.temporal import DEFAULT_CUTS, temporal
-from benchmark.data.warm import WarmSide, only_items, warm_items
+from benchmark.data.warm import only_items, warm_items
 from benchmark.settings import nearest
 from microlens.errors import RecipeError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import torch
 
     from benchmark.data.release import Interactions
@@ -40,6 +42,11 @@ class Protocol:
         if self.split == TEMPORAL and not self.cuts:
             object.__setattr__(self, "cuts", DEFAULT_CUTS)
 
+    @classmethod
+    def of(cls, facts: Mapping[str, Any]) -> Protocol:
+        """Make the one whose `facts` these are."""
+        return cls(**{**facts, "cuts": tuple(facts.get("cuts", ()))})
+
     @property
     def name(self) -> str:
         """A short one: `leave-one-out`, `temporal, warm-20`."""
@@ -59,7 +66,7 @@ class Protocol:
         if not self.warm:
             return interactions, side
         items = warm_items(interactions, self.warm)
-        return only_items(interactions, items), cast("Side", WarmSide(side, items))
+        return only_items(interactions, items), side.only(items)
 
     def divide(self, interactions: Interactions, *, keep: int, device: torch.device | str = "cpu") -> Split:
         if self.split == TEMPORAL:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from benchmark.data.release import manifest_sha256
+from benchmark.models import MODELS
 from benchmark.parallel import world
 from microlens.store import sha256_of
 
@@ -20,6 +21,29 @@ if TYPE_CHECKING:
 
     from benchmark.settings import Settings
 
+HOME = Path(__file__).parent
+NO_RESULT_FOLLOWS_FROM = (
+    # what comes before: the features that are made, and the settings, are among the inputs themselves
+    "data/decoding.py",
+    "data/feature_draft.py",
+    "encoders",
+    "feature_import.py",
+    "features.py",
+    "presets",
+    # what comes after: results are told, compared, and used
+    "compare.py",
+    "groups.py",
+    "paper",
+    "recommend.py",
+    "report.py",
+    "reports",
+    "reproduce.py",
+    "stored.py",
+    "tensorboard.py",
+)
+"""Modules and packages whose code may change without anything being trained anew. All others are hashed, a new one at
+once; a test holds this list against what `benchmark.run` imports."""
+
 
 def made_of(model: str, seed: int, settings: Settings, release: Path, device: torch.device) -> dict[str, Any]:
     """Whatever differs here may give another result; what is the same gives the same, on one machine to the bit."""
@@ -27,7 +51,7 @@ def made_of(model: str, seed: int, settings: Settings, release: Path, device: to
         "model": model,
         "seed": seed,
         "settings": asdict(settings),
-        "data_sha256": data_sha256(release, settings),
+        **read_by(model, settings, release),
         "code_sha256": code_sha256(),
         "code_version": code_version(),
         "torch_version": str(torch.__version__),  # its own class is no plain word
@@ -44,18 +68,40 @@ def code_version() -> str:
 
 
 @cache
-def code_sha256() -> str:
-    """Hash the benchmark's own modules: in a checkout the version stays while they change."""
-    home = Path(__file__).parent
-    return _sha256_of_lines(f"{path.relative_to(home)} {sha256_of(path)}" for path in sorted(home.rglob("*.py")))
+def code_sha256(home: Path = HOME) -> str:
+    """Hash the modules that results follow from: in a checkout the version stays while they change."""
+    return _sha256_of_lines(f"{path.relative_to(home)} {sha256_of(path)}" for path in hashed_modules(home))
 
 
-def data_sha256(release: Path, settings: Settings) -> str:
-    """Hash the tables that are read, and the manifests of the release and of those features that the settings name."""
-    named = {str(value) for value in asdict(settings).values()}
-    folders = [folder for folder in sorted((release / "features").glob("*")) if folder.name in named]
-    tables = [f"{name} {sha256_of(release / 'data' / f'{name}.parquet')}" for name in ("interactions", "items")]
-    return _sha256_of_lines([*tables, *(f"{one.name} {manifest_sha256(one)}" for one in (release, *folders))])
+def hashed_modules(home: Path = HOME) -> list[Path]:
+    """All of the benchmark's but those of NO_RESULT_FOLLOWS_FROM."""
+    left_out = {home / name for name in NO_RESULT_FOLLOWS_FROM}
+    return [path for path in sorted(home.rglob("*.py")) if not left_out & {path, *path.parents}]
+
+
+def read_by(model: str, settings: Settings, release: Path) -> dict[str, str | None]:
+    """Hash what a model reads, wherever it lies and whatever its folder is called there.
+
+    `data_sha256`: the tables and the manifest; `features_sha256`: the manifest of the frozen features of a model that
+    reads any, None for others.
+    """
+    tables = [f"{name} {_file_sha256(release / 'data' / f'{name}.parquet')}" for name in ("interactions", "items")]
+    has_some = MODELS[model].reads_features
+    return {
+        "data_sha256": _sha256_of_lines([*tables, f"release {manifest_sha256(release)}"]),
+        "features_sha256": manifest_sha256(release / "features" / settings.features) if has_some else None,
+    }
+
+
+def _file_sha256(path: Path) -> str:
+    state = path.stat()
+    return _sha256_of_state(path, state.st_ino, state.st_size, state.st_mtime_ns)
+
+
+@cache
+def _sha256_of_state(path: Path, *state: int) -> str:  # noqa: ARG001 - a file that has changed is read again
+    """Read a table once, however many models and seeds follow from it."""
+    return sha256_of(path)
 
 
 def _sha256_of_lines(lines: Iterable[str]) -> str:

@@ -20,15 +20,15 @@ import pyarrow.parquet as pq
 import torch
 
 from benchmark.checkpoint import read_checkpoint
-from benchmark.data.release import item_ids, load_release
+from benchmark.data.release import load_release
 from benchmark.data.side import Side
-from benchmark.data.split import leave_one_out
+from benchmark.data.split import whole_histories
 from benchmark.device import find_device
 from benchmark.memory import names_what_to_lower
 from benchmark.models import MODELS
 from benchmark.models.protocol import TrainableModel
 from benchmark.protocol import Protocol
-from benchmark.provenance import data_sha256
+from benchmark.provenance import read_by
 from benchmark.settings import Settings, nearest
 from microlens.errors import NotReadyError, RecipeError
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from benchmark.data.split import Split
+    from benchmark.data.lists import Lists
     from benchmark.models.protocol import Recommender
 
 SCHEMA = pa.schema(
@@ -54,12 +54,19 @@ SUFFIXES = (".parquet", ".csv")
 
 @dataclass(frozen=True)
 class Trained:
-    """A model of a checkpoint, and the release that it knows."""
+    """A model of a checkpoint, and whom and what it knows: U users, V items with padding."""
 
     model: Recommender
-    split: Split
+    user_ids: NDArray[np.int64]
+    """(U,) as the release has them, ascending."""
+    why_unknown: str
+    """What the other users of the release lack."""
     item_ids: NDArray[np.int64]
     """(V,) as the release has them; 0 for padding."""
+    history: torch.Tensor
+    """(U, T) each user's last items."""
+    met: Lists
+    """All that each user met."""
     settings: Settings
 
 
@@ -83,7 +90,7 @@ def recommend(
     if top < 1:
         raise RecipeError(f"top is {top}, but a list has 1 item or more", hint="choose --top 10, say")
     trained = load_trained(checkpoint, release=release, device=device)
-    asked = _places_of(users, trained.split.user_ids)
+    asked = _places_of(users, trained)
     rows = 0
     with _writer(out) as write:
         for done, table in _lists(trained, asked, top):
@@ -114,28 +121,26 @@ def load_trained(checkpoint: Path, *, release: Path | None = None, device: str |
         raise NotReadyError(
             f"the release of {checkpoint} does not lie in {folder}", hint="say where it is with --release FOLDER"
         )
-    if made_of.get("protocol", Protocol().facts()) != Protocol().facts():
-        raise RecipeError(
-            f"{checkpoint} was trained on a part of its release, to compare models: {made_of['protocol']}",
-            hint="recommend with one that was trained without --split and --warm",
-        )
-    settings = _settings(made_of["settings"], checkpoint)
-    interactions = load_release(folder)
-    if data_sha256(folder, settings) != made_of["data_sha256"]:
+    settings, protocol = _asked(made_of, checkpoint)
+    interactions, side = protocol.select(load_release(folder), Side(folder))
+    if not read_by(made_of["model"], settings, folder).items() <= made_of.items():
         raise RecipeError(
             f"{folder} is not the release that {checkpoint} was trained on, or has changed since",
             hint="name that one with --release FOLDER, or train again on this one",
         )
-    split = leave_one_out(interactions, keep=settings.keep_interactions, device=place)
-    model = MODELS[made_of["model"]].build(split, settings, Side(folder))
+    split = protocol.divide(interactions, keep=settings.keep_interactions, device=place)
+    model = MODELS[made_of["model"]].build(split, settings, side)
     if isinstance(model, TrainableModel):
         _load(model.to(place), state["model"], checkpoint)
-    return Trained(model, split, np.concatenate([[0], item_ids(folder)]), settings)
+    steps = settings.keep_interactions - 1  # as many as a test is given
+    history, met = whole_histories(interactions, split.user_ids, steps=steps, device=place)
+    item_ids = np.concatenate([[0], interactions.item_ids])
+    return Trained(model, split.user_ids, split.why_skipped, item_ids, history, met, settings)
 
 
-def _settings(values: dict[str, Any], checkpoint: Path) -> Settings:
+def _asked(made_of: dict[str, Any], checkpoint: Path) -> tuple[Settings, Protocol]:
     try:
-        return Settings(**values)
+        return Settings(**made_of["settings"]), Protocol.of(made_of.get("protocol", {}))
     except TypeError as error:
         raise RecipeError(
             f"{checkpoint} was made with settings that this version does not have: {error}",
@@ -154,15 +159,16 @@ def _load(model: TrainableModel, weights: dict[str, torch.Tensor], checkpoint: P
     model.eval()
 
 
-def _places_of(users: Sequence[int] | None, user_ids: NDArray[np.int64]) -> torch.Tensor:
-    """Where users stand among those whom the model knows, who are sorted: (Q,)."""
+def _places_of(users: Sequence[int] | None, trained: Trained) -> torch.Tensor:
+    """Where users stand among those whom the model knows: (Q,)."""
+    user_ids = trained.user_ids
     if users is None:
         return torch.arange(len(user_ids))
     unknown = sorted(set(users) - set(user_ids.tolist()))
     if unknown:
         raise RecipeError(
             f"the model does not know {len(unknown)} of {len(users)} users, such as {unknown[:3]}: they are not in the "
-            "release, or their histories are too short to learn from",
+            f"release, or have {trained.why_unknown}",
             hint=f"name users of the release such as {user_ids[:3].tolist()}, or none for all of them",
         )
     return torch.from_numpy(np.searchsorted(user_ids, np.asarray(users, dtype=np.int64)))
@@ -170,26 +176,23 @@ def _places_of(users: Sequence[int] | None, user_ids: NDArray[np.int64]) -> torc
 
 def _lists(trained: Trained, asked: torch.Tensor, top: int) -> Iterator[tuple[int, pa.Table]]:
     """How many users are done, and the lists of the last of them, a chunk at a time."""
-    question, model, settings = trained.split.test, trained.model, trained.settings
-    width = max(1, settings.chunk_scores // (question.item_count + 1))
+    item_count = len(trained.item_ids) - 1
+    width = max(1, trained.settings.chunk_scores // (item_count + 1))
     for start in range(0, len(asked), width):
-        places = asked[start : start + width].to(question.target.device)
-        with torch.inference_mode(), names_what_to_lower("ranking", settings):
-            newest = question.target[places, None]
-            history = torch.cat([question.history[places, 1:], newest], dim=1)
-            scores = model.scores(question.users[places], history)
-            row, seen = question.seen.of_rows(places)
-            scores[row, seen] = -torch.inf
-            scores.scatter_(1, newest, -torch.inf)
+        users = asked[start : start + width].to(trained.history.device)
+        with torch.inference_mode(), names_what_to_lower("ranking", trained.settings):
+            scores = trained.model.scores(users, trained.history[users])
+            row, met = trained.met.of(users)
+            scores[row, met] = -torch.inf
             scores[:, 0] = -torch.inf
-            best = scores.float().topk(min(top, question.item_count))
-        yield start + len(places), _table(trained, places.cpu(), best.indices.cpu(), best.values.cpu())
+            best = scores.float().topk(min(top, item_count))
+        yield start + len(users), _table(trained, users.cpu(), best.indices.cpu(), best.values.cpu())
 
 
-def _table(trained: Trained, places: torch.Tensor, items: torch.Tensor, scores: torch.Tensor) -> pa.Table:
+def _table(trained: Trained, asked: torch.Tensor, items: torch.Tensor, scores: torch.Tensor) -> pa.Table:
     """Lists (B, K) as rows; where less than K are left to be recommended, a list is shorter."""
     is_left = (scores > -torch.inf).numpy()
-    users = trained.split.user_ids[trained.split.test.users.cpu()[places].numpy()]
+    users = trained.user_ids[asked.numpy()]
     K = items.shape[1]
     columns = (np.repeat(users, K), np.tile(np.arange(1, K + 1, dtype=np.int32), len(users)))
     numbers = (*columns, trained.item_ids[items.numpy()].ravel(), scores.numpy().ravel())

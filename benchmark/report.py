@@ -31,7 +31,7 @@ class Leaderboard:
     """Of the release's `_manifest.json`; None where it has none."""
     code_version: str
     code_sha256: str
-    """Of the benchmark's modules."""
+    """Of the modules that results follow from."""
     torch_version: str
     device: str
     ranks: Mapping[str, Ranks] = field(default_factory=dict, repr=False, compare=False)

@@ -10,6 +10,7 @@ from benchmark.compare import compare
 from benchmark.models import MODELS
 from benchmark.paper import FLOORS, published_tables
 from benchmark.parallel import is_first
+from benchmark.progress import silent
 from benchmark.protocol import Protocol
 from benchmark.reports.sections import groups_section, make_report
 from benchmark.reports.write import write_report
@@ -19,10 +20,10 @@ from benchmark.stored import Result, read_result
 from microlens.errors import NotReadyError, RecipeError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    Progress = Callable[[str, Mapping[str, object]], None]
+    from benchmark.progress import Progress
 
 TABLES = {"table2": "2", "table8": "8", "table11": "11"}
 FIGURE6 = "figure6"
@@ -48,7 +49,7 @@ def reproduce(
     models: Sequence[str] = (),
     device: str | None = None,
     overrides: Mapping[str, object] | None = None,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> Reproduction:
     """Train and rank the rows of `subject` (one of `SUBJECTS`), or those of them that `models` names; write the report.
 

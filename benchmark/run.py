@@ -13,13 +13,14 @@ import torch
 from benchmark.checkpoint import Checkpoint, sha256_of_json
 from benchmark.data.release import load_release, manifest_sha256
 from benchmark.data.side import Side
-from benchmark.device import find_device
+from benchmark.device import cpu_threads, find_device
 from benchmark.evaluate import evaluate_and_list
 from benchmark.memory import forget_peak, names_what_to_lower, peak_bytes
 from benchmark.metrics import Ranks, coverage, hit_rate, mean_popularity, standard_error, summarise
 from benchmark.models import MODELS
 from benchmark.models.protocol import Recommender, TrainableModel
 from benchmark.parallel import process_group, rank
+from benchmark.progress import silent
 from benchmark.protocol import Protocol
 from benchmark.provenance import code_sha256, code_version, made_of
 from benchmark.report import Leaderboard
@@ -30,13 +31,12 @@ from microlens.errors import MicrolensError, RecipeError
 from microlens.locks import exclusive
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from benchmark.data.release import Interactions
     from benchmark.data.split import Split
-
-    Progress = Callable[[str, Mapping[str, object]], None]
+    from benchmark.progress import Progress
 
 DEFAULT_MODELS = ("popularity", "sasrec")
 CUTOFFS = (10, 20)
@@ -52,7 +52,7 @@ def run_benchmark(
     out: Path | None = None,
     device: str | None = None,
     overrides: Mapping[str, object] | None = None,
-    progress: Callable[[str, Mapping[str, object]], None] | None = None,
+    progress: Progress = silent,
 ) -> Leaderboard:
     """Train and rank each model once a seed; a model that draws nothing has one result.
 
@@ -63,15 +63,16 @@ def run_benchmark(
     process calls this, and the first one writes.
 
     `progress` is called with an event and its facts: `model_started` and `model_finished` once a model and seed, or
-    `model_known` if it was finished before; `epoch` after each epoch; `other_checkpoint`, where training
-    begins at its start, for the most similar file of the same model and seed. `device` is torch's word (`cpu`, `cuda`,
+    `model_known` if it was finished before; `epoch` after each epoch; `step`, about once a second, for where a
+    long training, validation or test is; `other_checkpoint`, where training begins at its start, for the most similar
+    file of the same model and seed. `device` is torch's word (`cpu`, `cuda`,
     `cuda:1`); without it, a GPU where there is one.
     """
     _check_names(models, seeds)
     asked = protocol or Protocol()
     settings = {name: load_preset(preset, name, overrides, own=MODELS[name].settings) for name in models}
     with process_group(find_device(device)) as place, _alone_in(out):
-        tell = progress if progress is not None and rank() == 0 else _silent
+        tell = progress if rank() == 0 else silent
         interactions, side = asked.select(load_release(release), Side(release))
         splits = {
             keep: asked.divide(interactions, keep=keep, device=place)
@@ -91,7 +92,7 @@ def run_benchmark(
                 if checkpoint is not None and out is not None:
                     result |= _write_ranks(out, f"ranks/{name}-{seed}.npz", split, found)
                     result["checkpoint"] = f"models/{checkpoint.path.name}"
-                results.append(result | {"data_sha256": inputs["data_sha256"]})
+                results.append(result | {name: inputs[name] for name in ("data_sha256", "features_sha256")})
                 ranks.setdefault(name, found)
             rows.append(row_of(results))
         rows.sort(key=lambda row: row["ndcg@10"], reverse=True)
@@ -140,7 +141,15 @@ def run_model(
         model = MODELS[name].build(split, settings, side)
         fitted, parameters = _train(name, model, split, settings, seed=seed, progress=progress, checkpoint=checkpoint)
     with names_what_to_lower("ranking", settings), as_written(settings):
-        ranks, lists = evaluate_and_list(model, split.test, max(CUTOFFS), chunk_scores=settings.chunk_scores)
+        ranks, lists = evaluate_and_list(
+            model,
+            split.test,
+            max(CUTOFFS),
+            chunk_scores=settings.chunk_scores,
+            tell=lambda done, of: progress(
+                "step", {"model": name, "seed": seed, "doing": "test", "done": done, "of": of}
+            ),
+        )
     shown = {f"coverage@{k}": coverage(lists[:, :k], split.item_count) for k in CUTOFFS}
     shown |= {f"popularity@{k}": mean_popularity(lists[:, :k], split.frequency) for k in CUTOFFS}
     result = {
@@ -247,14 +256,9 @@ def _alone_in(out: Path | None) -> Iterator[None]:
 @contextmanager
 def _seeded(seed: int, device: torch.device, threads: int) -> Iterator[None]:
     """Seed torch and set its threads; leave both as they were to whoever called."""
-    threads_before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-            torch.manual_seed(seed)
-            yield
-    finally:
-        torch.set_num_threads(threads_before)
+    with cpu_threads(threads), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
 
 
 def _told(protocol: Protocol, interactions: Interactions, split: Split) -> dict[str, object]:
@@ -271,7 +275,3 @@ def _told(protocol: Protocol, interactions: Interactions, split: Split) -> dict[
         **split.left_out,
         "popularity_of_targets": mean_popularity(split.test.target, split.frequency),
     }
-
-
-def _silent(event: str, facts: Mapping[str, object]) -> None:
-    pass

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from microlens.errors import RecipeError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    Progress = Callable[[str, Mapping[str, object]], None]
+    from benchmark.progress import Progress
 
 _NO_CURVES = {"model", "seed", "epoch", "epochs"}
 

@@ -10,6 +10,7 @@ import math
 import time
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,20 +22,19 @@ from benchmark.memory import names_what_to_lower
 from benchmark.metrics import summarise
 from benchmark.optimizer import Optimizer
 from benchmark.parallel import rank, share, share_buffers, total, world
-from benchmark.tasks import CountsTerms
+from benchmark.progress import counted, silent
 from microlens.errors import MicrolensError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
     from benchmark.checkpoint import Checkpoint
     from benchmark.data.split import Question
     from benchmark.models.protocol import TrainableModel
+    from benchmark.progress import Progress
     from benchmark.settings import Settings
     from benchmark.tasks import Task
-
-    Progress = Callable[[str, Mapping[str, object]], None]
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,8 @@ def fit(
     progress: Progress,
     checkpoint: Checkpoint | None = None,
 ) -> Fit:
-    """Train `model` in place, from where `checkpoint` stands; `progress` hears of each epoch."""
-    trainer = Trainer(model, task, validation, settings, seed)
+    """Train `model` in place, from where `checkpoint` stands; `progress` hears of epochs, and of steps in long ones."""
+    trainer = Trainer(model, task, validation, settings, seed, progress=progress)
     state = _resumed(trainer, checkpoint)
     seconds_before = sum(one["seconds"] for one in state.curves)
     while state.epoch < settings.epochs and state.epoch - state.best_epoch < settings.patience:
@@ -112,14 +112,25 @@ def _saved(trainer: Trainer, state: _State) -> dict[str, Any]:
 
 
 class Trainer:
-    """One epoch of training, one validation."""
+    """One epoch of training, one validation; `progress` hears of steps within them, if they take long."""
 
-    def __init__(self, model: TrainableModel, task: Task, validation: Question, settings: Settings, seed: int) -> None:
+    def __init__(
+        self,
+        model: TrainableModel,
+        task: Task,
+        validation: Question,
+        settings: Settings,
+        seed: int,
+        *,
+        progress: Progress = silent,
+    ) -> None:
         self.model = model
         self.task = task
         self.validation = validation.drawn(settings.validation_users or len(validation.users), seed)
         self.settings = settings
         self.seed = seed
+        self.progress = progress
+        self.epoch = 0
         self.device = validation.target.device
         self.optimizer = Optimizer(model, settings)
         if settings.compile:
@@ -127,11 +138,13 @@ class Trainer:
 
     def run_epoch(self, epoch: int) -> float:
         """See everything once; return the mean loss of the batches."""
+        self.epoch = epoch
         order = torch.Generator().manual_seed(_epoch_seed(self.seed, epoch))
         torch.manual_seed(_epoch_seed(self.seed, epoch, rank() + 1))
         self.model.train()
         with names_what_to_lower("training", self.settings), _tf32(self.device, is_on=self.settings.mixed_precision):
-            losses = [self.step(batch) for batch in self.task.batches(order) if len(batch) >= world()]
+            batches = counted(self.task.batches(order), self.task.steps, partial(self._tell, "training"))
+            losses = [self.step(batch) for batch in batches if len(batch) >= world()]
         loss = float(total(torch.stack(losses or [torch.zeros((), device=self.device)]).mean()))
         if not math.isfinite(loss):
             raise MicrolensError(
@@ -155,16 +168,20 @@ class Trainer:
         share_buffers(self.model)
         self.model.eval()
         with names_what_to_lower("ranking", self.settings), as_written(self.settings):
-            ranks = evaluate(self.model, self.validation, chunk_scores=self.settings.chunk_scores)
+            tell = partial(self._tell, "validation")
+            ranks = evaluate(self.model, self.validation, chunk_scores=self.settings.chunk_scores, tell=tell)
         return summarise(ranks, cutoffs=(10,))
+
+    def _tell(self, doing: str, done: int, of: int) -> None:
+        epochs = {"epoch": self.epoch, "epochs": self.settings.epochs}
+        self.progress("step", {"doing": doing, "done": done, "of": of, **epochs})
 
     def _loss(self, batch: Tensor) -> Tensor:
         """The mean over the batch's terms; where several ranks share it, what this one adds to that."""
         if world() == 1:
             return self.task.loss(batch)
         own = share(batch)
-        terms = self.task.terms(own) if isinstance(self.task, CountsTerms) else len(own)
-        count = torch.tensor(float(terms), device=self.device)
+        count = torch.tensor(float(self.task.terms(own)), device=self.device)
         return self.task.loss(own) * count / total(count)
 
 

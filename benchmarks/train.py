@@ -86,7 +86,7 @@ def made_interactions(users: int) -> Interactions:
     reached = np.cumsum(np.arange(1, ITEMS + 1) ** -_ZIPF)
     item = np.searchsorted(reached, rng.random(lengths.sum()) * reached[-1]) + 1
     user = np.repeat(np.arange(1, users + 1), lengths)
-    return Interactions("made", ITEMS, user, item, np.arange(len(user)))
+    return Interactions("made", np.arange(1, ITEMS + 1), user, item, np.arange(len(user)))
 
 
 def _epoch(model: SequenceModel, split: Split, settings: Settings) -> tuple[float, float]:

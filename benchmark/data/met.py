@@ -11,6 +11,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from benchmark.data.lists import Lists
+
 
 @dataclass(frozen=True)
 class Met:
@@ -30,22 +32,16 @@ class Met:
     def user_count(self) -> int:
         return len(self.bounds) - 1
 
-    def counts(self, users: Tensor) -> Tensor:
-        """How many items each of users (N,) met: (N,)."""
-        return self.bounds[users + 1] - self.bounds[users]
-
-    def of(self, users: Tensor) -> tuple[Tensor, Tensor]:
-        """List what users (N,) met, one after the other: the place among the users, and the item: (n,), (n,)."""
-        counts = self.counts(users)
-        row = torch.repeat_interleave(torch.arange(len(users), device=users.device), counts)
-        first = (self.bounds[users] - (counts.cumsum(0) - counts))[row]
-        return row, self.item[first + torch.arange(len(row), device=users.device)]
+    @property
+    def items(self) -> Lists:
+        """What each user met."""
+        return Lists(self.item, self.bounds)
 
     def among(self, users: Tensor, items: Tensor) -> Tensor:
         """Tell which of candidate items (C,), each there once, each of users (N,) met: bool (N, C)."""
         column = torch.full((self.item_count + 1,), -1, device=items.device)
         column[items] = torch.arange(len(items), device=items.device)
-        row, met = self.of(users)
+        row, met = self.items.of(users)
         place = column[met]
         found = torch.zeros(len(users), len(items), dtype=torch.bool, device=items.device)
         found[row[place >= 0], place[place >= 0]] = True
@@ -57,7 +53,7 @@ class Met:
         One draw is enough: the r-th unmet item is r and as many more as the user met below it. Users must not have met
         everything.
         """
-        free = (self.item_count - self.counts(users))[:, None]
+        free = (self.item_count - self.items.counts(users))[:, None]
         chance = torch.rand(len(users), k, dtype=torch.float64, device=users.device, generator=draws)
         r = 1 + (chance * free).long().minimum(free - 1)
         asked = users[:, None] * (self.item_count + 1) + r

@@ -29,7 +29,8 @@ class Interactions:
     """
 
     name: str
-    item_count: int
+    item_ids: NDArray[np.int64]
+    """(N,) Items in the order of their numbers, as the release calls them."""
     user: NDArray[np.int64]
     item: NDArray[np.int64]
     position: NDArray[np.int64]
@@ -38,6 +39,10 @@ class Interactions:
     """Milliseconds since 1970, UTC; None where the release does not tell all of them."""
     left_out: Mapping[str, int] = field(default_factory=dict)
     """What was removed from the release's own rows, and how much of it."""
+
+    @property
+    def item_count(self) -> int:
+        return len(self.item_ids)
 
 
 def load_release(folder: Path) -> Interactions:
@@ -56,7 +61,7 @@ def load_release(folder: Path) -> Interactions:
             f"{path} cannot be read as user_id, item_id, position: {error}", hint=_BUILD_AGAIN
         ) from error
     _check_items(item, ids, path)
-    return Interactions(folder.resolve().name, len(ids), user, np.searchsorted(ids, item) + 1, position, times)
+    return Interactions(folder.resolve().name, ids, user, np.searchsorted(ids, item) + 1, position, times)
 
 
 def _times(path: Path) -> NDArray[np.int64] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,21 +11,21 @@ import pyarrow.parquet as pq
 import torch
 
 from benchmark.data.features import load_features
+from benchmark.data.lists import Lists
 from microlens.errors import CorruptDataError, NotReadyError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from numpy.typing import NDArray
     from torch import Tensor
 
 
 @dataclass(frozen=True)
 class Tags:
-    """Every item's tags, one item after the other."""
-
-    bounds: Tensor  # (V + 1,) where an item's tags begin, and at last where all end
-    ids: Tensor  # (N,) tags, from 1
+    of_item: Lists
+    """Every item's tags, from 1; padding (row 0) has none."""
     count: int
     """How many different tags there are."""
 
@@ -34,12 +34,25 @@ class Side:
     """V items with padding; everything is numbered as the benchmark numbers items, from 1 without gaps."""
 
     def __init__(
-        self, release: Path | None, *, features: Mapping[str, Tensor] | None = None, tags: Tags | None = None
+        self,
+        release: Path | None,
+        *,
+        features: Mapping[str, Tensor] | None = None,
+        tags: Tags | None = None,
+        items: NDArray[np.int64] | None = None,
     ) -> None:
-        """Take a release's folder, or what would be read from one; both, and what is given comes first."""
+        """Take a release's folder, or what would be read from one; both, and what is given comes first.
+
+        `items` (W,) alone are told of, if they are named, and numbered anew in their order.
+        """
         self.release = release
         self._features = dict(features or {})
         self._tags = tags
+        self._rows = None if items is None else torch.from_numpy(np.concatenate([[0], items]))
+
+    def only(self, items: NDArray[np.int64]) -> Side:
+        """Tell the same of some items (W,); a tag that none of them has keeps its number."""
+        return Side(self.release, features=self._features, tags=self._tags, items=items)
 
     def features(self, name: str) -> Tensor:
         """Give frozen features (V, F) in float32, on the CPU; rows of padding and of items without any are zeros.
@@ -48,13 +61,13 @@ class Side:
         """
         if name not in self._features:
             self._features[name] = load_features(self._folder(f"features {name!r}"), name)
-        return self._features[name]
+        return self._features[name] if self._rows is None else self._features[name][self._rows]
 
     def tags(self) -> Tags:
         """Give the tags of `data/items.parquet`. NotReadyError if no item has any."""
         if self._tags is None:
             self._tags = _read_tags(self._folder("tags") / "data" / "items.parquet")
-        return self._tags
+        return self._tags if self._rows is None else replace(self._tags, of_item=self._tags.of_item.only(self._rows))
 
     def _folder(self, what: str) -> Path:
         if self.release is None:
@@ -75,4 +88,4 @@ def _read_tags(path: Path) -> Tags:
     counts = lists.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
     bounds = np.concatenate([[0, 0], np.cumsum(counts)])  # padding has none
     ids = names.indices.to_numpy().astype(np.int64) + 1
-    return Tags(torch.from_numpy(bounds.astype(np.int64)), torch.from_numpy(ids), len(names.dictionary))
+    return Tags(Lists(torch.from_numpy(ids), torch.from_numpy(bounds.astype(np.int64))), len(names.dictionary))

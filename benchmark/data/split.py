@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from benchmark.data.met import Met
 from microlens.errors import NotReadyError
 
 if TYPE_CHECKING:
@@ -19,34 +20,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from benchmark.data.lists import Lists
     from benchmark.data.release import Interactions
 
 SHORTEST = 3  # one item to learn from, one for validation, one for the test
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What is not recommended again: the items that each asked user has met, each once, the target left out."""
-
-    items: Tensor  # (N,) one question after the other
-    bounds: Tensor  # (Q + 1,) where a question's items begin, and at last where all end
-
-    def of(self, chunk: slice) -> tuple[Tensor, Tensor]:
-        """Row within the chunk and item, of each: (n,) and (n,)."""
-        bounds = self.bounds[chunk.start : chunk.stop + 1]
-        row = torch.repeat_interleave(torch.arange(len(bounds) - 1, device=bounds.device), bounds.diff())
-        return row, self.items[bounds[0] : bounds[-1]]
-
-    def of_rows(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """The same of questions (B,) that need not stand together: place among them and item, of each."""
-        first, counts = self.bounds[rows], self.bounds[rows + 1] - self.bounds[rows]
-        row = torch.repeat_interleave(torch.arange(len(rows), device=rows.device), counts)
-        within = torch.arange(len(row), device=rows.device) - (counts.cumsum(0) - counts)[row]
-        return row, self.items[first[row] + within]
-
-    def counts(self, chunk: slice) -> Tensor:
-        """How many, of each question of the chunk: (B,)."""
-        return self.bounds[chunk.start : chunk.stop + 1].diff()
 
 
 @dataclass(frozen=True)
@@ -56,7 +33,8 @@ class Question:
     users: Tensor  # (Q,) who, from 0
     history: Tensor  # (Q, T) the most recent items, what a sequence model is given
     target: Tensor  # (Q,) the item that came next
-    seen: Seen  # of the whole history, beyond the steps that a model is given
+    seen: Lists
+    """What each user is not recommended again: all items of the history, each once, the target left out."""
     item_count: int
 
     def drawn(self, count: int, seed: int) -> Question:
@@ -65,9 +43,7 @@ class Question:
             return self
         order = torch.randperm(len(self.users), generator=torch.Generator().manual_seed(seed))
         rows = order[:count].sort().values.to(self.users.device)
-        row, items = self.seen.of_rows(rows)
-        ends = torch.bincount(row, minlength=count).cumsum(0)
-        seen = Seen(items, torch.cat([ends.new_zeros(1), ends]))
+        seen = self.seen.only(rows)
         return Question(self.users[rows], self.history[rows], self.target[rows], seen, self.item_count)
 
 
@@ -171,10 +147,23 @@ def first_pairs(item: NDArray[np.int64], counts: NDArray[np.int64], lengths: NDA
     return np.column_stack([row[is_in], item[is_in]])
 
 
-def seen_of(item: NDArray[np.int64], counts: NDArray[np.int64], lengths: NDArray[np.int64], target: Tensor) -> Seen:
+def seen_of(item: NDArray[np.int64], counts: NDArray[np.int64], lengths: NDArray[np.int64], target: Tensor) -> Lists:
     pairs = first_pairs(item, counts, lengths)
     pairs = pairs[pairs[:, 1] != target.cpu().numpy()[pairs[:, 0]]]  # a target met before still competes
-    width = int(item.max()) + 1
-    row, seen = np.divmod(np.unique(pairs[:, 0] * width + pairs[:, 1]), width)
-    bounds = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=len(counts)))])
-    return Seen(*(torch.from_numpy(values).to(target.device) for values in (seen, bounds)))
+    return _each_once(pairs, len(counts), target.device)
+
+
+def whole_histories(
+    interactions: Interactions, user_ids: NDArray[np.int64], *, steps: int, device: torch.device | str = "cpu"
+) -> tuple[Tensor, Lists]:
+    """All that there is of some users (U,), whose ids ascend: each one's last `steps` items (U, T), and all items."""
+    is_asked = np.isin(interactions.user, user_ids)
+    user, item, position = (one[is_asked] for one in (interactions.user, interactions.item, interactions.position))
+    item, (_, counts) = item[np.lexsort((position, user))], np.unique(user, return_counts=True)
+    history = torch.from_numpy(last_items(item, counts, steps)).to(device)
+    return history, _each_once(first_pairs(item, counts, counts), len(counts), history.device)
+
+
+def _each_once(pairs: NDArray[np.int64], user_count: int, device: torch.device) -> Lists:
+    """Items of each user, ascending: of user and item (N, 2)."""
+    return Met.of_pairs(torch.from_numpy(pairs).to(device), user_count, int(pairs[:, 1].max(initial=0))).items

@@ -2,7 +2,7 @@
 
 Counts are those of the whole release, and are taken once: what is left may have fewer, since no user is removed for it.
 
-V items with padding, W of them warm.
+N items, W of them warm.
 """
 
 from __future__ import annotations
@@ -11,17 +11,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from benchmark.data.split import SHORTEST
 from microlens.errors import NotReadyError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-    from typing import Any
-
     from numpy.typing import NDArray
-    from torch import Tensor
 
     from benchmark.data.release import Interactions
 
@@ -49,7 +44,7 @@ def only_items(interactions: Interactions, items: NDArray[np.int64]) -> Interact
     before, after = np.bincount(user), np.bincount(user[is_kept], minlength=int(user.max()) + 1)
     return replace(
         interactions,
-        item_count=len(items),
+        item_ids=interactions.item_ids[items - 1],
         user=interactions.user[is_kept],
         item=1 + np.searchsorted(items, interactions.item[is_kept]),
         position=interactions.position[is_kept],
@@ -61,30 +56,3 @@ def only_items(interactions: Interactions, items: NDArray[np.int64]) -> Interact
             "users_become_too_short": int(((before >= SHORTEST) & (after > 0) & (after < SHORTEST)).sum()),
         },
     )
-
-
-class WarmSide:
-    """What a `Side` tells, of some items (W,) alone, numbered as `only_items` numbers them."""
-
-    def __init__(self, side: Any, items: NDArray[np.int64]) -> None:
-        self._side = side
-        self._rows = torch.from_numpy(np.concatenate([[0], items]))
-
-    @property
-    def release(self) -> Path:
-        folder: Path = self._side.release
-        return folder
-
-    def features(self, name: str) -> Tensor:
-        """As `Side.features`: (W + 1, F)."""
-        features: Tensor = self._side.features(name)
-        return features[self._rows]
-
-    def tags(self) -> Any:
-        """As `Side.tags`; a tag that only removed items had keeps its number."""
-        tags = self._side.tags()
-        first, counts = tags.bounds[:-1][self._rows], tags.bounds.diff()[self._rows]
-        bounds = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
-        row = torch.repeat_interleave(torch.arange(len(counts)), counts)
-        within = torch.arange(len(row)) - bounds[row]
-        return replace(tags, bounds=bounds, ids=tags.ids[first[row] + within])

@@ -12,6 +12,7 @@ from benchmark.models import (
     dssm,
     ease,
     esasrec,
+    factorised,
     grcn,
     gru4rec,
     gsasrec,
@@ -49,6 +50,8 @@ class Entry:
     """What it is trained on."""
     settings: Mapping[str, object] = field(default_factory=dict)
     """What makes it this model: these hold unless a preset's line for it, or an override, says otherwise."""
+    reads_features: bool = False
+    """Whether it reads the frozen features that the settings name."""
 
 
 MODELS = {
@@ -57,13 +60,17 @@ MODELS = {
     "ease": Entry("one linear layer between items, solved at once (Steck, 2019)", ease.build),
     "dssm": Entry("two towers that meet in a dot product (Huang et al., 2013)", dssm.build, Pairs),
     "lightgcn": Entry("ids smoothed over the graph of users and items (He et al., 2020)", lightgcn.build, Pairs),
-    "nfm": Entry("layers on the product of two vectors (He & Chua, 2017)", nfm.build, Pairs, nfm.SETTINGS),
-    "deepfm": Entry("a factorisation machine beside layers (Guo et al., 2017)", deepfm.build, Pairs, deepfm.SETTINGS),
+    "nfm": Entry("layers on the product of two vectors (He & Chua, 2017)", nfm.build, Pairs, factorised.SETTINGS),
+    "deepfm": Entry(
+        "a factorisation machine beside layers (Guo et al., 2017)", deepfm.build, Pairs, factorised.SETTINGS
+    ),
     "mmgcn_id": Entry("a graph network over ids (Wei et al., 2019)", mmgcn.build, Pairs),
-    "mmgcn_id_v": Entry("graph networks over ids and over frozen features", mmgcn.build_id_v, Pairs),
+    "mmgcn_id_v": Entry(
+        "graph networks over ids and over frozen features", mmgcn.build_id_v, Pairs, reads_features=True
+    ),
     "grcn_id": Entry("a graph network over edges that ids have vouched for (Wei et al., 2020)", grcn.build, Pairs),
-    "grcn_id_v": Entry("the same, with frozen features besides ids", grcn.build_id_v, Pairs),
-    "dssm_id_v": Entry("two towers, frozen features beside an item's id", dssm.build_id_v, Pairs),
+    "grcn_id_v": Entry("the same, with frozen features besides ids", grcn.build_id_v, Pairs, reads_features=True),
+    "dssm_id_v": Entry("two towers, frozen features beside an item's id", dssm.build_id_v, Pairs, reads_features=True),
     "youtube_id": Entry(
         "a feed-forward tower on the mean of past items (Covington et al., 2016)", youtube.build, NextItem
     ),
@@ -79,10 +86,17 @@ MODELS = {
         esasrec.SETTINGS,
     ),
     "hstu": Entry("gated attention without softmax (Zhai et al., 2024)", hstu.build, NextItem),
-    "youtube_id_v": Entry("YouTube's tower, ids and frozen features", youtube.build_id_v, NextItem),
-    "sasrec_id_v": Entry("SASRec, ids and frozen features", sasrec.build_id_v, NextItem),
+    "youtube_id_v": Entry(
+        "YouTube's tower, ids and frozen features", youtube.build_id_v, NextItem, reads_features=True
+    ),
+    "sasrec_id_v": Entry("SASRec, ids and frozen features", sasrec.build_id_v, NextItem, reads_features=True),
     "sasrec_id_pop": Entry("SASRec, ids and ten levels of popularity", sasrec.build_id_pop, NextItem),
     "sasrec_id_tag": Entry("SASRec, ids and tags", sasrec.build_id_tag, NextItem),
     "sasrec_id_pop_tag": Entry("SASRec, ids, levels of popularity and tags", sasrec.build_id_pop_tag, NextItem),
-    "alphafuse": Entry("SASRec, ids where frozen features say nothing (Hu et al., 2025)", alphafuse.build, NextItem),
+    "alphafuse": Entry(
+        "SASRec, ids where frozen features say nothing (Hu et al., 2025)",
+        alphafuse.build,
+        NextItem,
+        reads_features=True,
+    ),
 }

@@ -10,12 +10,12 @@ B users, C items, D width, H hidden width.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
 
-from benchmark.models.factorised import Factorised, by_columns
+from benchmark.models.factorised import Factorised, by_columns, over
 from benchmark.models.mlp import mlp
 
 if TYPE_CHECKING:
@@ -23,12 +23,9 @@ if TYPE_CHECKING:
     from benchmark.data.split import Split
     from benchmark.settings import Settings
 
-SETTINGS = {"loss": "bce"}  # no dot product: a whole batch of candidates for each pair would be too many
-
 
 def build(split: Split, settings: Settings, side: Side) -> Factorised:  # noqa: ARG001
-    interaction = DeepFM(settings.width, layers=settings.blocks, dropout=settings.dropout)
-    return Factorised(interaction, split.user_count, split.item_count, settings.width)
+    return over(DeepFM, split, settings)
 
 
 class DeepFM(nn.Module):
@@ -36,16 +33,16 @@ class DeepFM(nn.Module):
 
     def __init__(self, width: int, *, layers: int = 1, dropout: float = 0.0) -> None:
         super().__init__()
-        self.first = nn.Linear(2 * width, width)
-        self.rest = nn.Sequential(nn.ReLU(), nn.Dropout(dropout), *mlp([width] * layers + [1], dropout))
+        self.layers = mlp([2 * width, *[width] * layers, 1], dropout)
 
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
         """Score pairs (N, D), (N, D): (N,)."""
-        deep = self.rest(self.first(torch.cat([users, items], 1))).squeeze(-1)
+        deep = self.layers(torch.cat([users, items], 1)).squeeze(-1)
         return (users * items).sum(1) + deep
 
     def grid(self, users: Tensor, items: Tensor) -> Tensor:
         """W [u, v] is Wu u + Wv v: one product a user, one an item: (B, D), (C, D) to (B, C)."""
-        for_users, for_items = self.first.weight.chunk(2, 1)
-        hidden = (users @ for_users.T + self.first.bias)[:, :, None] + for_items @ items.T  # (B, H, C)
-        return users @ items.T + by_columns(self.rest, hidden).squeeze(1)
+        first = cast("nn.Linear", self.layers[0])
+        for_users, for_items = first.weight.chunk(2, 1)
+        hidden = (users @ for_users.T + first.bias)[:, :, None] + for_items @ items.T  # (B, H, C)
+        return users @ items.T + by_columns(list(self.layers)[1:], hidden).squeeze(1)

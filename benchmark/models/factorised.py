@@ -14,8 +14,12 @@ from benchmark.models.pairs import new_table
 from benchmark.models.protocol import TrainableModel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
+    from benchmark.data.split import Split
+    from benchmark.settings import Settings
+
+SETTINGS = {"loss": "bce"}  # no dot product: a whole batch of candidates for each pair would be too many
 GRID_NUMBERS = {"cpu": 2**20, "cuda": 2**26}
 """Of a hidden layer that is held at once, users by width by items: what a cache takes, or what keeps a GPU busy."""
 
@@ -30,6 +34,12 @@ class Interaction(Protocol):
     def grid(self, users: Tensor, items: Tensor) -> Tensor:
         """Score every item (C, D) for every user (B, D), without a table of (B, C, D): (B, C)."""
         ...
+
+
+def over(interaction: Callable[..., Interaction], split: Split, settings: Settings) -> Factorised:
+    """Make the model whose vectors meet in this kind of interaction, of the settings."""
+    made = interaction(settings.width, layers=settings.blocks, dropout=settings.dropout)
+    return Factorised(made, split.user_count, split.item_count, settings.width)
 
 
 class Factorised(TrainableModel):

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding_bag, normalize
 
+from benchmark.data.lists import Lists
 from benchmark.models.items import vectors
 
 if TYPE_CHECKING:
@@ -84,13 +85,10 @@ class TagMean(nn.Module):
     def __init__(self, tags: Tags, width: int) -> None:
         super().__init__()
         self.embedding = vectors(tags.count, width)
-        self.register_buffer("bounds", tags.bounds, persistent=False)
-        self.register_buffer("ids", tags.ids, persistent=False)
+        self.register_buffer("ids", tags.of_item.values, persistent=False)
+        self.register_buffer("bounds", tags.of_item.bounds, persistent=False)
 
     def forward(self, items: Tensor) -> Tensor:
-        bounds, flat = self.get_buffer("bounds"), items.flatten()
-        counts = bounds.diff()[flat]
-        starts = counts.cumsum(0) - counts  # of each item's bag among the tags that are gathered here
-        place = torch.arange(int(counts.sum()), device=flat.device) + (bounds[flat] - starts).repeat_interleave(counts)
-        found = embedding_bag(self.get_buffer("ids")[place], self.embedding.weight, starts, mode="mean")
+        tags = Lists(self.get_buffer("ids"), self.get_buffer("bounds")).only(items.flatten())
+        found = embedding_bag(tags.values, self.embedding.weight, tags.bounds, mode="mean", include_last_offset=True)
         return found.view(*items.shape, -1)

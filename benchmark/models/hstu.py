@@ -18,8 +18,7 @@ from torch.nn.functional import silu
 
 from benchmark.models.items import item_table
 from benchmark.models.sequence import SequenceModel
-from benchmark.models.stack import Stack
-from microlens.errors import RecipeError
+from benchmark.models.stack import Stack, require_shares
 
 if TYPE_CHECKING:
     from benchmark.data.side import Side
@@ -49,11 +48,7 @@ class HSTU(Stack):
 class Block(nn.Module):
     def __init__(self, width: int, steps: int, heads: int, dropout: float) -> None:
         super().__init__()
-        if width % heads:
-            raise RecipeError(
-                f"width={width} cannot be shared out among heads={heads} of attention",
-                hint="choose a width that is a multiple of heads",
-            )
+        require_shares(width, heads)
         self.heads, self.steps = heads, steps
         self.norm = nn.LayerNorm(width)
         self.gate_value_query_key = nn.Linear(width, 4 * width)

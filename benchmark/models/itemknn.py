@@ -62,6 +62,6 @@ def met_together(met: Met, items: Tensor) -> Tensor:
     """Count the users who met each of consecutive `items` (N,) and each other item: (N, V)."""
     order, bounds = met.by_item
     pairs = order[bounds[items[0]] : bounds[items[-1] + 1]]
-    place, other = met.of(met.user[pairs])
+    place, other = met.items.of(met.user[pairs])
     cells = (met.item[pairs][place] - items[0]) * (met.item_count + 1) + other
     return torch.bincount(cells, minlength=len(items) * (met.item_count + 1)).view(len(items), -1)

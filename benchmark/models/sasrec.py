@@ -16,8 +16,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from benchmark.models.fusion import MeanFusion, PopularityLevel, TagMean, feature_fusion
 from benchmark.models.items import item_table
 from benchmark.models.sequence import SequenceModel
-from benchmark.models.stack import Stack
-from microlens.errors import RecipeError
+from benchmark.models.stack import Stack, require_shares
 
 if TYPE_CHECKING:
     from benchmark.data.side import Side
@@ -100,11 +99,7 @@ class Block(nn.Module):
 class Attention(nn.Module):
     def __init__(self, width: int, heads: int, dropout: float) -> None:
         super().__init__()
-        if width % heads:
-            raise RecipeError(
-                f"width={width} cannot be shared out among heads={heads} of attention",
-                hint="choose a width that is a multiple of heads",
-            )
+        require_shares(width, heads)
         self.heads = heads
         self.dropout = dropout
         self.query_key_value = nn.Linear(width, 3 * width)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from microlens.errors import RecipeError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -39,6 +41,15 @@ class Stack(nn.Module):
         T = real.shape[1]
         past = torch.ones(T, T, dtype=torch.bool, device=real.device).tril()
         return with_itself(past & real[:, None, :])
+
+
+def require_shares(width: int, heads: int) -> None:
+    """RecipeError if heads of attention cannot share a width out."""
+    if width % heads:
+        raise RecipeError(
+            f"width={width} cannot be shared out among heads={heads} of attention",
+            hint="choose a width that is a multiple of heads",
+        )
 
 
 def with_itself(sees: Tensor) -> Tensor:

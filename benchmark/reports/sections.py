@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark.models import MODELS
 from benchmark.paper import FLOORS, SOURCE, PublishedRow, PublishedTable, nearest_dataset, published_tables
 from benchmark.protocol import LEAVE_ONE_OUT
+from benchmark.report import METRICS
 from microlens.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from benchmark.groups import Group
     from benchmark.stored import Result
 
-METRICS = ("hr@10", "ndcg@10", "hr@20", "ndcg@20")
 NOTHING = "\u2013"  # a dash
 
 

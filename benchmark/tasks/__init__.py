@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+import math
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 
@@ -19,8 +20,15 @@ class Task(Protocol):
     would be another after a resumption.
     """
 
+    steps: int
+    """Batches of an epoch."""
+
     def batches(self, order: torch.Generator) -> Iterator[Tensor]:
         """Draw everything that is trained on once, in a new order: rows (B, ...)."""
+        ...
+
+    def terms(self, batch: Tensor) -> int:
+        """How many terms the loss of a batch is the mean of: what it weighs where ranks share a batch out."""
         ...
 
     def loss(self, batch: Tensor) -> Tensor:
@@ -28,13 +36,9 @@ class Task(Protocol):
         ...
 
 
-@runtime_checkable
-class CountsTerms(Protocol):
-    """A task whose loss is a mean over something else than rows, so that ranks' losses weigh as many terms."""
-
-    def terms(self, batch: Tensor) -> int:
-        """How many terms the loss of a batch is the mean of."""
-        ...
+def step_count(rows: Tensor, size: int) -> int:
+    """How many batches `shuffled` makes."""
+    return math.ceil(len(rows) / size)
 
 
 def shuffled(rows: Tensor, size: int, order: torch.Generator) -> Iterator[Tensor]:

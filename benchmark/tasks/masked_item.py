@@ -11,7 +11,7 @@ import torch
 
 from benchmark.losses import predicted
 from benchmark.models.sequence import shortest_first
-from benchmark.tasks import shuffled
+from benchmark.tasks import shuffled, step_count
 from benchmark.tasks.item_loss import ItemLoss
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ class MaskedItem:
         self.settings = settings
         # A single item, once hidden, would have to be told from nothing.
         self.sequences = split.train[predicted(split.train).any(1)]
+        self.steps = step_count(self.sequences, settings.batch_size)
         self.item_loss = ItemLoss(model.items, self.sequences, split.item_count, settings)
 
     def batches(self, order: torch.Generator) -> Iterator[Tensor]:

@@ -12,7 +12,7 @@ from torch.nn.functional import pad
 
 from benchmark.losses import predicted
 from benchmark.models.sequence import shortest_first
-from benchmark.tasks import shuffled
+from benchmark.tasks import shuffled, step_count
 from benchmark.tasks.item_loss import ItemLoss
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ class NextItem:
         self.settings = settings
         # A user with one training item has nothing to predict.
         self.sequences = split.train[predicted(split.train).any(1)]
+        self.steps = step_count(self.sequences, settings.batch_size)
         self.item_loss = ItemLoss(model.items, self.sequences, split.item_count, settings)
 
     def batches(self, order: torch.Generator) -> Iterator[Tensor]:

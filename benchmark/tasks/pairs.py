@@ -13,7 +13,8 @@ from benchmark.data.met import Met
 from benchmark.data.split import count_items
 from benchmark.losses import bce, bpr, in_batch_softmax, log_frequency, log_inclusion
 from benchmark.models.pairs import DotProduct
-from benchmark.tasks import shuffled
+from benchmark.parallel import whole_batch
+from benchmark.tasks import shuffled, step_count
 from microlens.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ class Pairs:
         self.settings = settings
         self.met = Met.of_pairs(split.pairs, split.user_count, split.item_count)
         # Who met everything has nothing to be told apart.
-        self.pairs = split.pairs[self.met.counts(split.pairs[:, 0]) < split.item_count]
+        self.pairs = split.pairs[self.met.items.counts(split.pairs[:, 0]) < split.item_count]
+        self.steps = step_count(self.pairs, settings.batch_size)
         self.frequency = count_items(self.pairs[:, 1], split.item_count)
 
     def batches(self, order: torch.Generator) -> Iterator[Tensor]:
@@ -49,6 +51,9 @@ class Pairs:
                 yield torch.cat([batch, self.met.unmet(batch[:, 0], self.settings.negatives, draws)], 1)
             else:
                 yield batch
+
+    def terms(self, batch: Tensor) -> int:
+        return len(batch)
 
     def loss(self, batch: Tensor) -> Tensor:
         """By the settings' `loss`, over a batch (B, 2 + K)."""
@@ -63,11 +68,14 @@ class Pairs:
         return bce(positive, negative, torch.zeros_like(negative, dtype=torch.bool))
 
     def _in_batch(self, users: Tensor, items: Tensor) -> Tensor:
+        """Tell users' items (B,) from those of the whole batch, whichever rank has them."""
         assert isinstance(self.model, DotProduct)
-        candidates, column = torch.unique(items, return_inverse=True)
+        everyones, own = whole_batch(items)
+        candidates, place = torch.unique(everyones, return_inverse=True)
+        column = place[own]
         excluded = self.met.among(users, candidates).scatter(1, column[:, None], value=False)
         logits = self.model.logits(users, candidates)
-        return in_batch_softmax(logits, column, excluded, self._log_q(self.frequency[candidates], len(users)))
+        return in_batch_softmax(logits, column, excluded, self._log_q(self.frequency[candidates], len(everyones)))
 
     def _log_q(self, frequency: Tensor, batch_size: int) -> Tensor:
         """Correct candidates of this training frequency (C,) in a batch of so many pairs: (C,)."""

@@ -68,6 +68,8 @@ class Reporter:
             epoch, epochs = cast("int", facts["epoch"]), cast("int", facts["epochs"])
             shown = {name: value for name, value in facts.items() if name not in {"model", "seed", "epoch", "epochs"}}
             self.tick(told, lambda: {"done": epoch, "left": epochs - epoch, **shown})
+        elif event == "step":
+            self.tick(told, lambda: _step_facts(facts))
         elif event in {"model_finished", "model_known"}:
             measured = {name: value for name, value in facts.items() if name in RANKED or name == "seconds"}
             self.done(told, measured | ({"finished": "before"} if event == "model_known" else {}))
@@ -78,6 +80,15 @@ class Reporter:
     def _write(self, text: str) -> None:
         sys.stderr.write(f"[{time.monotonic() - self._began:6.1f}s] {text}\n")
         sys.stderr.flush()
+
+
+def _step_facts(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Where a long epoch is, `training 1,200 of 39,063`, beside the epochs that are done; a test has none."""
+    where = {facts["doing"]: f"{facts['done']:,} of {facts['of']:,}"}
+    if "epoch" not in facts:
+        return where
+    done = max(0, facts["epoch"] - 1)
+    return {"done": done, "left": facts["epochs"] - done, **where}
 
 
 class _Bar:

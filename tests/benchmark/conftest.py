@@ -6,6 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from benchmark.data.lists import Lists
 from benchmark.data.release import Interactions
 from benchmark.data.side import Side, Tags
 
@@ -90,7 +91,7 @@ def _deal_out(user, item):
 
 def _interactions(user, item, *, item_count=ITEMS):
     user, item = np.asarray(user, dtype=np.int64), np.asarray(item, dtype=np.int64)
-    return Interactions("toy", item_count, user, item, np.arange(len(user), dtype=np.int64))
+    return Interactions("toy", np.arange(1, item_count + 1), user, item, np.arange(len(user), dtype=np.int64))
 
 
 def _make_side(item_count):
@@ -98,7 +99,7 @@ def _make_side(item_count):
     features = torch.tensor(rng.normal(1, 1, (item_count + 1, 16)), dtype=torch.float32)
     features[0] = 0
     bounds = np.concatenate([[0, 0], rng.integers(0, 4, item_count).cumsum()])
-    tags = Tags(torch.tensor(bounds), torch.tensor(rng.integers(1, 6, bounds[-1])), 5)
+    tags = Tags(Lists(torch.tensor(rng.integers(1, 6, bounds[-1])), torch.tensor(bounds)), 5)
     return Side(None, features={"videomae": features}, tags=tags)
 
 

@@ -1,7 +1,8 @@
 import torch
 
 from benchmark.data.split import leave_one_out
-from benchmark.evaluate import evaluate
+from benchmark.evaluate import evaluate, evaluate_and_list
+from benchmark.metrics import coverage, mean_popularity
 from benchmark.models.popularity import Popularity
 
 
@@ -51,3 +52,15 @@ def test_ranks_equal_a_loop_over_users(make_world):
         rivals = [counts[item] for item in range(1, 201) if item not in seen]
         assert sum(count > counts[target] for count in rivals) == int(found.above[row])
         assert rivals.count(counts[target]) == int(found.tied[row])
+
+
+def test_nobody_is_shown_what_they_have_met(interactions):
+    """Of four items, of which a user has met all but the target and one, two places are filled and two are empty."""
+    split = leave_one_out(interactions([1, 1, 1, 2, 2, 2], [1, 2, 3, 1, 2, 3], item_count=4))
+    table = torch.arange(5.0).repeat(5, 1)
+
+    _, lists = evaluate_and_list(Fixed(table), split.test, 10)
+
+    assert [[4, 3, 0, 0]] * 2 == lists.tolist()
+    assert 0.5 == coverage(lists, 4)
+    assert 5.0 == mean_popularity(lists, torch.tensor([9, 9, 9, 4, 6]))

@@ -11,8 +11,8 @@ from benchmark.data.release import Interactions
 from benchmark.data.split import leave_one_out
 from benchmark.evaluate import evaluate
 from benchmark.metrics import summarise
-from benchmark.models import MODELS
-from benchmark.models.ease import EASE, MOST_ITEMS
+from benchmark.models import MODELS, ease
+from benchmark.models.ease import EASE
 from benchmark.models.itemknn import ItemKNN
 from benchmark.models.popularity import Popularity
 from benchmark.settings import load_preset
@@ -59,7 +59,7 @@ def test_itemknn_reaches_its_floors_on_microlens_50k():
     user = np.repeat([int(row[0]) for row in rows], [len(row) - 1 for row in rows])
     item = np.concatenate([np.array(row[1:], dtype=np.int64) for row in rows])
     ids, item = np.unique(item, return_inverse=True)
-    split = leave_one_out(Interactions("MicroLens-50k", len(ids), user, item + 1, np.arange(len(item))))
+    split = leave_one_out(Interactions("MicroLens-50k", ids, user, item + 1, np.arange(len(item))))
     model = MODELS["itemknn"].build(split, load_preset("default", "itemknn"), None)
     found = []
     for model.recency in (1.0, 0.8):
@@ -91,11 +91,22 @@ def test_ease_counts_an_item_of_a_history_once(met):
 
 
 def test_ease_refuses_a_matrix_that_fits_no_memory(met):
-    """Before it is made, with the number of items, its size and what to do."""
+    """Before it is made, with the number of items, its size, what is free and what to do."""
     large = Met(met.user, met.item, met.bounds, 1_000_000)
 
-    with pytest.raises(RecipeError, match=f"1,000,000 of them take 8,000 GB.*{MOST_ITEMS:,}"):
+    with pytest.raises(RecipeError, match=r"1,000,000 of them take 8,000\.0 GB, and [\d,.]+ GB of cpu's") as caught:
         EASE(large, ridge=1.0)
+    assert "--warm 20" in caught.value.hint
+
+
+def test_ease_takes_as_many_items_as_there_is_room_for(met, monkeypatch):
+    """Nine items and padding take two tables of 400 bytes: room for 800 is enough, and for 799 is not."""
+    monkeypatch.setattr(ease, "free_bytes", lambda device: 799)
+    with pytest.raises(RecipeError, match="items by items"):
+        EASE(met, ridge=1.0)
+    monkeypatch.setattr(ease, "free_bytes", lambda device: 800)
+
+    assert (10, 10) == EASE(met, ridge=1.0).weight.shape
 
 
 @pytest.mark.parametrize("name", ["itemknn", "ease"])

@@ -19,12 +19,12 @@ def test_what_was_met_twice_stands_there_once():
     met = small()
 
     assert [(0, 1), (0, 3), (2, 1), (2, 4), (3, 5)] == list(zip(met.user.tolist(), met.item.tolist(), strict=True))
-    assert [2, 0, 2, 1] == met.counts(torch.arange(4)).tolist()
+    assert [2, 0, 2, 1] == met.items.counts(torch.arange(4)).tolist()
 
 
 def test_what_several_users_met_is_listed_in_their_order():
     """The first of each pair is the place among those asked; who met nothing adds nothing."""
-    place, item = small().of(torch.tensor([2, 1, 0, 2]))
+    place, item = small().items.of(torch.tensor([2, 1, 0, 2]))
 
     assert [0, 0, 2, 2, 3, 3] == place.tolist()
     assert [1, 4, 1, 3, 1, 4] == item.tolist()

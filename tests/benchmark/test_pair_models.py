@@ -157,7 +157,7 @@ def test_nfm_pools_as_a_factorisation_machine_does():
         torch.nn.init.normal_(weights)
     u, v = model.users.weight[2], model.items.weight[5]
     pooled = ((u + v) ** 2 - (u**2 + v**2)) / 2
-    first, last = model.interaction.first, model.interaction.rest[-1]
+    first, last = model.interaction.layers[0], model.interaction.layers[-1]
     hidden = (first.weight @ pooled + first.bias).relu()
     expected = model.user_weight.weight[2] + model.item_weight.weight[5] + last.weight @ hidden + last.bias
 
@@ -170,7 +170,7 @@ def test_deepfm_adds_layers_to_a_factorisation_machine():
     for weights in model.parameters():
         torch.nn.init.normal_(weights)
     u, v = model.users.weight[2], model.items.weight[5]
-    first, last = model.interaction.first, model.interaction.rest[-1]
+    first, last = model.interaction.layers[0], model.interaction.layers[-1]
     deep = last.weight @ (first.weight @ torch.cat([u, v]) + first.bias).relu() + last.bias
     expected = model.user_weight.weight[2] + model.item_weight.weight[5] + u @ v + deep
 

@@ -84,6 +84,45 @@ def test_only_the_first_process_speaks(two):
     assert 1 == two[2].count("train sasrec, seed 0: hr@10")
 
 
+STEP = """
+import sys, torch
+from benchmark import parallel
+from benchmark.data.release import load_release
+from benchmark.data.split import leave_one_out
+from benchmark.models import MODELS
+from benchmark.settings import Settings
+from benchmark.train import Trainer
+from pathlib import Path
+
+def run(release, into):
+    settings = Settings(width=16, blocks=1, batch_size=33, dropout=0.0, row_wise="never")
+    with parallel.process_group(torch.device("cpu")):
+        split = leave_one_out(load_release(Path(release)))
+        torch.manual_seed(0)
+        model = MODELS["dssm"].build(split, settings, None)
+        trainer = Trainer(model, MODELS["dssm"].task(model, split, settings), split.validation, settings, 0)
+        batch = next(iter(trainer.task.batches(torch.Generator().manual_seed(0))))
+        loss = parallel.total(trainer.step(batch))
+        if parallel.rank() == 0:
+            torch.save({"loss": loss, **{name: one.grad for name, one in model.named_parameters()}}, into)
+
+run(*sys.argv[1:])
+"""
+
+
+def test_pairs_are_told_from_the_items_of_the_whole_batch(small_release, tmp_path):
+    """Loss and gradients of one step of an in-batch softmax on pairs are those of one process but for rounding."""
+    (tmp_path / "step.py").write_text(STEP)
+    found = []
+    for processes in (1, 2):
+        done = torchrun(processes, tmp_path / "step.py", small_release, tmp_path / f"{processes}.pt")
+        assert 0 == done.returncode, done.stderr
+        found.append(torch.load(tmp_path / f"{processes}.pt"))
+
+    for name, values in found[0].items():
+        torch.testing.assert_close(found[1][name], values, rtol=1e-4, atol=1e-7)
+
+
 PROGRAM = """
 import sys, torch
 from benchmark import parallel

@@ -10,12 +10,15 @@ from hypothesis import assume, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from benchmark.data.lists import Lists
 from benchmark.data.release import Interactions, load_release
+from benchmark.data.side import Side, Tags
 from benchmark.data.temporal import temporal
-from benchmark.data.warm import WarmSide, only_items, warm_items
+from benchmark.data.warm import only_items, warm_items
 from benchmark.protocol import Protocol
 from benchmark.run import run_benchmark
 from microlens.errors import NotReadyError, RecipeError
+from tests.benchmark.timed import timed_release
 
 DAY = 86_400_000
 ROWS = st.lists(st.tuples(st.integers(1, 6), st.integers(1, 9), st.integers(0, 40)), min_size=8, max_size=60)
@@ -24,23 +27,7 @@ ROWS = st.lists(st.tuples(st.integers(1, 6), st.integers(1, 9), st.integers(0, 4
 def world_of(rows, item_count=9):
     """Rows (user, item, time), in the order in which they are given."""
     user, item, time = (np.array(column, dtype=np.int64) for column in zip(*rows, strict=True))
-    return Interactions("toy", item_count, user, item, np.arange(len(user)), time)
-
-
-def timed_release(tmp_path, make_world, write_release, users=300):
-    """A toy release whose interactions are an hour apart, in random order over all users."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    folder = write_release(tmp_path / "Timed", make_world(users=users))
-    path = folder / "data" / "interactions.parquet"
-    table = pq.read_table(path)
-    user = table["user_id"].to_numpy()
-    times = np.sort(np.random.default_rng(0).integers(0, 1_000, len(user)) * 3_600_000)
-    times = np.random.default_rng(1).permutation(times)
-    times = times[np.lexsort((times, user))]  # a user's rows are in order, and so are their times
-    pq.write_table(table.append_column("timestamp_ms", pa.array(times, pa.int64())), path)
-    return folder
+    return Interactions("toy", np.arange(1, item_count + 1), user, item, np.arange(len(user)), time)
 
 
 def test_a_temporal_split_cuts_everyone_at_the_same_moments():
@@ -58,7 +45,7 @@ def test_a_temporal_split_cuts_everyone_at_the_same_moments():
     assert ([0, 1], [[1, 2, 3, 4], [0, 0, 0, 6]], [5, 7]) == tuple(
         one.tolist() for one in (split.test.users, split.test.history, split.test.target)
     )
-    assert [1, 2, 3, 4] == split.test.seen.of(slice(0, 1))[1].tolist()
+    assert [1, 2, 3, 4] == split.test.seen.of(torch.tensor([0]))[1].tolist()
     assert [1, 2] == split.user_ids.tolist()
     assert 1 == split.skipped_user_count
     assert {"users_without_validation": 1, "users_without_test": 0} == split.left_out
@@ -159,27 +146,14 @@ def test_what_is_not_warm_is_gone_and_counted():
 
 def test_side_information_moves_with_its_item():
     """Rows and tags of warm items are those of the items that they are, whatever their new numbers."""
-    from dataclasses import dataclass
-
-    @dataclass(frozen=True)
-    class Tags:
-        bounds: torch.Tensor
-        ids: torch.Tensor
-
-    class Side:
-        release = "somewhere"
-
-        def features(self, name):
-            return torch.tensor([[0.0], [1.0], [2.0], [3.0]])
-
-        def tags(self):
-            return Tags(torch.tensor([0, 0, 2, 3, 6]), torch.tensor([5, 6, 7, 1, 2, 3]))
-
-    side = WarmSide(Side(), np.array([1, 3]))
+    tags = Tags(Lists(torch.tensor([5, 6, 7, 1, 2, 3]), torch.tensor([0, 0, 2, 3, 6])), 7)
+    whole = Side(None, features={"any": torch.tensor([[0.0], [1.0], [2.0], [3.0]])}, tags=tags)
+    side = whole.only(np.array([1, 3]))
 
     assert [[0.0], [1.0], [3.0]] == side.features("any").tolist()
-    assert [0, 0, 2, 5] == side.tags().bounds.tolist()
-    assert [5, 6, 1, 2, 3] == side.tags().ids.tolist()
+    assert [0, 0, 2, 5] == side.tags().of_item.bounds.tolist()
+    assert [5, 6, 1, 2, 3] == side.tags().of_item.values.tolist()
+    assert 7 == side.tags().count
 
 
 def test_no_warm_item_is_told_with_the_most_popular_one():

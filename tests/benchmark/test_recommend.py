@@ -5,9 +5,11 @@ import pytest
 import torch
 
 from benchmark.data.release import item_ids, load_release
+from benchmark.protocol import Protocol
 from benchmark.recommend import load_trained, recommend
 from benchmark.run import run_benchmark
 from microlens.errors import CorruptDataError, NotReadyError, RecipeError
+from tests.benchmark.timed import timed_release
 
 SETTINGS = {"width": 16, "blocks": 1, "epochs": 3, "threads": 1, "chunk_scores": 5_000}
 
@@ -60,6 +62,30 @@ def test_lists_are_the_best_of_what_users_have_not_met(release, checkpoints, tmp
         assert not set(shown) & set(ids[met - 1].tolist())
 
 
+@pytest.mark.parametrize("protocol", [Protocol("temporal"), Protocol(warm=4), Protocol("temporal", warm=4)])
+def test_lists_of_any_protocol_are_of_whole_histories(tmp_path, make_world, write_release, protocol):
+    """Whom it knows and which items it ranks are its protocol's; what is met are all interactions with those."""
+    release = timed_release(tmp_path, make_world, write_release, users=120)
+    board = run_benchmark(
+        release, ["sasrec"], overrides=SETTINGS, protocol=protocol, out=tmp_path / "out", device="cpu"
+    )
+    checkpoint = tmp_path / "out" / board.rows[0]["runs"][0]["checkpoint"]
+    found, trained = lists_of(checkpoint, tmp_path / "lists.parquet", top=10), load_trained(checkpoint)
+    world = load_release(release)
+    items = 1 + np.flatnonzero(np.bincount(world.item, minlength=201)[1:] >= protocol.warm)
+
+    assert sorted(found) == trained.user_ids.tolist()
+    assert (protocol.warm > 0) == (len(items) < 200)
+    for place, user in enumerate(sorted(found)):
+        met = 1 + np.searchsorted(items, [item for item in world.item[world.user == user] if item in items])
+        history = torch.zeros(1, 12, dtype=torch.int64)
+        history[0, -len(met[-12:]) :] = torch.from_numpy(met[-12:])
+        with torch.no_grad():
+            scores = trained.model.scores(torch.tensor([place]), history)[0]
+        scores[torch.from_numpy(met)] = scores[0] = -torch.inf
+        assert items[scores.topk(10).indices - 1].tolist() == [row["item_id"] for row in found[user]]
+
+
 def test_chosen_users_have_the_lists_that_they_have_among_all(checkpoints, tmp_path):
     """In the order that was asked for; as CSV with the same numbers."""
     everyone = lists_of(checkpoints["sasrec"], tmp_path / "all.parquet", top=3)
@@ -83,8 +109,7 @@ def test_lists_go_to_standard_output_without_a_file(checkpoints, capsys):
 def test_a_list_is_no_longer_than_what_is_left(checkpoints, tmp_path):
     """Of 200 items a user gets all but those of the history."""
     found = lists_of(checkpoints["sasrec"], tmp_path / "lists.parquet", top=1_000)
-    trained = load_trained(checkpoints["sasrec"])
-    met = trained.split.test.seen.counts(slice(0, 120)) + 1
+    met = load_trained(checkpoints["sasrec"]).met.counts(torch.arange(120))
 
     assert [200 - count for count in met.tolist()] == [len(found[user]) for user in sorted(found)]
 

@@ -79,6 +79,7 @@ def test_progress_hears_each_epoch_of_what_learns(small_release):
     """Events come in order; an epoch has its number, its loss and its validation metrics."""
     heard = []
     run_benchmark(small_release, overrides=QUICK, progress=lambda event, facts: heard.append((event, facts)))
+    heard = [(event, facts) for event, facts in heard if event != "step"]  # a machine that is busy takes seconds
 
     assert ["model_started", "model_finished", "model_started", "epoch", "epoch", "model_finished"] == [
         event for event, _ in heard

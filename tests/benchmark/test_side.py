@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from benchmark.data.lists import Lists
 from benchmark.data.side import Side, Tags
 from benchmark.models.alphafuse import Beside, strongest
 from benchmark.models.fusion import FeatureFusion, MeanFusion, PopularityLevel, TagMean, centred
@@ -31,7 +32,7 @@ def release_of_tags(tmp_path):
 def test_tags_are_numbered_as_the_benchmark_numbers_items(release_of_tags):
     """Public item 2 is item 1, and so on; padding has no tag, and a tag has one number wherever it stands."""
     tags = release_of_tags([["cat", "dog"], [], ["dog", "fox", "cat"]]).tags()
-    bags = [tags.ids[start:end].tolist() for start, end in zip(tags.bounds[:-1], tags.bounds[1:], strict=True)]
+    bags = [tags.of_item.of(torch.tensor([row]))[1].tolist() for row in range(len(tags.of_item.bounds) - 1)]
 
     assert 3 == tags.count
     assert [0, 0, 3, 2] == [len(bag) for bag in bags]
@@ -64,7 +65,7 @@ def test_a_release_without_features_names_the_command_that_makes_them(tmp_path, 
 def test_what_was_given_is_not_read():
     """Tensors take the place of a release's files; what neither has is refused."""
     features = torch.ones(3, 2)
-    side = Side(Path("nowhere"), features={"videomae": features}, tags=Tags(torch.zeros(4), torch.zeros(0), 0))
+    side = Side(Path("nowhere"), features={"videomae": features}, tags=Tags(Lists(torch.zeros(0), torch.zeros(4)), 0))
 
     assert side.features("videomae") is features
     assert 0 == side.tags().count
@@ -119,7 +120,7 @@ def test_popularity_has_ten_levels_of_as_many_items():
 
 def test_tags_are_the_mean_of_their_vectors():
     """Whatever the shape of the ids, and zero for an item with no tag."""
-    module = TagMean(Tags(torch.tensor([0, 0, 2, 2, 5]), torch.tensor([1, 3, 2, 2, 1]), 3), 4)
+    module = TagMean(Tags(Lists(torch.tensor([1, 3, 2, 2, 1]), torch.tensor([0, 0, 2, 2, 5])), 3), 4)
     weight = module.embedding.weight
 
     found = module(torch.tensor([[3, 0], [1, 2]]))
@@ -135,7 +136,7 @@ def test_parts_and_the_id_count_alike():
     """The mean of three vectors, as Table 11 of the paper has it."""
     pop, tag = (
         PopularityLevel(torch.arange(4), 4),
-        TagMean(Tags(torch.tensor([0, 0, 1, 2, 3]), torch.tensor([1, 2, 3]), 3), 4),
+        TagMean(Tags(Lists(torch.tensor([1, 2, 3]), torch.tensor([0, 0, 1, 2, 3])), 3), 4),
     )
     ids, items = torch.randn(2, 4), torch.tensor([3, 1])
 

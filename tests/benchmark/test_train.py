@@ -21,11 +21,16 @@ def split(make_world):
     return leave_one_out(make_world(users=300))
 
 
-def train(split, settings, progress=lambda event, facts: None):
+def train(split, settings, progress=lambda facts: None):
     torch.manual_seed(0)
     model = MODELS["sasrec"].build(split, settings, None)
     task = NextItem(model, split, settings)
-    return model, fit(model, task, split.validation, settings, seed=0, progress=progress)
+
+    def hear(event, facts):
+        if event == "epoch":
+            progress(facts)
+
+    return model, fit(model, task, split.validation, settings, seed=0, progress=hear)
 
 
 def trainer_of(split):
@@ -48,7 +53,7 @@ def test_the_padding_row_is_zero_after_training(split, loss, item_bias):
 def test_every_loss_goes_down(split, choice):
     """The third epoch's loss is below the first's."""
     losses = []
-    train(split, replace(QUICK, **choice), lambda _, facts: losses.append(facts["loss"]))
+    train(split, replace(QUICK, **choice), lambda facts: losses.append(facts["loss"]))
 
     assert losses[-1] < losses[0]
 
@@ -57,7 +62,7 @@ def test_the_best_state_is_restored(split):
     """After training the model scores on validation what its best epoch scored."""
     seen = []
     model, fitted = train(
-        split, replace(QUICK, epochs=8, learning_rate=0.03), lambda _, facts: seen.append(facts["ndcg@10"])
+        split, replace(QUICK, epochs=8, learning_rate=0.03), lambda facts: seen.append(facts["ndcg@10"])
     )
 
     restored = summarise(evaluate(model, split.validation))["ndcg@10"]

@@ -255,6 +255,17 @@ def test_progress_goes_to_standard_error(capsys):
     assert "\x1b" not in told.err
 
 
+def test_a_long_epoch_shows_its_steps(capsys):
+    """Before an epoch ends there is a line with the steps of it that are done; a test has no epochs."""
+    reporter, model = Reporter(), {"model": "sasrec", "seed": 0}
+    reporter.training("step", {**model, "doing": "training", "done": 1_200, "of": 39_063, "epoch": 3, "epochs": 40})
+    reporter.training("step", {**model, "seed": 1, "doing": "test", "done": 5, "of": 20})
+    lines = capsys.readouterr().err.splitlines()
+
+    assert lines[0].endswith("train sasrec, seed 0: done 2  left 38  training 1,200 of 39,063")
+    assert lines[1].endswith("train sasrec, seed 1: test 5 of 20")
+
+
 def test_the_demos_recipe_is_named_by_what_makes_it():
     """Another world or another port is another run; the usual one is `demo`."""
     usual = demo_recipe(videos=300, users=4000, seed=7, port=8765)
