@@ -107,13 +107,6 @@ def add_up_gradients(whole: Iterable[Tensor], by_rows: Iterable[Tensor]) -> None
         one.grad = summed.view_as(one)
 
 
-def share_buffers(model: torch.nn.Module) -> None:
-    """Give every rank the first one's buffers: running means differ where batches do."""
-    if world() > 1:
-        for buffer in model.buffers():
-            dist.broadcast(buffer, 0)
-
-
 def _sum_of_rows(weights: Tensor) -> Tensor:
     nothing = torch.zeros(1, 0, dtype=torch.int64, device=weights.device), weights.new_zeros(0, *weights.shape[1:])
     own = torch.sparse_coo_tensor(*nothing, weights.shape) if weights.grad is None else weights.grad

@@ -21,7 +21,7 @@ from benchmark.evaluate import evaluate
 from benchmark.memory import names_what_to_lower
 from benchmark.metrics import summarise
 from benchmark.optimizer import Optimizer
-from benchmark.parallel import rank, share, share_buffers, total, world
+from benchmark.parallel import rank, share, total, world
 from benchmark.progress import counted, silent
 from microlens.errors import MicrolensError
 
@@ -165,7 +165,6 @@ class Trainer:
 
     def validate(self) -> dict[str, float]:
         self.optimizer.catch_up()
-        share_buffers(self.model)
         self.model.eval()
         with names_what_to_lower("ranking", self.settings), as_written(self.settings):
             tell = partial(self._tell, "validation")

@@ -20,7 +20,8 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.models.mlp import mlp
-from benchmark.models.pairs import DotProduct, new_table
+from benchmark.models.pairs import DotProduct
+from benchmark.models.tables import new_table
 
 if TYPE_CHECKING:
     from benchmark.data.side import Side

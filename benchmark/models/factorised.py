@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 from torch import Tensor, nn
 
-from benchmark.models.pairs import new_table
 from benchmark.models.protocol import TrainableModel
+from benchmark.models.tables import new_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

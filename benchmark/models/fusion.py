@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding_bag, normalize
 
 from benchmark.data.lists import Lists
-from benchmark.models.items import vectors
+from benchmark.models.tables import new_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,7 +69,7 @@ class PopularityLevel(nn.Module):
 
     def __init__(self, frequency: Tensor, width: int) -> None:
         super().__init__()
-        self.embedding = vectors(POPULARITY_LEVELS, width)
+        self.embedding = new_table(POPULARITY_LEVELS + 1, width, padding=0)
         level = torch.zeros_like(frequency)
         ranked = frequency[1:].argsort(descending=True, stable=True) + 1
         level[ranked] = torch.arange(len(ranked), device=level.device) * POPULARITY_LEVELS // len(ranked) + 1
@@ -84,7 +84,7 @@ class TagMean(nn.Module):
 
     def __init__(self, tags: Tags, width: int) -> None:
         super().__init__()
-        self.embedding = vectors(tags.count, width)
+        self.embedding = new_table(tags.count + 1, width, padding=0)
         self.register_buffer("ids", tags.of_item.values, persistent=False)
         self.register_buffer("bounds", tags.of_item.bounds, persistent=False)
 

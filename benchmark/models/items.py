@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from benchmark.models.tables import new_table
+
 if TYPE_CHECKING:
     from benchmark.data.split import Split
     from benchmark.settings import Settings
 
 
 class ItemTable(nn.Module):
-    """Learned item vectors (V, D); the padding row is zero and stays so.
+    """Learned item vectors (V, D) that begin with a `length`; the padding row is zero and stays so.
 
     With `log_prior` (V,) a score is state · item + log_prior + offset: the popularity of an item is given, and only how
     far to stray from it is learned. The paper's SASRec has the bare dot product, which is `log_prior=None`.
@@ -24,10 +26,16 @@ class ItemTable(nn.Module):
     """
 
     def __init__(
-        self, item_count: int, width: int, *, log_prior: Tensor | None = None, side: nn.Module | None = None
+        self,
+        item_count: int,
+        width: int,
+        *,
+        length: float = 1.0,
+        log_prior: Tensor | None = None,
+        side: nn.Module | None = None,
     ) -> None:
         super().__init__()
-        self.embedding = vectors(item_count, width)
+        self.embedding = new_table(item_count + 1, width, padding=0, length=length)
         self.register_buffer("log_prior", log_prior, persistent=False)
         self.offset = None if log_prior is None else nn.Embedding(item_count + 1, 1, padding_idx=0)
         if self.offset is not None:
@@ -68,22 +76,14 @@ class ItemTable(nn.Module):
         return super().train(mode)
 
 
-def vectors(count: int, width: int) -> nn.Embedding:
-    """Make vectors of length about one for ids 1 ... count; that of 0 is zero and stays so."""
-    table = nn.Embedding(count + 1, width, padding_idx=0)
-    nn.init.normal_(table.weight, std=width**-0.5)
-    with torch.no_grad():
-        table.weight[0] = 0
-    return table
-
-
 def item_table(
     split: Split, settings: Settings, *, width: int | None = None, side: nn.Module | None = None
 ) -> ItemTable:
     """Make the item side that the settings ask for, of their width unless another is given."""
     # One is added to every count: an item that only validation or test holds has a log frequency, too.
     log_prior = ((split.frequency + 1) / (split.frequency + 1).sum()).log() if settings.item_bias else None
-    return ItemTable(split.item_count, width or settings.width, log_prior=log_prior, side=side)
+    width, length = width or settings.width, settings.start_length
+    return ItemTable(split.item_count, width, length=length, log_prior=log_prior, side=side)
 
 
 def _affine(states: Tensor, vectors: Tensor, bias: Tensor | None) -> Tensor:

@@ -23,7 +23,8 @@ from torch import Tensor, nn
 from torch.nn.functional import leaky_relu, normalize
 
 from benchmark.models.graph import Graph
-from benchmark.models.pairs import DotProduct, new_table
+from benchmark.models.pairs import DotProduct
+from benchmark.models.tables import new_table
 
 if TYPE_CHECKING:
     from benchmark.data.side import Side

@@ -66,15 +66,5 @@ class DotProduct(TrainableModel):
         return encoded
 
 
-def new_table(rows: int, width: int, *, padding: int | None = None, length: float = 1.0) -> nn.Embedding:
-    """Make random vectors of about this length; the padding row is zero and stays so."""
-    table = nn.Embedding(rows, width, padding_idx=padding)
-    nn.init.normal_(table.weight, std=length * width**-0.5)
-    if padding is not None:
-        with torch.no_grad():
-            table.weight[padding] = 0
-    return table
-
-
 def _forget(model: DotProduct, keys: object) -> None:  # noqa: ARG001
     model._all = None  # noqa: SLF001 - a hook is the model's own
