@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 
     from benchmark.settings import Settings
 
+
+class NoMemoryError(MicrolensError):
+    """Training or ranking takes more memory than there is."""
+
+
 _RESET_PEAK = "5"  # proc(5), /proc/self/clear_refs
 _MACHINE = Path("/proc/meminfo")
 _CONTAINER = Path("/sys/fs/cgroup")
@@ -58,7 +63,7 @@ def names_what_to_lower(doing: str, settings: Settings) -> Iterator[None]:
             raise
         names = ("chunk_scores", "width") if doing == "ranking" else ("batch_size", "width")
         sizes = [f"{name}={getattr(settings, name)}" for name in names]
-        raise MicrolensError(
+        raise NoMemoryError(
             f"out of memory while {doing} with {' and '.join(sizes)}: {str(error).splitlines()[0]}",
             hint=f"lower {' or '.join(names)}, as with --set {names[0]}={getattr(settings, names[0]) // 2}",
         ) from error

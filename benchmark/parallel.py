@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @contextmanager
 def process_group(device: torch.device) -> Iterator[torch.device]:
     """Meet the other processes of torchrun for the length of the block; gives this rank's device."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or dist.is_initialized():
+    if not is_started_by_torchrun() or dist.is_initialized():
         yield device
         return
     if device.type == "cuda":
@@ -41,6 +41,11 @@ def rank() -> int:
 def world() -> int:
     """How many ranks there are: W."""
     return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def is_started_by_torchrun() -> bool:
+    """Whether this process is one of several."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
 def is_first() -> bool:

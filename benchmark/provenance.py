@@ -40,6 +40,9 @@ NO_RESULT_FOLLOWS_FROM = (
     "reproduce.py",
     "stored.py",
     "tensorboard.py",
+    # what is around: the search for settings trains as `benchmark.run` does
+    "tune.py",
+    "tuning",
 )
 """Modules and packages whose code may change without anything being trained anew. All others are hashed, a new one at
 once; a test holds this list against what `benchmark.run` imports."""

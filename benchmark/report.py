@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from benchmark.metrics import Ranks
 
 METRICS = ("hr@10", "ndcg@10", "hr@20", "ndcg@20")
-SHOWN = ("model", *METRICS, "standard_error_hr@10", "best_epoch", "parameters", "seconds")
+SHOWN = ("model", *METRICS, "standard_error_hr@10", "configurations_tried", "best_epoch", "parameters", "seconds")
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,12 @@ def _markdown_table(rows: list[dict[str, Any]]) -> list[str]:
 
 
 def _heading(name: str) -> str:
-    words = {"standard_error_hr@10": "SE HR@10", "best_epoch": "best epoch", "seconds": "s"}
+    words = {
+        "standard_error_hr@10": "SE HR@10",
+        "configurations_tried": "tried",
+        "best_epoch": "best epoch",
+        "seconds": "s",
+    }
     return words.get(name, name.upper() if name in METRICS else name)
 
 

@@ -25,7 +25,7 @@ from benchmark.protocol import Protocol
 from benchmark.provenance import code_sha256, code_version, made_of
 from benchmark.report import Leaderboard
 from benchmark.results import fit_facts, row_of, write_ranks
-from benchmark.settings import Settings, load_preset, nearest
+from benchmark.settings import Settings, configurations_tried, load_preset, nearest, preset_facts
 from benchmark.train import Fit, as_written, fit
 from microlens.errors import MicrolensError, RecipeError
 from microlens.locks import exclusive
@@ -68,7 +68,7 @@ def run_benchmark(
     file of the same model and seed. `device` is torch's word (`cpu`, `cuda`,
     `cuda:1`); without it, a GPU where there is one.
     """
-    _check_names(models, seeds)
+    check_names(models, seeds)
     asked = protocol or Protocol()
     settings = {name: load_preset(preset, name, overrides, own=MODELS[name].settings) for name in models}
     with process_group(find_device(device)) as place, _alone_in(out):
@@ -85,7 +85,7 @@ def run_benchmark(
             for seed in seeds if MODELS[name].task is not None else seeds[:1]:
                 inputs = made_of(name, seed, chosen, release, place) | {"protocol": asked.facts()}
                 checkpoint = None if out is None else Checkpoint(out / "models", inputs)
-                with _seeded(seed, place, chosen.threads):
+                with seeded(seed, place, chosen.threads):
                     result, found = run_model(
                         name, split, chosen, side, seed=seed, progress=tell, checkpoint=checkpoint
                     )
@@ -94,13 +94,13 @@ def run_benchmark(
                     result["checkpoint"] = f"models/{checkpoint.path.name}"
                 results.append(result | {name: inputs[name] for name in ("data_sha256", "features_sha256")})
                 ranks.setdefault(name, found)
-            rows.append(row_of(results))
+            rows.append(row_of(results) | {"configurations_tried": configurations_tried(preset, name)})
         rows.sort(key=lambda row: row["ndcg@10"], reverse=True)
         leaderboard = Leaderboard(
             release=release.resolve().name,
             rows=rows,
             protocol=_told(asked, interactions, split),
-            settings={"preset": preset, "seeds": list(seeds)},
+            settings={**preset_facts(preset), "seeds": list(seeds)},
             manifest_sha256=manifest_sha256(release),
             code_version=code_version(),
             code_sha256=code_sha256(),
@@ -139,7 +139,7 @@ def run_model(
     forget_peak(split.device)
     with names_what_to_lower("training", settings):
         model = MODELS[name].build(split, settings, side)
-        fitted, parameters = _train(name, model, split, settings, seed=seed, progress=progress, checkpoint=checkpoint)
+        fitted, parameters = train(name, model, split, settings, seed=seed, progress=progress, checkpoint=checkpoint)
     with names_what_to_lower("ranking", settings), as_written(settings):
         ranks, lists = evaluate_and_list(
             model,
@@ -173,7 +173,7 @@ def run_model(
     return result, ranks
 
 
-def _train(
+def train(
     name: str,
     model: Recommender,
     split: Split,
@@ -182,8 +182,9 @@ def _train(
     seed: int,
     progress: Progress,
     checkpoint: Checkpoint | None,
+    until: int | None = None,
 ) -> tuple[Fit, int]:
-    """Train what learns; gives how it went, and how many numbers were learned."""
+    """Train what learns, up to epoch `until` if it is given; gives how it went, and how many numbers were learned."""
     task = MODELS[name].task
     if not isinstance(model, TrainableModel) or task is None:
         return Fit(0, 0, 0.0), 0
@@ -196,6 +197,7 @@ def _train(
         seed=seed,
         progress=lambda event, facts: progress(event, {"model": name, "seed": seed, **facts}),
         checkpoint=checkpoint,
+        until=until,
     )
     return fitted, sum(weights.numel() for weights in model.parameters())
 
@@ -227,7 +229,8 @@ def _write_ranks(out: Path, name: str, split: Split, ranks: Ranks) -> dict[str, 
     return {"ranks": name}
 
 
-def _check_names(models: Sequence[str], seeds: Sequence[int]) -> None:
+def check_names(models: Sequence[str], seeds: Sequence[int]) -> None:
+    """RecipeError for an unknown model, with the nearest, and for seeds that are none."""
     if not models:
         raise RecipeError("no model is named", hint=f"choose of {', '.join(MODELS)}")
     for model in models:
@@ -254,7 +257,7 @@ def _alone_in(out: Path | None) -> Iterator[None]:
 
 
 @contextmanager
-def _seeded(seed: int, device: torch.device, threads: int) -> Iterator[None]:
+def seeded(seed: int, device: torch.device, threads: int) -> Iterator[None]:
     """Seed torch and set its threads; leave both as they were to whoever called."""
     with cpu_threads(threads), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass, fields
+import hashlib
+from dataclasses import asdict, dataclass, fields
 from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
 LOSSES = ("in_batch", "full", "sampled", "bce", "gbce", "bpr")
 FUSIONS = ("sum", "concat")
+COMPUTING = ("chunk_scores", "compile", "row_wise", "threads")
+"""Settings that say how fast something is computed: they change a result by its rounding at most."""
 
 
 @dataclass(frozen=True)
@@ -115,22 +119,66 @@ class Settings:
 def load_preset(
     name: str, model: str, overrides: Mapping[str, object] | None = None, *, own: Mapping[str, object] | None = None
 ) -> Settings:
-    """Read what `presets/<name>.yaml` says of every model, then what of this one, and lay `overrides` over it.
+    """Read what a preset says of every model, then what of this one, and lay `overrides` over it.
 
     `own` is what makes the model what it is, such as its loss: it holds unless the preset's line for this model, or an
     override, says otherwise. Text is read as the field's own type. RecipeError names what is not known.
     """
-    presets = {path.name.removesuffix(".yaml"): path for path in files("benchmark.presets").iterdir()}
-    known = sorted(preset for preset in presets if not preset.startswith("_"))
-    if name not in known:
-        raise RecipeError(f"there is no preset {name!r}", hint=nearest(name, known))
-    preset = yaml.safe_load(presets[name].read_text(encoding="utf-8"))
+    preset = read_preset(name)
     values = preset["every_model"] | dict(own or {}) | preset.get(model, {}) | dict(overrides or {})
     types = {field.name: str(field.type) for field in fields(Settings)}
     for key in values:
         if key not in types:
             raise RecipeError(f"the benchmark has no setting {key!r}", hint=nearest(key, types))
     return Settings(**{key: _read(key, value, types[key]) for key, value in values.items()})
+
+
+def read_preset(name: str) -> dict[str, Any]:
+    """Read `presets/<name>.yaml`, or a file of the same form, such as `tune` writes, by its path.
+
+    `every_model` and each model have settings by name; `tried` says of how many configurations a model's were chosen.
+    """
+    presets = {path.name.removesuffix(".yaml"): path for path in files("benchmark.presets").iterdir()}
+    known = sorted(preset for preset in presets if not preset.startswith("_"))
+    if name in known:
+        text = presets[name].read_text(encoding="utf-8")
+    elif is_file_name(name):
+        text = _read_text(Path(name))
+    else:
+        raise RecipeError(f"there is no preset {name!r}", hint=f"{nearest(name, known)}, or a file that ends in .yaml")
+    try:
+        preset = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"the preset {name} is no YAML: {error}", hint="mend it, or tune again") from error
+    if not _is_preset(preset):
+        raise RecipeError(
+            f"the preset {name} does not have the form of one: `every_model` and models, each with settings by name",
+            hint="name the tuned.yaml that `microlens-build tune` wrote, or write one like those in benchmark/presets/",
+        )
+    found: dict[str, Any] = preset
+    return found
+
+
+def configurations_tried(preset: str, model: str) -> int:
+    """How many configurations were compared on validation to choose a model's settings; 0 where no search is told."""
+    return int(read_preset(preset).get("tried", {}).get(model, 0))
+
+
+def preset_facts(name: str) -> dict[str, str]:
+    """What a result tells of its preset: of a file its name, without the folder, and its hash."""
+    if not is_file_name(name):
+        return {"preset": name}
+    content = _read_text(Path(name)).encode()
+    return {"preset": Path(name).name, "preset_sha256": hashlib.sha256(content).hexdigest()}
+
+
+def is_file_name(preset: str) -> bool:
+    return preset.endswith((".yaml", ".yml"))
+
+
+def as_line(settings: Settings) -> dict[str, Any]:
+    """Give all that a preset should say of a model: what it learns, not how fast."""
+    return {name: value for name, value in asdict(settings).items() if name not in COMPUTING}
 
 
 def read_changes(changes: Iterable[str]) -> dict[str, str]:
@@ -149,6 +197,22 @@ def nearest(name: str, known: Collection[str]) -> str:
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
     meant = f"did you mean {close[0]!r}? " if close else ""
     return f"{meant}choose from: {', '.join(known)}"
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(
+            f"the preset {path} cannot be read: {error}", hint="name the tuned.yaml that `microlens-build tune` wrote"
+        ) from error
+
+
+def _is_preset(found: object) -> bool:
+    if not isinstance(found, dict) or not all(isinstance(value, dict) for value in found.values()):
+        return False
+    counts = found.get("tried", {}).values()
+    return "every_model" in found and all(isinstance(count, int) and count >= 0 for count in counts)
 
 
 def _read(key: str, value: object, kind: str) -> Any:

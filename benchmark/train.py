@@ -37,6 +37,10 @@ if TYPE_CHECKING:
     from benchmark.tasks import Task
 
 
+class DivergedError(MicrolensError):
+    """A loss is no longer a number."""
+
+
 @dataclass(frozen=True)
 class Fit:
     epochs: int
@@ -73,12 +77,17 @@ def fit(
     seed: int,
     progress: Progress,
     checkpoint: Checkpoint | None = None,
+    until: int | None = None,
 ) -> Fit:
-    """Train `model` in place, from where `checkpoint` stands; `progress` hears of epochs, and of steps in long ones."""
+    """Train `model` in place, from where `checkpoint` stands; `progress` hears of epochs, and of steps in long ones.
+
+    Up to epoch `until`, where one is given: the next call goes on from there.
+    """
+    last = min(settings.epochs, until or settings.epochs)
     trainer = Trainer(model, task, validation, settings, seed, progress=progress)
     state = _resumed(trainer, checkpoint)
     seconds_before = sum(one["seconds"] for one in state.curves)
-    while state.epoch < settings.epochs and state.epoch - state.best_epoch < settings.patience:
+    while state.epoch < last and not is_over(state.epoch, state.best_epoch, settings):
         began, epoch = time.perf_counter(), state.epoch + 1
         loss = trainer.run_epoch(epoch)
         metrics = trainer.validate()
@@ -92,6 +101,11 @@ def fit(
     model.load_state_dict(state.best_model)
     model.eval()
     return Fit(state.epoch, state.best_epoch, state.best_ndcg, tuple(state.curves), seconds_before)
+
+
+def is_over(epoch: int, best_epoch: int, settings: Settings) -> bool:
+    """Whether training ends after `epoch`: it was the last one, or patience has run out."""
+    return epoch >= settings.epochs or epoch - best_epoch >= settings.patience
 
 
 def _resumed(trainer: Trainer, checkpoint: Checkpoint | None) -> _State:
@@ -147,7 +161,7 @@ class Trainer:
             losses = [self.step(batch) for batch in batches if len(batch) >= world()]
         loss = float(total(torch.stack(losses or [torch.zeros((), device=self.device)]).mean()))
         if not math.isfinite(loss):
-            raise MicrolensError(
+            raise DivergedError(
                 f"training diverged: loss {loss} in epoch {epoch} at learning_rate={self.settings.learning_rate}",
                 hint="lower learning_rate or gradient_clip in the preset",
             )

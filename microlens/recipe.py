@@ -227,7 +227,9 @@ class BenchmarkPlan(_Section):
     """What `run` ranks on every release."""
 
     models: tuple[str, ...] = Field(default=("popularity", "sasrec"), description="Names; none ranks nothing.")
-    preset: str = Field(default="default", description="Settings: default, tuned, paper or official.")
+    preset: str = Field(
+        default="default", description="Settings: default, tuned, paper, official, or a .yaml file that tune wrote."
+    )
     seed: int = Field(default=0, description="Draws the models' first weights and the batches.")
 
 

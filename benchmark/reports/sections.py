@@ -165,12 +165,21 @@ def _why_not(row: PublishedRow) -> str:
 
 def _own(result: Result) -> Section:
     """Everything of one result, best NDCG@10 first, whether the paper has it or not."""
-    header = ("model", *(metric.upper() for metric in METRICS), "seeds", "coverage@10", "parameters", "seconds")
+    header = (
+        "model",
+        *(metric.upper() for metric in METRICS),
+        "seeds",
+        "tried",
+        "coverage@10",
+        "parameters",
+        "seconds",
+    )
     rows = [
         (
             model,
             *(_cell(row, metric) for metric in METRICS),
             str(len(row.get("seeds", [0]))),
+            str(row.get("configurations_tried", NOTHING)),
             _number(row.get("coverage@10")),
             f"{row.get('parameters', 0):,.0f}",
             f"{row.get('seconds', 0):,.1f}",
@@ -193,6 +202,7 @@ def _facts(results: Sequence[Result]) -> list[str]:
         f"ranking {results[0].protocol.get('ranking', 'full')}",
         f"code microlens-build {board.get('code_version')}, torch {board.get('torch_version')}, {board.get('device')}",
         "± is the standard deviation over seeds, where there is more than one; " + NOTHING + " is no number",
+        "tried: configurations compared on validation to choose a row's settings; 0 where they are the preset's own",
         f"the paper's columns are of its own data: {SOURCE}. They are shown, and are no target",
     ]
 

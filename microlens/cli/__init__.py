@@ -28,6 +28,7 @@ from microlens.cli import (
     run,
     status,
     subset,
+    tune,
     work,
 )
 from microlens.errors import BUG_EXIT_CODE, DiskFullError, MicrolensError
@@ -46,8 +47,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 COMMANDS = (
-    demo, run, plan, crawl, work, integrate, filter, subset, publish, import_, features, recommend, reproduce, status,
-    retry, recover, export, doctor
+    demo, run, plan, crawl, work, integrate, filter, subset, publish, import_, features, tune, recommend, reproduce,
+    status, retry, recover, export, doctor
 )  # fmt: skip
 for command in COMMANDS:
     app.command(command.NAME)(command.command)

@@ -20,7 +20,9 @@ def command(
     ] = None,
     *,
     models: Annotated[str, typer.Option(help="Comma-separated; see --list.")] = "popularity,sasrec",
-    preset: Annotated[str, typer.Option(help="Settings: default, tuned, paper or official.")] = "default",
+    preset: Annotated[
+        str, typer.Option(help="Settings: default, tuned, paper, official, or a .yaml file that tune wrote.")
+    ] = "default",
     changes: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="A setting instead of the preset's; may be given repeatedly."),

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from benchmark.features import Features
     from benchmark.report import Leaderboard
+    from benchmark.tuning.result import Tuning
     from integration.release import BuiltRelease
     from microlens.cli.checks import Check
     from microlens.cli.pipeline import RunResult
@@ -56,6 +57,13 @@ def print_leaderboard(board: Leaderboard, *, as_json: bool) -> None:
         sys.stdout.write(board.to_json().decode() + "\n")
         return
     _print_table(board.to_table())
+
+
+def print_tuning(found: Tuning, *, as_json: bool) -> None:
+    if as_json:
+        sys.stdout.write(found.to_json().decode() + "\n")
+        return
+    _print_table(found.to_table())
 
 
 def print_models(*, as_json: bool) -> None:
@@ -175,7 +183,7 @@ def _leaderboard_table(name: str, rows: Sequence[Mapping[str, Any]]) -> Table:
 def _print_table(table: Table) -> None:
     from rich.console import Console
 
-    Console(file=sys.stdout, width=None if sys.stdout.isatty() else 100).print(table)
+    Console(file=sys.stdout, width=None if sys.stdout.isatty() else 120).print(table)
 
 
 def print_json(value: Any) -> None:

@@ -77,6 +77,24 @@ class Reporter:
             differs = "; ".join(cast("Sequence[str]", facts["differs"]))
             self.note(f"{told}: from the start; {facts['file']} is of another run ({differs}), and stays")
 
+    def tuning(self, event: str, facts: Mapping[str, object]) -> None:
+        """Progress of a search (benchmark.tune's `progress`)."""
+        told = f"tune {facts['model']}"
+        if event == "known":
+            self.done(told, {"settled before": facts["settled"], "of": facts["of"]})
+        elif event == "level":
+            self.note(f"{told}: {facts['go_on']} of {facts['of']} go on to epoch {facts['until']}")
+        else:
+            settings = cast("Mapping[str, object]", facts["settings"])
+            configuration = " ".join(f"{name}={value}" for name, value in settings.items())
+            name = f"{told} {facts['number']}/{facts['of']}, {configuration}"
+            shown = {key: facts[key] for key in ("epoch", "ndcg@10", "best_so_far")}
+            if event == "epoch":
+                self.tick(told, lambda: {"configuration": f"{facts['number']}/{facts['of']}", **shown})
+            else:
+                trouble = str(facts["message"]).partition("\n")[0]
+                self.done(name, shown | {key: one for key, one in (("state", facts["state"]), ("why", trouble)) if one})
+
     def _write(self, text: str) -> None:
         sys.stderr.write(f"[{time.monotonic() - self._began:6.1f}s] {text}\n")
         sys.stderr.flush()

@@ -20,7 +20,9 @@ def command(
     ],
     release: Annotated[Path, typer.Argument(metavar="RELEASE", help="A release's folder.")],
     *,
-    preset: Annotated[str, typer.Option(help="Settings: paper wants a GPU, default does not.")] = "paper",
+    preset: Annotated[
+        str, typer.Option(help="Settings: paper wants a GPU, default does not; or a .yaml file that tune wrote.")
+    ] = "paper",
     changes: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="A setting instead of the preset's; may be given repeatedly."),
