@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 from dataclasses import asdict, dataclass, fields
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -147,7 +148,7 @@ def read_preset(name: str) -> dict[str, Any]:
     else:
         raise RecipeError(f"there is no preset {name!r}", hint=f"{nearest(name, known)}, or a file that ends in .yaml")
     try:
-        preset = yaml.safe_load(text)
+        preset = _parsed(text)
     except yaml.YAMLError as error:
         raise RecipeError(f"the preset {name} is no YAML: {error}", hint="mend it, or tune again") from error
     if not _is_preset(preset):
@@ -197,6 +198,12 @@ def nearest(name: str, known: Collection[str]) -> str:
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
     meant = f"did you mean {close[0]!r}? " if close else ""
     return f"{meant}choose from: {', '.join(known)}"
+
+
+@cache
+def _parsed(text: str) -> Any:
+    """A search asks for the same preset hundreds of times."""
+    return yaml.safe_load(text)
 
 
 def _read_text(path: Path) -> str:

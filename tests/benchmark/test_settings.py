@@ -1,7 +1,7 @@
 import pytest
 
 from benchmark.models import MODELS
-from benchmark.settings import Settings, load_preset
+from benchmark.settings import Settings, as_line, configurations_tried, load_preset, preset_facts
 from microlens.errors import RecipeError
 
 
@@ -134,3 +134,53 @@ def test_a_value_out_of_range_is_refused_with_the_value(key, value):
     """Each field is checked when settings are made, not an hour later."""
     with pytest.raises(RecipeError, match=f"{key}.*{value}"):
         Settings(**{key: value})
+
+
+@pytest.fixture
+def preset_file(tmp_path):
+    def write(text):
+        path = tmp_path / "mine.yaml"
+        path.write_text(text, encoding="utf-8")
+        return str(path)
+
+    return write
+
+
+def test_a_file_is_a_preset(preset_file):
+    """Its form is that of the package's own; a leaderboard tells its name and hash, and nothing of its folder."""
+    name = preset_file("every_model: {width: 32}\nsasrec: {dropout: 0.4}\ntried: {sasrec: 12}\nsearch: {seed: 0}\n")
+    chosen = load_preset(name, "sasrec", {"epochs": 2})
+
+    assert (32, 0.4, 2) == (chosen.width, chosen.dropout, chosen.epochs)
+    assert (12, 0) == (configurations_tried(name, "sasrec"), configurations_tried(name, "gru4rec"))
+    assert "mine.yaml" == preset_facts(name)["preset"]
+    assert 64 == len(preset_facts(name)["preset_sha256"])
+
+
+def test_presets_of_the_package_tell_what_was_tried():
+    """Three configurations of SASRec made `tuned`; nobody searched for the others."""
+    assert (3, 0, 0) == (
+        configurations_tried("tuned", "sasrec"),
+        configurations_tried("tuned", "gru4rec"),
+        configurations_tried("paper", "sasrec"),
+    )
+    assert {"preset": "paper"} == preset_facts("paper")
+
+
+def test_a_line_says_what_is_learned_and_not_how_fast():
+    """Read again it gives the same settings, but for threads and the like."""
+    chosen = Settings(width=24, learning_rate=5e-5, threads=7)
+
+    assert "threads" not in as_line(chosen)
+    assert chosen == Settings(**as_line(chosen), threads=7)
+
+
+@pytest.mark.parametrize(
+    "text", ["width: 32", "every_model: 3", "- 1", "every_model: {}\ntried: {sasrec: many}", "a: ["]
+)
+def test_a_file_of_another_form_is_refused(preset_file, text):
+    """By its name, with where to find one that will do."""
+    with pytest.raises(RecipeError, match=r"mine\.yaml") as caught:
+        load_preset(preset_file(text), "sasrec")
+
+    assert "tune" in caught.value.hint

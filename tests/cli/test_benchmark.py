@@ -33,6 +33,24 @@ def test_what_is_misspelt_is_answered_with_the_nearest(cli, arguments, words):
     assert words in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--try", "widht=3,4"], "did you mean 'width'"),
+        (["--try", "width"], "is not NAME=VALUE,VALUE"),
+        (["--set", "dropuot=0"], "did you mean 'dropout'"),
+        (["--models", "sasrek"], "did you mean 'sasrec'"),
+        (["--preset", "nowhere.yaml"], "nowhere.yaml cannot be read"),
+    ],
+)
+def test_what_cannot_be_searched_is_answered_before_anything_is_read(cli, arguments, words):
+    """Exit code 2, as in a benchmark."""
+    done = cli("tune", "nowhere", *arguments)
+
+    assert 2 == done.returncode
+    assert words in done.stderr
+
+
 @pytest.mark.skipif(find_spec("tensorboard") is not None, reason="TensorBoard is installed")
 def test_tensorboard_is_asked_for_by_name(cli):
     """Where it is not installed, the command to install it is told before anything is trained."""

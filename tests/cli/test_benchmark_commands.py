@@ -1,4 +1,4 @@
-"""`benchmark`, `benchmark compare`, `benchmark report` and `reproduce`, as they are typed."""
+"""`benchmark`, `benchmark compare`, `benchmark report`, `reproduce` and `tune`, as they are typed."""
 
 import json
 
@@ -95,3 +95,33 @@ def test_what_is_no_result_ends_with_what_to_run(tmp_path):
     """The folder and the command stand in the message."""
     with pytest.raises(NotReadyError, match="microlens-build benchmark RELEASE"):
         call("benchmark", "report", tmp_path)
+
+
+def test_what_was_tuned_is_taken_by_a_benchmark_and_told_in_its_report(release, tmp_path):
+    """The preset's path goes into --preset; the number of configurations stands in leaderboard and report."""
+    tuned = json.loads(
+        call("tune", release, "--try", "width=8,16", *QUICK[2:], "-n", "2", "--out", tmp_path / "tune", "--json")
+    )
+    board = json.loads(
+        call("benchmark", release, "--preset", tmp_path / "tune" / "tuned.yaml", "--out", tmp_path, "--json")
+    )
+    call("benchmark", "report", tmp_path)
+    report = (tmp_path / "report.md").read_text(encoding="utf-8")
+    words = next(line for line in report.splitlines() if line.startswith("| sasrec |"))
+
+    assert ["chosen", "finished"] == [row["state"] for row in tuned["configurations"]]
+    assert {"popularity": 0, "sasrec": 2} == {row["model"]: row["configurations_tried"] for row in board["rows"]}
+    assert tuned["chosen"]["sasrec"]["width"] == next(
+        row["settings"]["width"] for row in board["rows"] if row["model"] == "sasrec"
+    )
+    assert "| tried |" in report
+    assert "2" == words.split(" | ")[6]
+
+
+def test_a_search_tells_its_table(release, tmp_path, monkeypatch):
+    """A line a configuration on standard output; without --out the files lie beside the usual results."""
+    monkeypatch.chdir(tmp_path)
+    table = call("tune", release, "--models", "ease", "--try", "ridge=1,10,100", "--set", "threads=1", "-n", "1")
+
+    assert 3 == sum("ridge=" in line for line in table.splitlines())
+    assert (tmp_path / "results" / "Tiny" / "tune" / "tuned.yaml").is_file()
