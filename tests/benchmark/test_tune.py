@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import orjson
@@ -132,6 +133,41 @@ def stop_with(end, process, out, records):
     process.send_signal(end)
     process.communicate(timeout=60)
     return process.returncode
+
+
+def living(pids):
+    """Those that still run, of processes by number; one that nobody has buried does not."""
+    return [pid for pid in pids if stat_of(pid)[:1] not in ([], ["Z"])]
+
+
+def stat_of(pid):
+    """State and parent of a process, and more; nothing of one that is gone."""
+    try:
+        return (Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []
+
+
+def descendants(pid):
+    everyone = [int(path.name) for path in Path("/proc").glob("[0-9]*")]
+    children = [one for one in everyone if stat_of(one)[1:2] == [str(pid)]]
+    return [*children, *(far for one in children for far in descendants(one))]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="it looks for processes in /proc")
+def test_workers_end_with_a_command_that_is_killed(small_release, tmp_path):
+    """SIGKILL leaves it no time to end them: they end by themselves, in the midst of an epoch."""
+    process = start(small_release, tmp_path)
+    while not records_so_far(tmp_path):
+        time.sleep(0.01)
+    started = descendants(process.pid)
+    process.kill()
+    process.communicate()
+
+    assert len(started) >= 2
+    while living(started):
+        time.sleep(0.01)
 
 
 @pytest.mark.slow
