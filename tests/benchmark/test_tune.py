@@ -17,6 +17,7 @@ from benchmark.data.release import load_release
 from benchmark.data.side import Side
 from benchmark.data.split import leave_one_out
 from benchmark.device import find_device
+from benchmark.protocol import Protocol
 from benchmark.provenance import made_of
 from benchmark.run import run_benchmark
 from benchmark.settings import Settings
@@ -318,6 +319,18 @@ def test_a_search_that_begins_at_another_adds_to_its_number(small_release, tmp_p
     assert 2 == len(found.rows)
     with pytest.raises(RecipeError, match="written over"):
         search(small_release, out, preset=base)
+
+
+def test_a_search_asks_as_the_benchmark_will(small_release, tmp_path):
+    """Of warm items alone: the curve is that of a benchmark under the same protocol, and the preset says which."""
+    protocol = Protocol(warm=10)
+    choices = {"overrides": FIXED | {"epochs": 2}, "grid": {"width": (8,)}, "protocol": protocol}
+    [row] = search(small_release, tmp_path, **choices).rows
+    settings = FIXED | {"epochs": 2, "width": 8, "threads": 1}
+    bench = run_benchmark(small_release, ["sasrec"], device="cpu", overrides=settings, protocol=protocol).rows[0]
+
+    assert max(epoch["ndcg@10"] for epoch in bench["runs"][0]["curves"]) == row["ndcg@10"]
+    assert protocol.facts() == yaml.safe_load((tmp_path / "tuned.yaml").read_text())["search"]["protocol"]
 
 
 def test_models_without_epochs_are_tuned_too(small_release, tmp_path):
