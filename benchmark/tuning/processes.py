@@ -60,17 +60,14 @@ class Processes:
     def legs(self) -> list[Leg]:
         return [one.leg for one in self._running]
 
-    @property
-    def is_full(self) -> bool:
-        return len(self._running) >= self.count
-
     def start(self, leg: Leg) -> None:
         """Begin, on the device that fewest are at work on."""
         busy = [one.device for one in self._running]
         device = min(self._devices, key=busy.count)
         process = self._context.Process(target=run_leg, args=(leg, device))
-        self._running.append(_Running(leg, process, device, len(leg.record.read().curves)))
+        one = _Running(leg, process, device, len(leg.record.read().curves))
         process.start()
+        self._running.append(one)
 
     def wait(self, timeout_s: float) -> list[Leg]:
         """Legs that have ended since, well or not; after a while none. DiskFullError if one could not write."""

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from benchmark.data.split import Split
     from benchmark.settings import Settings
 
+_LOOK_EVERY_S = 0.5  # less than a new server takes to start, so no two workers write the same files
+
 
 @dataclass(frozen=True)
 class Leg:
@@ -140,13 +142,14 @@ def _peak(device: torch.device) -> int:
 
 
 def _end_with_parent() -> None:
-    """Whatever ends the search ends its workers with it, in the midst of an epoch."""
-    parent = multiprocessing.parent_process()
+    """Whatever ends the search, or the server that forked us, ends this process with it, in the midst of an epoch."""
+    parent, server = multiprocessing.parent_process(), os.getppid()
     if parent is None:
         return
 
     def watch() -> None:
-        wait([parent.sentinel])
+        while not wait([parent.sentinel], _LOOK_EVERY_S) and os.getppid() == server:
+            pass
         os._exit(1)
 
     Thread(target=watch, daemon=True).start()
