@@ -5,6 +5,8 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import time
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Self
@@ -13,7 +15,7 @@ import torch
 
 from benchmark.tuning.records import KILLED
 from benchmark.tuning.worker import Leg, run_leg
-from microlens.errors import DiskFullError
+from microlens.errors import DiskFullError, MicrolensError
 
 if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 
 DEATHS = 3
 """A leg whose process dies so often in one epoch is given up: most likely it takes more memory than there is."""
+
+
+_TRIES, _PAUSE_S = 20, 0.1
 
 
 @dataclass
@@ -64,10 +69,21 @@ class Processes:
         """Begin, on the device that fewest are at work on."""
         busy = [one.device for one in self._running]
         device = min(self._devices, key=busy.count)
-        process = self._context.Process(target=run_leg, args=(leg, device))
-        one = _Running(leg, process, device, len(leg.record.read().curves))
-        process.start()
-        self._running.append(one)
+        epochs = len(leg.record.read().curves)
+        self._running.append(_Running(leg, self._forked(leg, device), device, epochs))
+
+    def _forked(self, leg: Leg, device: str) -> BaseProcess:
+        """Start a process; a server that was killed is started again, once the system has taken it away."""
+        for _ in range(_TRIES):
+            process = self._context.Process(target=run_leg, args=(leg, device))
+            with suppress(ConnectionError, EOFError):
+                process.start()
+                return process
+            time.sleep(_PAUSE_S)
+        raise MicrolensError(
+            f"the server that starts processes ended {_TRIES} times in a row",
+            hint="look for what kills processes here, such as a lack of memory, and run the same command again",
+        )
 
     def wait(self, timeout_s: float) -> list[Leg]:
         """Legs that have ended since, well or not; after a while none. DiskFullError if one could not write."""

@@ -242,6 +242,19 @@ def test_a_process_that_dies_again_and_again_is_given_up(small_release, tmp_path
     assert "SIGKILL" in leg.record.read().message
 
 
+def test_a_server_that_was_killed_is_started_again(small_release, tmp_path):
+    """At once, while the system has hardly noticed: the next process starts all the same."""
+    leg = leg_of(small_release, tmp_path, epochs=1)
+    with Processes(1, ["cpu"]) as at_work:
+        forkserver.ensure_running()
+        os.kill(forkserver._forkserver._forkserver_pid, signal.SIGKILL)
+        at_work.start(leg)
+        while not at_work.wait(1):
+            pass
+
+    assert leg.record.read().is_over
+
+
 def test_a_file_of_questions_holds_no_test(make_world, tmp_path):
     """Of two worlds that differ in every test item alone the files are the same, and what is read asks nobody."""
     world = make_world(users=100)
