@@ -12,8 +12,9 @@ from benchmark.data.release import load_release, manifest_sha256
 from benchmark.data.side import Side
 from benchmark.device import find_device
 from benchmark.parallel import is_started_by_torchrun
+from benchmark.progress import silent
 from benchmark.protocol import Protocol
-from benchmark.provenance import data_sha256, made_of
+from benchmark.provenance import made_of
 from benchmark.run import check_names
 from benchmark.settings import is_file_name, preset_facts
 from benchmark.tuning.grid import configurations
@@ -26,14 +27,13 @@ from microlens.errors import MicrolensError, RecipeError
 from microlens.locks import exclusive
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     import torch
 
+    from benchmark.progress import Progress
     from benchmark.settings import Settings
     from benchmark.tuning.grid import Grid
-
-    Progress = Callable[[str, Mapping[str, object]], None]
 
 CONFIGURATIONS = 30
 FIRST_EPOCHS = 3
@@ -53,7 +53,7 @@ def tune(
     processes: int | None = None,
     protocol: Protocol | None = None,
     device: str | None = None,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> Tuning:
     """Try `count` points of a grid (the paper's, unless one is given) for each model; choose by validation NDCG@10.
 
@@ -85,7 +85,7 @@ def tune(
         races = [Race(model, own, first_epochs) for model, own in legs.items()]
         count_at_once = processes or usual_count(place, max(one.threads for one in every))
         with Processes(count_at_once, devices_of(place)) as at_work:
-            run_races(races, at_work, progress or _silent)
+            run_races(races, at_work, progress)
         for path in {leg.questions for own in legs.values() for leg in own}:
             path.unlink()
         tuning = Tuning(
@@ -128,7 +128,6 @@ def _prepare(
     """Split for every length that is kept, write all but the test, and say what each configuration follows from."""
     interactions, side = asked.select(load_release(release), Side(release))
     files: dict[int, Path] = {}
-    hashes: dict[str, str] = {}  # by the features that are read: a release may have gigabytes
     legs: dict[str, list[Leg]] = {}
     for model, settings in drawn.items():
         legs[model] = []
@@ -137,10 +136,8 @@ def _prepare(
             if keep not in files:
                 files[keep] = out / f"questions-{keep}.pt"
                 write_questions(asked.divide(interactions, keep=keep), files[keep])
-            if one.features not in hashes:
-                hashes[one.features] = data_sha256(release, one)
-            inputs = made_of(model, seed, one, release, place, data=hashes[one.features])
-            made = inputs | {"protocol": asked.facts()}
+            # Its file is none of a benchmark's, even in the same folder: those are kept.
+            made = made_of(model, seed, one, release, place) | {"protocol": asked.facts(), "test": "not asked"}
             legs[model].append(Leg(model, one, seed, 0, files[keep], side, out, made))
     return legs
 
@@ -157,7 +154,3 @@ def _check_all_chosen(tuning: Tuning, out: Path) -> None:
                 f"no configuration of {one.model} came to a result; the first: {first['state']}: {first['message']}",
                 hint=f"see {out / TABLE}; take other values with --try and --set, and run the command again",
             )
-
-
-def _silent(event: str, facts: Mapping[str, object]) -> None:
-    pass

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from benchmark.data.split import Question, Seen, Split
+from benchmark.data.lists import Lists
+from benchmark.data.split import Question, Split
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +27,7 @@ def write_questions(split: Split, path: Path) -> None:
         "users": asked.users,
         "history": asked.history,
         "target": asked.target,
-        "seen_items": asked.seen.items,
+        "seen_items": asked.seen.values,
         "seen_bounds": asked.seen.bounds,
         "user_ids": torch.from_numpy(split.user_ids),
     }
@@ -44,7 +45,7 @@ def read_questions(path: Path, device: torch.device) -> Split:
     """Read the split, whose test asks nobody. Workers share the file's pages, until one copies them to a GPU."""
     found: dict[str, Any] = torch.load(path, weights_only=True, mmap=True)
     tensors: dict[str, Tensor] = {name: one.to(device) for name, one in found.items() if isinstance(one, torch.Tensor)}
-    seen = Seen(tensors["seen_items"], tensors["seen_bounds"])
+    seen = Lists(tensors["seen_items"], tensors["seen_bounds"])
     validation = Question(tensors["users"], tensors["history"], tensors["target"], seen, found["item_count"])
     return Split(
         train=tensors["train"],

@@ -11,13 +11,12 @@ from benchmark.tuning.halving import Standing, standing
 from benchmark.tuning.records import FAILED, Record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from benchmark.progress import Progress
     from benchmark.tuning.processes import Processes
     from benchmark.tuning.worker import Leg
-
-    Progress = Callable[[str, Mapping[str, object]], None]
 
 _LOOK_EVERY_S = 0.25
 

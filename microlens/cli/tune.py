@@ -81,8 +81,9 @@ def command(
     from benchmark.tune import tune
     from benchmark.tuning.grid import read_grid
     from benchmark.tuning.result import PRESET
-    from microlens.cli.output import Reporter, print_tuning
+    from microlens.cli.output import print_tuning
     from microlens.cli.pipeline import newest_release, results_beside
+    from microlens.cli.reporter import Reporter
     from microlens.settings import Settings
 
     grid, overrides = read_grid(tries or []), read_changes(changes or [])

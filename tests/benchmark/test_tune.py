@@ -328,6 +328,17 @@ def test_the_preset_feeds_a_benchmark_which_tells_the_number(small_release, tmp_
     assert 64 == len(board.settings["preset_sha256"])
 
 
+def test_a_search_leaves_a_benchmarks_files_alone(small_release, tmp_path):
+    """In the same folder, with the same settings: checkpoints of both are told apart."""
+    settings = FIXED | {"epochs": 1, "threads": 1}
+    run_benchmark(small_release, ["sasrec"], out=tmp_path, device="cpu", overrides=settings | {"width": 8})
+    before = {path: path.read_bytes() for path in (tmp_path / "models").iterdir()}
+    search(small_release, tmp_path, grid={"width": (8,)}, overrides=settings)
+
+    assert 1 == len(before)
+    assert before == {path: path.read_bytes() for path in (tmp_path / "models").iterdir()}
+
+
 def test_a_search_that_begins_at_another_adds_to_its_number(small_release, tmp_path, undisturbed):
     """What was tried before counts on; the file that is begun at is not written over."""
     out, _ = undisturbed
