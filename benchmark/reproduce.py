@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 from benchmark.compare import compare
@@ -60,22 +59,28 @@ def reproduce(
     if subject not in SUBJECTS:
         raise RecipeError(f"there is nothing to reproduce that is called {subject!r}", hint=nearest(subject, SUBJECTS))
     wanted, protocols = _plan(subject, models)
-    run = partial(
-        run_benchmark, release, preset=preset, seeds=seeds, device=device, overrides=overrides, progress=progress
-    )
     not_run = {name: "not in this version" for name in wanted if name not in MODELS}
-    folders = []
+    known, folders = [name for name in wanted if name in MODELS], []
     for protocol in protocols:
-        folder, runnable = out / protocol.name.replace(", ", "-"), []
-        for name in (name for name in wanted if name in MODELS):
-            try:
-                run([name], protocol=protocol, out=folder)
-                runnable.append(name)
-            except NotReadyError as error:
-                not_run[f"{name}, {protocol.name}"] = str(error)
-        if runnable:
-            run(runnable, protocol=protocol, out=folder)  # from the checkpoints: one leaderboard of them all
-            folders.append(folder)
+        folder, left_out = out / protocol.name.replace(", ", "-"), dict[str, NotReadyError]()
+        try:
+            board = run_benchmark(
+                release,
+                known,
+                preset=preset,
+                seeds=seeds,
+                protocol=protocol,
+                out=folder,
+                device=device,
+                overrides=overrides,
+                leave_out=left_out.__setitem__,
+                progress=progress,
+            )
+        except NotReadyError as error:  # of the protocol itself: too few items are warm, say
+            left_out = dict.fromkeys(known, error)
+        else:
+            folders += [folder] if board.rows else []
+        not_run |= {f"{name}, {protocol.name}": str(error) for name, error in left_out.items()}
     if not is_first():
         return Reproduction([], not_run)
     results = [read_result(folder) for folder in folders]

@@ -2,36 +2,30 @@
 
 from __future__ import annotations
 
-import os
-import time
 from contextlib import contextmanager
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from benchmark.checkpoint import Checkpoint, sha256_of_json
+from benchmark.checkpoint import Checkpoint
 from benchmark.data.release import load_release, manifest_sha256
 from benchmark.data.side import Side
-from benchmark.device import cpu_threads, find_device
-from benchmark.evaluate import evaluate_and_list
-from benchmark.memory import forget_peak, names_what_to_lower, peak_bytes
-from benchmark.metrics import Ranks, coverage, hit_rate, mean_popularity, standard_error, summarise
+from benchmark.device import find_device
+from benchmark.metrics import Ranks, mean_popularity
+from benchmark.model_run import run_model, seeded
 from benchmark.models import MODELS
-from benchmark.models.protocol import Recommender, TrainableModel
 from benchmark.parallel import process_group, rank
 from benchmark.progress import silent
 from benchmark.protocol import Protocol
 from benchmark.provenance import code_sha256, code_version, made_of
 from benchmark.report import Leaderboard
-from benchmark.results import fit_facts, row_of, write_ranks
+from benchmark.results import row_of, write_ranks
 from benchmark.settings import Settings, configurations_tried, load_preset, nearest, preset_facts
-from benchmark.train import Fit, as_written, fit
-from microlens.errors import MicrolensError, RecipeError
+from microlens.errors import MicrolensError, NotReadyError, RecipeError
 from microlens.locks import exclusive
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from benchmark.data.release import Interactions
@@ -39,7 +33,6 @@ if TYPE_CHECKING:
     from benchmark.progress import Progress
 
 DEFAULT_MODELS = ("popularity", "sasrec")
-CUTOFFS = (10, 20)
 
 
 def run_benchmark(
@@ -52,6 +45,7 @@ def run_benchmark(
     out: Path | None = None,
     device: str | None = None,
     overrides: Mapping[str, object] | None = None,
+    leave_out: Callable[[str, NotReadyError], None] | None = None,
     progress: Progress = silent,
 ) -> Leaderboard:
     """Train and rank each model once a seed; a model that draws nothing has one result.
@@ -62,11 +56,14 @@ def run_benchmark(
     in `models/` checkpoints: what was killed goes on, and what is finished is taken from there. Under torchrun every
     process calls this, and the first one writes.
 
+    A model that cannot be run on this release (its features are not made, say) ends it all with a NotReadyError; where
+    `leave_out` is given, that is called with the model and the error instead, and the others go on.
+
     `progress` is called with an event and its facts: `model_started` and `model_finished` once a model and seed, or
     `model_known` if it was finished before; `epoch` after each epoch; `step`, about once a second, for where a
     long training, validation or test is; `other_checkpoint`, where training begins at its start, for the most similar
-    file of the same model and seed. `device` is torch's word (`cpu`, `cuda`,
-    `cuda:1`); without it, a GPU where there is one.
+    file of the same model and seed. `device` is torch's word (`cpu`, `cuda`, `cuda:1`); without it, a GPU where there
+    is one.
     """
     check_names(models, seeds)
     asked = protocol or Protocol()
@@ -82,18 +79,17 @@ def run_benchmark(
         ranks: dict[str, Ranks] = {}
         for name, chosen in settings.items():
             split, results = splits[chosen.keep_interactions], []
-            for seed in seeds if MODELS[name].task is not None else seeds[:1]:
-                inputs = made_of(name, seed, chosen, release, place) | {"protocol": asked.facts()}
-                checkpoint = None if out is None else Checkpoint(out / "models", inputs)
-                with seeded(seed, place, chosen.threads):
-                    result, found = run_model(
-                        name, split, chosen, side, seed=seed, progress=tell, checkpoint=checkpoint
-                    )
-                if checkpoint is not None and out is not None:
-                    result |= _write_ranks(out, f"ranks/{name}-{seed}.npz", split, found)
-                    result["checkpoint"] = f"models/{checkpoint.path.name}"
-                results.append(result | {name: inputs[name] for name in ("data_sha256", "features_sha256")})
-                ranks.setdefault(name, found)
+            try:
+                for seed in seeds if MODELS[name].task is not None else seeds[:1]:
+                    inputs = made_of(name, seed, chosen, release, place) | {"protocol": asked.facts()}
+                    result, found = _run_seed(name, split, chosen, side, inputs, seed=seed, out=out, tell=tell)
+                    results.append(result)
+                    ranks.setdefault(name, found)
+            except NotReadyError as error:
+                if leave_out is None:
+                    raise
+                leave_out(name, error)
+                continue
             rows.append(row_of(results) | {"configurations_tried": configurations_tried(preset, name)})
         rows.sort(key=lambda row: row["ndcg@10"], reverse=True)
         leaderboard = Leaderboard(
@@ -108,117 +104,30 @@ def run_benchmark(
             device=str(place),
             ranks=ranks,
         )
-        if out is not None and rank() == 0:
+        if rows and out is not None and rank() == 0:
             leaderboard.write(out)
     return leaderboard
 
 
-def run_model(
+def _run_seed(
     name: str,
     split: Split,
     settings: Settings,
     side: Side,
+    inputs: Mapping[str, Any],
     *,
     seed: int,
-    progress: Progress,
-    checkpoint: Checkpoint | None = None,
+    out: Path | None,
+    tell: Progress,
 ) -> tuple[dict[str, Any], Ranks]:
-    """Build one model, train it if it learns, and ask it for the test items once: its result, and every user's rank.
-
-    A checkpoint that is finished has both already.
-    """
-    known = None if checkpoint is None else _finished(checkpoint, split.device)
-    if known is not None:
-        progress("model_known", known[0])
-        return known
-    other = checkpoint.nearest_other() if checkpoint is not None and not checkpoint.path.exists() else None
-    if other is not None and MODELS[name].task is not None:
-        progress("other_checkpoint", {"model": name, "seed": seed, "file": other[0], "differs": other[1]})
-    progress("model_started", {"model": name, "seed": seed, "epochs": settings.epochs})
-    began = time.perf_counter()
-    forget_peak(split.device)
-    with names_what_to_lower("training", settings):
-        model = MODELS[name].build(split, settings, side)
-        fitted, parameters = train(name, model, split, settings, seed=seed, progress=progress, checkpoint=checkpoint)
-    with names_what_to_lower("ranking", settings), as_written(settings):
-        ranks, lists = evaluate_and_list(
-            model,
-            split.test,
-            max(CUTOFFS),
-            chunk_scores=settings.chunk_scores,
-            tell=lambda done, of: progress(
-                "step", {"model": name, "seed": seed, "doing": "test", "done": done, "of": of}
-            ),
-        )
-    shown = {f"coverage@{k}": coverage(lists[:, :k], split.item_count) for k in CUTOFFS}
-    shown |= {f"popularity@{k}": mean_popularity(lists[:, :k], split.frequency) for k in CUTOFFS}
-    result = {
-        "model": name,
-        **summarise(ranks, CUTOFFS),
-        **shown,
-        "users": len(split.test.users),
-        "items": split.item_count,
-        "seed": seed,
-        "seconds": round(time.perf_counter() - began + fitted.seconds_before, 3),
-        **peak_bytes(split.device),
-        "parameters": parameters,
-        **fit_facts(fitted),
-        "standard_error_hr@10": standard_error(hit_rate(ranks, 10)),
-        "settings": asdict(settings),
-        "config_sha256": sha256_of_json({"model": name, **asdict(settings)}),
-    }
-    if checkpoint is not None and side.release is not None:
-        _save_finished(checkpoint, model, result, ranks, side.release)
-    progress("model_finished", result)
-    return result, ranks
-
-
-def train(
-    name: str,
-    model: Recommender,
-    split: Split,
-    settings: Settings,
-    *,
-    seed: int,
-    progress: Progress,
-    checkpoint: Checkpoint | None,
-    until: int | None = None,
-) -> tuple[Fit, int]:
-    """Train what learns, up to epoch `until` if it is given; gives how it went, and how many numbers were learned."""
-    task = MODELS[name].task
-    if not isinstance(model, TrainableModel) or task is None:
-        return Fit(0, 0, 0.0), 0
-    model.to(split.device)
-    fitted = fit(
-        model,
-        task(model, split, settings),
-        split.validation,
-        settings,
-        seed=seed,
-        progress=lambda event, facts: progress(event, {"model": name, "seed": seed, **facts}),
-        checkpoint=checkpoint,
-        until=until,
-    )
-    return fitted, sum(weights.numel() for weights in model.parameters())
-
-
-def _finished(checkpoint: Checkpoint, device: torch.device) -> tuple[dict[str, Any], Ranks] | None:
-    state = checkpoint.load(device)
-    if state is None or "result" not in state:
-        return None
-    return state["result"], Ranks(state["above"], state["tied"])
-
-
-def _save_finished(
-    checkpoint: Checkpoint, model: Recommender, result: dict[str, Any], ranks: Ranks, release: Path
-) -> None:
-    """Keep what was found, and what a recommendation needs: weights, and where the release lies from here."""
-    if rank() > 0:
-        return
-    weights = model.state_dict() if isinstance(model, TrainableModel) else {}
-    where = os.path.relpath(release.resolve(), checkpoint.path.parent.resolve())
-    found = {"result": result, "above": ranks.above, "tied": ranks.tied}
-    checkpoint.save({**found, "model": weights, "release": where})
+    """One result and its ranks; where there is a folder, its checkpoint and the ranks of all users lie there."""
+    checkpoint = None if out is None else Checkpoint(out / "models", inputs)
+    with seeded(seed, split.device, settings.threads):
+        result, ranks = run_model(name, split, settings, side, seed=seed, progress=tell, checkpoint=checkpoint)
+    if checkpoint is not None and out is not None:
+        result |= _write_ranks(out, f"ranks/{name}-{seed}.npz", split, ranks)
+        result["checkpoint"] = f"models/{checkpoint.path.name}"
+    return result | {name: inputs[name] for name in ("data_sha256", "features_sha256")}, ranks
 
 
 def _write_ranks(out: Path, name: str, split: Split, ranks: Ranks) -> dict[str, str]:
@@ -253,14 +162,6 @@ def _alone_in(out: Path | None) -> Iterator[None]:
             f"another benchmark writes to {out}", hint="wait for it, or choose another folder with --out"
         ),
     ):
-        yield
-
-
-@contextmanager
-def seeded(seed: int, device: torch.device, threads: int) -> Iterator[None]:
-    """Seed torch and set its threads; leave both as they were to whoever called."""
-    with cpu_threads(threads), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
         yield
 
 

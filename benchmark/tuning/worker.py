@@ -23,8 +23,8 @@ from benchmark.checkpoint import Checkpoint
 from benchmark.evaluate import evaluate
 from benchmark.memory import NoMemoryError, forget_peak, names_what_to_lower, peak_bytes
 from benchmark.metrics import summarise
+from benchmark.model_run import seeded, train
 from benchmark.models import MODELS
-from benchmark.run import seeded, train
 from benchmark.train import DivergedError, is_over
 from benchmark.tuning.questions import read_questions
 from benchmark.tuning.records import DIVERGED, FAILED, NO_MEMORY, RecordFile
