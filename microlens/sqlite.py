@@ -16,6 +16,7 @@ from microlens.database import (
     check_version,
 )
 from microlens.ledger_tables import SCHEMA_VERSION, metadata
+from microlens.locks import one_at_a_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,7 +50,14 @@ class SqliteDatabase:
 
     def create_tables(self) -> None:
         """LedgerBrokenError also if the file is no database."""
-        with self.write() as connection:  # several processes may open a new ledger at once
+        # Several processes may open a new ledger at once, and SQLite does not wait where two turn it to WAL.
+        with one_at_a_time(self._path.with_name(f"{self._path.name}.lock")):
+            with self._told(), self._engine.connect() as connection:
+                connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+            self._create_tables()
+
+    def _create_tables(self) -> None:
+        with self.write() as connection:
             version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
             if version or sa.inspect(connection).get_table_names():
                 check_version(version, self.place, instead=f"delete {self._path.parent}")
@@ -70,7 +78,7 @@ class SqliteDatabase:
             found = next((kind for beginnings, kind in _MEANT if name.startswith(beginnings)), None)
             if found is None:
                 raise
-            said = f"the ledger {self.place} cannot be used: {error.orig}"
+            said = f"the ledger {self.place} cannot be used: {error.orig} ({name})"
             raise found(said, hint=_HINTS[found]) from error
 
 
@@ -94,6 +102,5 @@ def _configure(connection: Any, _record: Any) -> None:
     # We begin transactions ourselves (see `write`); the driver must not begin its own.
     connection.isolation_level = None
     cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=NORMAL")
     cursor.close()

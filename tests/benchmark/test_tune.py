@@ -134,8 +134,14 @@ def records_so_far(out):
     return len(list((out / "configurations").glob("*.json")))
 
 
-def stop_with(end, process, out, records):
-    while process.poll() is None and records_so_far(out) < records:
+def written_so_far(out):
+    return {path.name: path.stat().st_size for path in (out / "configurations").glob("*.json")}
+
+
+def stop_with(end, process, out):
+    """As soon as it has written down an epoch of its own."""
+    before = written_so_far(out)
+    while process.poll() is None and written_so_far(out) == before:
         time.sleep(0.01)
     process.send_signal(end)
     process.communicate(timeout=60)
@@ -181,9 +187,9 @@ def test_workers_end_with_a_command_that_is_killed(small_release, tmp_path):
 def test_a_search_that_is_killed_or_interrupted_goes_on(small_release, tmp_path, undisturbed, without_clock):
     """SIGKILL, then Ctrl-C, to the command itself: the same command ends in the same table and preset."""
     expected_out, expected = undisturbed
-    killed = stop_with(signal.SIGKILL, start(small_release, tmp_path), tmp_path, 1)
+    killed = stop_with(signal.SIGKILL, start(small_release, tmp_path), tmp_path)
     seen = records_so_far(tmp_path)
-    interrupted = stop_with(signal.SIGINT, start(small_release, tmp_path), tmp_path, seen + 1)
+    interrupted = stop_with(signal.SIGINT, start(small_release, tmp_path), tmp_path)
     printed, _ = start(small_release, tmp_path).communicate()
     told = orjson.loads(printed)
 

@@ -38,7 +38,7 @@ def test_a_stalling_host_keeps_nobody_waiting(crawl, site):
     names = linked(site, 70, 1, 2, 0)
     site.stalls = lambda asked: asked.host.startswith(HOSTS[2]) and len(site.times_of(HOSTS[2])) > 1
     command = crawl.start(site, politeness=FULL, network=NETWORK, expansion={"related_per_page": 1000})
-    wait_for(lambda: crawl.run_folder.exists() and crawl.parked())
+    wait_for(lambda: (crawl.run_folder / "run.json").exists() and crawl.parked())
     _, environment = crawl.prepare(site)
     told = subprocess.run(
         [sys.executable, "-m", "microlens.cli", "status", str(crawl.run_folder), "--json"],
@@ -105,7 +105,7 @@ def test_one_dead_instance_does_not_end_the_crawl_of_another(crawl, site):
     site.stalls = lambda asked: asked.host.startswith(HOSTS[1])
     polite = {"timeout_s": 0.4, "park_after": 1}
     command = crawl.start(site, politeness=polite, network=NETWORK, instances=[site.url, site.other_url])
-    wait_for(lambda: crawl.run_folder.exists() and crawl.parked())
+    wait_for(lambda: (crawl.run_folder / "run.json").exists() and crawl.parked())
     wait_for(lambda: crawl.look().homes)
     command.stop()
     code, _ = command.wait()
