@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from microlens.cli.options import AsJson, numbers, words
+from microlens.cli.options import AsJson, Cuts, ReleasePath, SplitRule, Warm, numbers, words
 
 NAME = "benchmark"
 
 
 def command(
-    release: Annotated[
-        Path | None,
-        typer.Argument(metavar="[RELEASE]", help="A release's folder; the newest of the last run if left out."),
-    ] = None,
+    release: ReleasePath = None,
     *,
     models: Annotated[str, typer.Option(help="Comma-separated; see --list.")] = "popularity,sasrec",
     preset: Annotated[
@@ -30,17 +27,9 @@ def command(
     seeds: Annotated[
         str, typer.Option("--seeds", "--seed", help="Each draws first weights and batches anew, as 0,1,2.")
     ] = "0",
-    split: Annotated[
-        Literal["leave-one-out", "temporal"],
-        typer.Option(help="Each user's last item is the test; or cut everyone at two moments."),
-    ] = "leave-one-out",
-    cuts: Annotated[
-        str | None,
-        typer.Option(show_default="0.8,0.9", help="Of --split temporal: shares of all interactions, or two dates."),
-    ] = None,
-    warm: Annotated[
-        int, typer.Option(min=0, help="Remove items with fewer interactions first, as 20; 0 keeps all.")
-    ] = 0,
+    split: SplitRule = "leave-one-out",
+    cuts: Cuts = None,
+    warm: Warm = 0,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1; a GPU if there is one.")] = None,
     out: Annotated[
         Path | None,

@@ -7,17 +7,14 @@ from typing import Annotated, Literal
 
 import typer
 
-from microlens.cli.options import AsJson
+from microlens.cli.options import AsJson, ReleasePath
 from microlens.errors import RecipeError
 
 NAME = "features"
 
 
 def command(
-    release: Annotated[
-        Path | None,
-        typer.Argument(metavar="[RELEASE]", help="A release's folder; the newest of the last run if left out."),
-    ] = None,
+    release: ReleasePath = None,
     *,
     encoder: Annotated[
         list[str] | None,

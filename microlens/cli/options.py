@@ -16,8 +16,27 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JS
 RunName = Annotated[
     str | None, typer.Argument(metavar="[RUN]", help="A run's name or folder; the one used last if left out.")
 ]
+ReleasePath = Annotated[
+    Path | None,
+    typer.Argument(metavar="[RELEASE]", help="A release's folder; the newest of the last run if left out."),
+]
 RecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe: see deploy/recipes/.")]
 Processes = Annotated[int, typer.Option("-n", "--processes", min=1, max=256, help="Download processes.")]
+
+# Of the commands that train and rank: how models are asked.
+SplitRule = Annotated[
+    Literal["leave-one-out", "temporal"],
+    typer.Option("--split", help="Each user's last item is the test; or cut everyone at two moments."),
+]
+Cuts = Annotated[
+    str | None,
+    typer.Option(
+        "--cuts", show_default="0.8,0.9", help="Of --split temporal: shares of all interactions, or two dates."
+    ),
+]
+Warm = Annotated[
+    int, typer.Option("--warm", min=0, help="Remove items with fewer interactions first, as 20; 0 keeps all.")
+]
 
 # Of the commands that run steps. Each goes above the setting of its name, whose default holds without either.
 EngineName = Annotated[

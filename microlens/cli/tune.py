@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from microlens.cli.options import AsJson, words
+from microlens.cli.options import AsJson, Cuts, ReleasePath, SplitRule, Warm, words
 
 NAME = "tune"
 
 
 def command(
-    release: Annotated[
-        Path | None,
-        typer.Argument(metavar="[RELEASE]", help="A release's folder; the newest of the last run if left out."),
-    ] = None,
+    release: ReleasePath = None,
     *,
     models: Annotated[
         str, typer.Option(help="Comma-separated; `microlens-build benchmark --list` names them.")
@@ -51,17 +48,9 @@ def command(
         ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Draws configurations, first weights and batches.")] = 0,
-    split: Annotated[
-        Literal["leave-one-out", "temporal"],
-        typer.Option(help="Of which protocol the validation is, as in benchmark."),
-    ] = "leave-one-out",
-    cuts: Annotated[
-        str | None,
-        typer.Option(show_default="0.8,0.9", help="Of --split temporal: shares of all interactions, or two dates."),
-    ] = None,
-    warm: Annotated[
-        int, typer.Option(min=0, help="Remove items with fewer interactions first, as 20; 0 keeps all.")
-    ] = 0,
+    split: SplitRule = "leave-one-out",
+    cuts: Cuts = None,
+    warm: Warm = 0,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1; all GPUs if there are any.")] = None,
     out: Annotated[
         Path | None,
