@@ -59,14 +59,14 @@ def reproduce(
     if subject not in SUBJECTS:
         raise RecipeError(f"there is nothing to reproduce that is called {subject!r}", hint=nearest(subject, SUBJECTS))
     wanted, protocols = _plan(subject, models)
-    not_run = {name: "not in this version" for name in wanted if name not in MODELS}
-    known, folders = [name for name in wanted if name in MODELS], []
+    not_run: dict[str, str] = {}
+    folders = []
     for protocol in protocols:
         folder, left_out = out / protocol.name.replace(", ", "-"), dict[str, NotReadyError]()
         try:
             board = run_benchmark(
                 release,
-                known,
+                wanted,
                 preset=preset,
                 seeds=seeds,
                 protocol=protocol,
@@ -77,7 +77,7 @@ def reproduce(
                 progress=progress,
             )
         except NotReadyError as error:  # of the protocol itself: too few items are warm, say
-            left_out = dict.fromkeys(known, error)
+            left_out = dict.fromkeys(wanted, error)
         else:
             folders += [folder] if board.rows else []
         not_run |= {f"{name}, {protocol.name}": str(error) for name, error in left_out.items()}
@@ -110,7 +110,7 @@ def _plan(subject: str, models: Sequence[str]) -> tuple[list[str], list[Protocol
     for name in models:
         if name not in {*table.models, *FLOORS}:
             raise RecipeError(f"{subject} has no row {name!r}", hint=nearest(name, [*table.models, *FLOORS]))
-    known = [*(floor for floor in FLOORS if floor in MODELS), *table.models]
+    known = [*FLOORS, *table.models]
     return [name for name in known if not models or name in models], [Protocol(warm=warm) for warm in table.warm]
 
 

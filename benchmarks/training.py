@@ -94,7 +94,9 @@ def _train(release: str, model: str, epochs: int, mark: float) -> dict[str, floa
     assert task is not None
     best: dict[str, float] = {"ndcg@10": 0.0}
 
-    def tell(_event: str, facts: Mapping[str, object]) -> None:
+    def tell(event: str, facts: Mapping[str, object]) -> None:
+        if event != "epoch":
+            return
         ndcg, epoch = float(str(facts["ndcg@10"])), float(str(facts["epoch"]))
         if ndcg > best["ndcg@10"]:
             spent = {"cpu_s": time.process_time(), "wall_s": time.perf_counter() - began}
