@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 LOSSES = ("in_batch", "full", "sampled", "bce", "gbce", "bpr")
 FUSIONS = ("sum", "concat")
+STARTS = ("random", "spectral")
 COMPUTING = ("chunk_scores", "compile", "row_wise", "threads")
 """Settings that say how fast something is computed: they change a result by its rounding at most."""
 
@@ -39,9 +40,12 @@ class Settings:
     """Share of numbers that training sets to zero, 0 to 1."""
     norm_first: bool = True
     """Normalise before attention and feed-forward layer (pre-LN) instead of after them (post-LN)."""
+    start: str = "random"
+    """Directions of item vectors before training, in models of sequences: `random`, as everyone's, or `spectral`, told
+    from which items stand near each other in training (benchmark/models/spectral.py)."""
     start_length: float = 1.0
-    """About how long an item's vector is before training, in models of sequences. Short ones let what is rarely met
-    score low; with a softmax over all items of a small catalogue that ranks better."""
+    """About how long those vectors are. Short ones let what is rarely met score low; with a softmax over all items of a
+    small catalogue that ranks better."""
     item_bias: bool = True
     """Add the log of an item's training frequency, and a learned offset, to its score; the paper does not."""
 
@@ -108,6 +112,7 @@ class Settings:
         _require(self.fusion in FUSIONS, "fusion", self.fusion, f"one of {', '.join(FUSIONS)}")
         _require(self.learning_rate > 0, "learning_rate", self.learning_rate, "above 0")
         _require(self.weight_decay >= 0, "weight_decay", self.weight_decay, "0 or more")
+        _require(self.start in STARTS, "start", self.start, f"one of {', '.join(STARTS)}")
         _require(self.start_length > 0, "start_length", self.start_length, "above 0")
         _require(self.gradient_clip > 0, "gradient_clip", self.gradient_clip, "above 0")
         _require(0 < self.recency <= 1, "recency", self.recency, "above 0 and at most 1")

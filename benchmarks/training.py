@@ -85,7 +85,7 @@ class _ReachedError(Exception):
 def _train(release: str, model: str, epochs: int, mark: float) -> dict[str, float]:
     """Train until validation NDCG@10 is at the mark: the epoch, its NDCG@10, and what was spent by then."""
     began = time.perf_counter()
-    settings = load_preset("default", model, {"epochs": epochs, "patience": epochs}, own=MODELS[model].settings)
+    settings = load_preset("tuned", model, {"epochs": epochs, "patience": epochs}, own=MODELS[model].settings)
     split = leave_one_out(load_release(Path(release)), keep=settings.keep_interactions)
     torch.manual_seed(0)
     built = MODELS[model].build(split, settings, Side(Path(release)))

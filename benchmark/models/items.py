@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from benchmark.losses import full_softmax
+from benchmark.models.spectral import spectral_directions
 from benchmark.models.tables import new_table
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ class ItemTable(nn.Module):
         side: nn.Module | None = None,
     ) -> None:
         super().__init__()
+        self.length = length
         self.embedding = new_table(item_count + 1, width, padding=0, length=length)
         self.register_buffer("log_prior", log_prior, persistent=False)
         self.offset = None if log_prior is None else nn.Embedding(item_count + 1, 1, padding_idx=0)
@@ -48,11 +51,22 @@ class ItemTable(nn.Module):
         found = self.embedding(items)
         return found if self.side is None else self.side(found, items)
 
+    def turn(self, directions: Tensor) -> None:
+        """Have vectors begin with these directions (V, D), as long as vectors begin; where one is zero, as drawn."""
+        with torch.no_grad():
+            weight, has_one = self.embedding.weight, directions.any(1, keepdim=True)
+            weight.copy_(torch.where(has_one, self.length * directions, weight))
+
     def bias(self, items: Tensor) -> Tensor | None:
         """What is added to the score of ids (...), whoever asks: (...)."""
         if self.offset is None:
             return None
         return self.get_buffer("log_prior")[items] + self.offset(items).squeeze(-1)
+
+    def cross_entropy(self, states: Tensor, target: Tensor) -> Tensor:
+        """Of target ids (N,) against all items, for states (N, D)."""
+        everything = torch.arange(1, self.embedding.num_embeddings, device=states.device)
+        return full_softmax(states, self(everything), self.bias(everything), target)
 
     def logits(self, states: Tensor, items: Tensor) -> Tensor:
         """Score candidate ids (C,), or each state's own (N, K), for states (N, D): (N, C) or (N, K)."""
@@ -83,7 +97,10 @@ def item_table(
     # One is added to every count: an item that only validation or test holds has a log frequency, too.
     log_prior = ((split.frequency + 1) / (split.frequency + 1).sum()).log() if settings.item_bias else None
     width, length = width or settings.width, settings.start_length
-    return ItemTable(split.item_count, width, length=length, log_prior=log_prior, side=side)
+    table = ItemTable(split.item_count, width, length=length, log_prior=log_prior, side=side)
+    if settings.start == "spectral":
+        table.turn(spectral_directions(split.train, split.item_count, width))
+    return table
 
 
 def _affine(states: Tensor, vectors: Tensor, bias: Tensor | None) -> Tensor:

@@ -13,7 +13,6 @@ from benchmark.data.split import count_items
 from benchmark.losses import (
     Candidates,
     bce,
-    full_softmax,
     gbce_power,
     in_batch_softmax,
     log_frequency,
@@ -45,8 +44,7 @@ class ItemLoss:
             return self._in_batch(states, batch, is_target)
         target = batch[is_target]
         if self.settings.loss == "full":
-            everything = torch.arange(1, self.item_count + 1, device=batch.device)
-            return full_softmax(self.items.logits(states, everything), target)
+            return self.items.cross_entropy(states, target)
         if self.settings.loss in {"sampled", "bce", "gbce"}:
             return self._drawn(states, target)
         raise RecipeError(

@@ -75,10 +75,30 @@ def test_a_step_without_input_or_target_predicts_nothing():
 def test_full_softmax_equals_its_numpy_reference():
     """Cross-entropy over items 1 ... 7, of which the targets are ids."""
     rng = np.random.default_rng(0)
-    logits, target = rng.normal(size=(5, 7)), np.array([5, 2, 3, 1, 7])
+    states, vectors, bias = rng.normal(size=(5, 3)), rng.normal(size=(7, 3)), rng.normal(size=7)
+    target = np.array([5, 2, 3, 1, 7])
+    logits = states @ vectors.T + bias
     expected = np.mean(np.log(np.exp(logits).sum(1)) - logits[np.arange(5), target - 1])
 
-    assert pytest.approx(expected) == float(full_softmax(torch.tensor(logits), torch.tensor(target)))
+    assert pytest.approx(expected, rel=1e-6) == float(
+        full_softmax(*floats(states, vectors, bias), torch.tensor(target))
+    )
+
+
+@pytest.mark.parametrize("has_bias", [False, True])
+def test_full_softmax_has_the_gradients_of_whole_matrices(has_bias):
+    """More states than are scored at once."""
+    states, vectors = torch.randn(300, 4, requires_grad=True), torch.randn(30_000, 4, requires_grad=True)
+    bias = torch.randn(30_000, requires_grad=True) if has_bias else None
+    target = torch.randint(1, 30_001, (300,))
+    learned = [states, vectors] if bias is None else [states, vectors, bias]
+    logits = states @ vectors.T if bias is None else states @ vectors.T + bias
+
+    expected = torch.autograd.grad(torch.nn.functional.cross_entropy(logits, target - 1), learned)
+    found = torch.autograd.grad(full_softmax(states, vectors, bias, target), learned)
+
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
 
 
 def test_bpr_equals_its_numpy_reference():
@@ -121,6 +141,10 @@ def drawn(seed=0):
     return rng.normal(size=5), rng.normal(size=(5, 7)), rng.random((5, 7)) < 0.3
 
 
+def floats(*arrays):
+    return [torch.tensor(array, dtype=torch.float32) for array in arrays]
+
+
 def tensors(*arrays):
     return [torch.tensor(array) for array in arrays]
 
@@ -137,12 +161,12 @@ def test_sampled_softmax_equals_its_numpy_reference():
 
 def test_sampled_softmax_of_every_other_item_is_the_full_one():
     """With all items drawn and the target among them left out, nothing is sampled any more."""
-    logits, target = torch.randn(5, 7), torch.tensor([5, 2, 3, 1, 7])
-    itself = torch.arange(1, 8) == target[:, None]
+    states, vectors, target = torch.randn(5, 3), torch.randn(7, 3), torch.tensor([5, 2, 3, 1, 7])
+    logits, itself = states @ vectors.T, torch.arange(1, 8) == target[:, None]
 
     loss = sampled_softmax(logits[itself], logits, itself)
 
-    assert pytest.approx(float(full_softmax(logits, target))) == float(loss)
+    assert pytest.approx(float(full_softmax(states, vectors, None, target))) == float(loss)
 
 
 @pytest.mark.parametrize("power", [1.0, 0.2])
