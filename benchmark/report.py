@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from rich.table import Table
 
+from benchmark.encoders import ENCODERS
+from benchmark.models import MODELS
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
@@ -17,6 +20,18 @@ if TYPE_CHECKING:
 
 METRICS = ("hr@10", "ndcg@10", "hr@20", "ndcg@20")
 SHOWN = ("model", *METRICS, "standard_error_hr@10", "configurations_tried", "best_epoch", "parameters", "seconds")
+
+_CONTENT = {"video": "ID+V", "cover": "ID+I", "title": "ID+T"}
+
+
+def label_of(row: Mapping[str, Any]) -> str:
+    """Name a row's model and, of one that reads features, which ones and of what: `sasrec_id_v (ID+T: text)`."""
+    model = str(row["model"])
+    if model not in MODELS or not MODELS[model].reads_features:
+        return model
+    features = str(row["settings"]["features"])
+    content = f"{_CONTENT[ENCODERS[features].source]}: " if features in ENCODERS else ""
+    return f"{model} ({content}{features})"
 
 
 @dataclass(frozen=True)
@@ -104,6 +119,8 @@ def _heading(name: str) -> str:
 
 def _cell_of(row: Mapping[str, Any], name: str) -> str:
     """A number, and how far it strayed from seed to seed."""
+    if name == "model":
+        return label_of(row)
     deviation = row["deviation"].get(name)
     return _cell(row[name]) + (f" ± {_cell(deviation)}" if deviation is not None else "")
 

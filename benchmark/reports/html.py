@@ -20,10 +20,11 @@ _STYLE = """
   :root { --ink: #ddd; --pale: #999; --line: #3a3a3a; --paper: #161616; --ours: #64b5f6; --theirs: #f5a742; }
 }
 body { font: 14px/1.45 system-ui, sans-serif; margin: 2rem; color: var(--ink); background: var(--paper); }
-table { border-collapse: collapse; margin: 1rem 0; }
-th, td { padding: .2rem .7rem; border-bottom: 1px solid var(--line); }
-th { text-align: left; font-weight: 600; } .number { text-align: right; font-variant-numeric: tabular-nums; }
-.scroll { overflow-x: auto; } li { color: var(--pale); } small { color: var(--pale); }
+table { border-collapse: collapse; margin: 1rem 0; font-size: 13px; }
+th, td { padding: .2rem .4rem; border-bottom: 1px solid var(--line); }
+th { text-align: left; font-weight: 600; }
+td.number { white-space: nowrap; } .number { text-align: right; font-variant-numeric: tabular-nums; }
+.scroll { overflow-x: auto; } li { color: var(--pale); overflow-wrap: anywhere; } small { color: var(--pale); }
 svg text { fill: var(--ink); font-size: 12px; dominant-baseline: middle; } svg .label { text-anchor: end; }
 svg .tick { text-anchor: middle; fill: var(--pale); } svg .grid { stroke: var(--line); }
 svg .spread { stroke: var(--ours); stroke-width: 2; } svg .ours { fill: var(--ours); }

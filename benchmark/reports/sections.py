@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark.models import MODELS
 from benchmark.paper import FLOORS, SOURCE, PublishedRow, PublishedTable, nearest_dataset, published_tables
 from benchmark.protocol import LEAVE_ONE_OUT
-from benchmark.report import METRICS
+from benchmark.report import METRICS, label_of
 from microlens.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def _beside_paper(table: PublishedTable, rows: Mapping[tuple[str, int], Mapping[
             cells = [
                 cell for metric in table.metrics for cell in (_cell(ours, metric), _number(row.values.get(metric)))
             ]
-            lines.append((row.kind, row.label, _why_not(row) if ours is None else str(row.model), *cells))
+            lines.append((row.kind, row.label, _why_not(row) if ours is None else label_of(ours), *cells))
             name = f"{row.kind}: {row.label}" if len(table.warm) > 1 else row.label
             mean = None if ours is None else float(ours["hr@10"])
             points.append(Point(name, mean, _deviation(ours, "hr@10") or 0.0, row.values.get("hr@10")))
@@ -176,7 +176,7 @@ def _own(result: Result) -> Section:
     )
     rows = [
         (
-            model,
+            label_of(row),
             *(_cell(row, metric) for metric in METRICS),
             str(len(row.get("seeds", [0]))),
             str(row.get("configurations_tried", NOTHING)),
@@ -184,9 +184,9 @@ def _own(result: Result) -> Section:
             f"{row.get('parameters', 0):,.0f}",
             f"{row.get('seconds', 0):,.1f}",
         )
-        for model, row in result.rows.items()
+        for row in result.rows.values()
     ]
-    points = [Point(model, row["hr@10"], _deviation(row, "hr@10") or 0.0, None) for model, row in result.rows.items()]
+    points = [Point(label_of(row), row["hr@10"], _deviation(row, "hr@10") or 0.0, None) for row in result.rows.values()]
     told = {
         name.replace("_", " "): value for name, value in result.protocol.items() if name not in {"asked", "ranking"}
     }

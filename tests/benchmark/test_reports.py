@@ -10,6 +10,7 @@ import pytest
 from benchmark.models import MODELS
 from benchmark.paper import FLOORS, nearest_dataset, published_tables
 from benchmark.protocol import Protocol
+from benchmark.report import label_of
 from benchmark.reports.html import to_html
 from benchmark.reports.latex import escaped, to_latex
 from benchmark.reports.markdown import to_markdown
@@ -94,6 +95,27 @@ def test_a_report_has_ours_and_the_papers(results):
     assert ["All models: leave-one-out", "All models: leave-one-out, warm-20"] == [
         one.title for one in report.sections[3:]
     ]
+
+
+@pytest.mark.parametrize(
+    ("model", "features", "label"),
+    [
+        ("sasrec", "text", "sasrec"),
+        ("sasrec_id_v", "videomae", "sasrec_id_v (ID+V: videomae)"),
+        ("sasrec_id_v", "clip", "sasrec_id_v (ID+I: clip)"),
+        ("alphafuse", "text", "alphafuse (ID+T: text)"),
+        ("youtube_id_v", "official", "youtube_id_v (official)"),
+    ],
+)
+def test_a_row_of_content_is_labelled_with_what_it_reads(model, features, label, results):
+    """Features of titles beside the paper's ID+V say ID+T; of those that were brought along only the name is known."""
+    rows = {model: results[0].rows["sasrec"] | {"model": model, "settings": {"features": features}}}
+    [result] = [replace(results[0], board=results[0].board | {"rows": list(rows.values())})]
+
+    cells = {cell for section in make_report([result]).sections for row in section.rows for cell in row}
+
+    assert label == label_of(rows[model])
+    assert label in cells
 
 
 def test_what_is_odd_about_the_paper_is_told(results):
