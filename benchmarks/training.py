@@ -2,7 +2,8 @@
 
 Both train on the same release's last 13 interactions, leave-one-out, at width 64, and rank all items for every user
 after each epoch, the history masked. RecBole has its own settings and trains to its own early stop; its best validation
-NDCG@10 is then the mark for ours, which stops once it reaches it. CPU seconds count from the start of each process.
+NDCG@10 is then the mark for ours, with the settings of `tuned`, which stops once it reaches it. CPU seconds count from
+the start of each process, those of a spectral start included.
 
 MICROLENS_BENCH_RELEASE names a release (MicroLens-50k imported, say), MICROLENS_BENCH_RECBOLE a Python that has
 RecBole, which is no part of this project; without them nothing is measured.
