@@ -79,6 +79,8 @@ class Settings:
     """Most passes over all users."""
     validation_users: int = 0
     """Users, drawn by the seed, whom each epoch's validation asks; 0 asks all. The test always asks all."""
+    average_epochs: int = 1
+    """Epochs at whose ends weights are averaged, the last one among them: what is validated, kept and tested."""
     patience: int = 5
     """Epochs without a better validation NDCG@10 after which training stops."""
     row_wise: str = "auto"
@@ -102,7 +104,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         whole = ("width", "blocks", "heads", "negatives", "batch_size", "epochs", "patience", "chunk_scores", "threads")
-        for name in (*whole, "neighbours"):
+        for name in (*whole, "average_epochs", "neighbours"):
             _require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
         _require(self.validation_users >= 0, "validation_users", self.validation_users, "0 or more")
         _require(self.keep_interactions >= 3, "keep_interactions", self.keep_interactions, "3 or more")  # noqa: PLR2004

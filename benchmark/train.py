@@ -1,5 +1,9 @@
 """Train a model on a task: AdamW, stopped early on validation NDCG@10, its best state restored.
 
+A state is the weights after an epoch or, if the settings ask for it, their mean over the last epochs: what a constant
+step size jumps about (Izmailov et al., UAI 2018, https://arxiv.org/abs/1803.05407; of the latest alone, as Kaddour,
+2022, https://arxiv.org/abs/2209.14981). Training goes on from the weights as they are.
+
 After every epoch what is needed to go on lies in a checkpoint, where one is given: a process that was killed goes on
 with the epoch that it was in, to the same bits.
 """
@@ -26,7 +30,7 @@ from benchmark.progress import counted, silent
 from microlens.errors import MicrolensError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from benchmark.checkpoint import Checkpoint
@@ -62,6 +66,8 @@ class _State:
     best_ndcg: float
     best_epoch: int = 0
     curves: list[dict[str, float]] = field(default_factory=list)
+    earlier: list[dict[str, Tensor]] = field(default_factory=list)
+    """The weights of the epochs before, oldest first, as far as they are averaged with the last one's."""
 
     @property
     def epoch(self) -> int:
@@ -90,9 +96,12 @@ def fit(
     while state.epoch < last and not is_over(state.epoch, state.best_epoch, settings):
         began, epoch = time.perf_counter(), state.epoch + 1
         loss = trainer.run_epoch(epoch)
-        metrics = trainer.validate()
-        if metrics["ndcg@10"] > state.best_ndcg:
-            state.best_model, state.best_ndcg, state.best_epoch = _copy(model), metrics["ndcg@10"], epoch
+        with trainer.averaged(state.earlier):
+            metrics = trainer.validate()
+            if metrics["ndcg@10"] > state.best_ndcg:
+                state.best_model, state.best_ndcg, state.best_epoch = _copy(model), metrics["ndcg@10"], epoch
+        if settings.average_epochs > 1:
+            state.earlier = [*state.earlier, _copy(model)][1 - settings.average_epochs :]
         state.curves.append({"loss": loss, **metrics, "seconds": time.perf_counter() - began})
         if checkpoint is not None and rank() == 0:
             checkpoint.save(_saved(trainer, state))
@@ -114,14 +123,16 @@ def _resumed(trainer: Trainer, checkpoint: Checkpoint | None) -> _State:
         return _State(_copy(trainer.model), trainer.validate()["ndcg@10"])
     trainer.model.load_state_dict(saved["model"])
     trainer.optimizer.load_state_dict(saved["optimizer"])
-    return _State(saved["best_model"], saved["best_ndcg"], saved["best_epoch"], saved["curves"])
+    return _State(saved["best_model"], saved["best_ndcg"], saved["best_epoch"], saved["curves"], saved["earlier"])
 
 
 def _saved(trainer: Trainer, state: _State) -> dict[str, Any]:
     last = trainer.model.state_dict()
-    # torch writes what is one tensor once: after the best epoch the best state is the last one.
-    best = last if state.best_epoch == state.epoch else state.best_model
-    learned = {"model": last, "best_model": best, "optimizer": trainer.optimizer.state_dict()}
+    # torch writes what is one tensor once: after the best epoch the best state is the last one, unless it is a mean.
+    is_best = state.best_epoch == state.epoch and not state.earlier
+    best = last if is_best else state.best_model
+    earlier = [*state.earlier[:-1], last] if state.earlier else []
+    learned = {"model": last, "best_model": best, "earlier": earlier, "optimizer": trainer.optimizer.state_dict()}
     return {**learned, "best_ndcg": state.best_ndcg, "best_epoch": state.best_epoch, "curves": state.curves}
 
 
@@ -177,6 +188,20 @@ class Trainer:
         self.optimizer.step()
         return loss.detach()
 
+    @contextmanager
+    def averaged(self, earlier: Sequence[dict[str, Tensor]]) -> Iterator[None]:
+        """Give the model the mean of its weights and `earlier` ones for the length of the block."""
+        if not earlier:
+            yield
+            return
+        self.optimizer.catch_up()
+        last = _copy(self.model)
+        self.model.load_state_dict(_mean([*earlier, last]))
+        try:
+            yield
+        finally:
+            self.model.load_state_dict(last)
+
     def validate(self) -> dict[str, float]:
         self.optimizer.catch_up()
         self.model.eval()
@@ -220,6 +245,10 @@ def _tf32(device: torch.device, *, is_on: bool) -> Iterator[None]:
         yield
     finally:
         torch.set_float32_matmul_precision(before)
+
+
+def _mean(states: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+    return {name: torch.stack([one[name] for one in states]).mean(0) for name in states[0]}
 
 
 def _copy(model: nn.Module) -> dict[str, Tensor]:

@@ -86,10 +86,10 @@ def test_a_run_that_is_killed_goes_on_to_the_same_bits(small_release, tmp_path, 
     assert torch.equal(ours["above"], theirs["above"])
 
 
-@pytest.mark.parametrize("row_wise", ["never", "always"])
-def test_training_goes_on_from_any_epoch(small_release, tmp_path, row_wise, without_clock):
+@pytest.mark.parametrize(("row_wise", "average_epochs"), [("never", 1), ("always", 1), ("never", 3), ("always", 2)])
+def test_training_goes_on_from_any_epoch(small_release, tmp_path, row_wise, average_epochs, without_clock):
     """From the file that each epoch leaves, the run ends in the same leaderboard."""
-    overrides = SETTINGS | {"row_wise": row_wise, "epochs": 4}
+    overrides = SETTINGS | {"row_wise": row_wise, "average_epochs": average_epochs, "epochs": 4}
     kept = {}
 
     def keep(event, facts):

@@ -71,6 +71,30 @@ def test_the_best_state_is_restored(split):
     assert fitted.best_epoch == 0 or restored == max(seen) == seen[fitted.best_epoch - 1]
 
 
+@pytest.mark.parametrize("row_wise", ["never", "always"])
+def test_what_is_kept_is_the_mean_of_the_last_epochs(split, row_wise):
+    """Trained epoch by epoch without averaging, the weights come to the same mean; and training is not led astray."""
+    settings = replace(QUICK, row_wise=row_wise, learning_rate=1e-3, loss="sampled", negatives=8)
+    torch.manual_seed(0)
+    model = MODELS["sasrec"].build(split, settings, None)
+    trainer = Trainer(model, NextItem(model, split, settings), split.validation, settings, seed=0)
+    states = []
+    for epoch in (1, 2, 3):
+        trainer.run_epoch(epoch)
+        trainer.optimizer.catch_up()
+        states.append({name: values.clone() for name, values in model.state_dict().items()})
+    means = [
+        {name: torch.stack([one[name] for one in last]).mean(0) for name in model.state_dict()}
+        for last in (states[:1], states[:2], states[1:])
+    ]
+
+    averaged, fitted = train(split, replace(settings, average_epochs=2))
+
+    assert fitted.best_epoch > 0
+    for name, values in averaged.state_dict().items():
+        torch.testing.assert_close(values, means[fitted.best_epoch - 1][name], rtol=1e-4, atol=1e-5)
+
+
 def test_training_stops_when_patience_is_out(split):
     """With a step so small that nothing improves for long, not all 50 epochs are run."""
     _, fitted = train(split, replace(QUICK, epochs=50, patience=1, learning_rate=1e-9))
