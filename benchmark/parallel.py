@@ -96,6 +96,13 @@ def total(value: Tensor) -> Tensor:
     return value
 
 
+def take_over_first(weights: Iterable[Tensor]) -> None:
+    """Replace weights by the first rank's: another processor may make others of the same seed, in their last bits."""
+    if world() > 1:
+        for one in weights:
+            dist.broadcast(one.detach(), src=0)
+
+
 def add_up_gradients(whole: Iterable[Tensor], by_rows: Iterable[Tensor]) -> None:
     """Replace each gradient by its sum over all ranks, to the same bits on each; one that a rank lacks counts as 0.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -129,7 +129,8 @@ def load_trained(checkpoint: Path, *, release: Path | None = None, device: str |
             hint="name that one with --release FOLDER, or train again on this one",
         )
     split = protocol.divide(interactions, keep=settings.keep_interactions, device=place)
-    model = MODELS[made_of["model"]].build(split, settings, side)
+    # What a model starts from is replaced by what it learned, and may take long to make.
+    model = MODELS[made_of["model"]].build(split, replace(settings, start="random"), side)
     if isinstance(model, TrainableModel):
         _load(model.to(place), state["model"], checkpoint)
     steps = settings.keep_interactions - 1  # as many as a test is given

@@ -27,9 +27,9 @@ _CONTENT = {"video": "ID+V", "cover": "ID+I", "title": "ID+T"}
 def label_of(row: Mapping[str, Any]) -> str:
     """Name a row's model and, of one that reads features, which ones and of what: `sasrec_id_v (ID+T: text)`."""
     model = str(row["model"])
-    if model not in MODELS or not MODELS[model].reads_features:
+    features = row.get("settings", {}).get("features")
+    if features is None or model not in MODELS or not MODELS[model].reads_features:
         return model
-    features = str(row["settings"]["features"])
     content = f"{_CONTENT[ENCODERS[features].source]}: " if features in ENCODERS else ""
     return f"{model} ({content}{features})"
 

@@ -25,7 +25,7 @@ from benchmark.evaluate import evaluate
 from benchmark.memory import names_what_to_lower
 from benchmark.metrics import summarise
 from benchmark.optimizer import Optimizer
-from benchmark.parallel import rank, share, total, world
+from benchmark.parallel import rank, share, take_over_first, total, world
 from benchmark.progress import counted, silent
 from microlens.errors import MicrolensError
 
@@ -66,8 +66,8 @@ class _State:
     best_ndcg: float
     best_epoch: int = 0
     curves: list[dict[str, float]] = field(default_factory=list)
-    earlier: list[dict[str, Tensor]] = field(default_factory=list)
-    """The weights of the epochs before, oldest first, as far as they are averaged with the last one's."""
+    recent: list[dict[str, Tensor]] = field(default_factory=list)
+    """The weights after the last epochs that are averaged, oldest first."""
 
     @property
     def epoch(self) -> int:
@@ -90,18 +90,19 @@ def fit(
     Up to epoch `until`, where one is given: the next call goes on from there.
     """
     last = min(settings.epochs, until or settings.epochs)
+    take_over_first(model.parameters())
     trainer = Trainer(model, task, validation, settings, seed, progress=progress)
     state = _resumed(trainer, checkpoint)
     seconds_before = sum(one["seconds"] for one in state.curves)
     while state.epoch < last and not is_over(state.epoch, state.best_epoch, settings):
         began, epoch = time.perf_counter(), state.epoch + 1
         loss = trainer.run_epoch(epoch)
-        with trainer.averaged(state.earlier):
+        trainer.optimizer.catch_up()
+        state.recent = [*state.recent, _copy(model)][-settings.average_epochs :]
+        with _averaged(model, state.recent):
             metrics = trainer.validate()
             if metrics["ndcg@10"] > state.best_ndcg:
                 state.best_model, state.best_ndcg, state.best_epoch = _copy(model), metrics["ndcg@10"], epoch
-        if settings.average_epochs > 1:
-            state.earlier = [*state.earlier, _copy(model)][1 - settings.average_epochs :]
         state.curves.append({"loss": loss, **metrics, "seconds": time.perf_counter() - began})
         if checkpoint is not None and rank() == 0:
             checkpoint.save(_saved(trainer, state))
@@ -123,15 +124,15 @@ def _resumed(trainer: Trainer, checkpoint: Checkpoint | None) -> _State:
         return _State(_copy(trainer.model), trainer.validate()["ndcg@10"])
     trainer.model.load_state_dict(saved["model"])
     trainer.optimizer.load_state_dict(saved["optimizer"])
-    return _State(saved["best_model"], saved["best_ndcg"], saved["best_epoch"], saved["curves"], saved["earlier"])
+    recent = [*saved["earlier"], saved["model"]]
+    return _State(saved["best_model"], saved["best_ndcg"], saved["best_epoch"], saved["curves"], recent)
 
 
 def _saved(trainer: Trainer, state: _State) -> dict[str, Any]:
     last = trainer.model.state_dict()
     # torch writes what is one tensor once: after the best epoch the best state is the last one, unless it is a mean.
-    is_best = state.best_epoch == state.epoch and not state.earlier
-    best = last if is_best else state.best_model
-    earlier = [*state.earlier[:-1], last] if state.earlier else []
+    *earlier, _ = state.recent
+    best = last if state.best_epoch == state.epoch and not earlier else state.best_model
     learned = {"model": last, "best_model": best, "earlier": earlier, "optimizer": trainer.optimizer.state_dict()}
     return {**learned, "best_ndcg": state.best_ndcg, "best_epoch": state.best_epoch, "curves": state.curves}
 
@@ -188,20 +189,6 @@ class Trainer:
         self.optimizer.step()
         return loss.detach()
 
-    @contextmanager
-    def averaged(self, earlier: Sequence[dict[str, Tensor]]) -> Iterator[None]:
-        """Give the model the mean of its weights and `earlier` ones for the length of the block."""
-        if not earlier:
-            yield
-            return
-        self.optimizer.catch_up()
-        last = _copy(self.model)
-        self.model.load_state_dict(_mean([*earlier, last]))
-        try:
-            yield
-        finally:
-            self.model.load_state_dict(last)
-
     def validate(self) -> dict[str, float]:
         self.optimizer.catch_up()
         self.model.eval()
@@ -247,8 +234,18 @@ def _tf32(device: torch.device, *, is_on: bool) -> Iterator[None]:
         torch.set_float32_matmul_precision(before)
 
 
-def _mean(states: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
-    return {name: torch.stack([one[name] for one in states]).mean(0) for name in states[0]}
+@contextmanager
+def _averaged(model: nn.Module, recent: Sequence[dict[str, Tensor]]) -> Iterator[None]:
+    """Give a model the mean of recent weights, its own the last of them, for the length of the block."""
+    if len(recent) == 1:
+        yield
+        return
+    mean = {name: sum(one[name] for one in recent) / len(recent) for name in recent[0]}
+    model.load_state_dict(mean)
+    try:
+        yield
+    finally:
+        model.load_state_dict(recent[-1])
 
 
 def _copy(model: nn.Module) -> dict[str, Tensor]:

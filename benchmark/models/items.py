@@ -37,7 +37,6 @@ class ItemTable(nn.Module):
         side: nn.Module | None = None,
     ) -> None:
         super().__init__()
-        self.length = length
         self.embedding = new_table(item_count + 1, width, padding=0, length=length)
         self.register_buffer("log_prior", log_prior, persistent=False)
         self.offset = None if log_prior is None else nn.Embedding(item_count + 1, 1, padding_idx=0)
@@ -51,11 +50,12 @@ class ItemTable(nn.Module):
         found = self.embedding(items)
         return found if self.side is None else self.side(found, items)
 
-    def turn(self, directions: Tensor) -> None:
-        """Have vectors begin with these directions (V, D), as long as vectors begin; where one is zero, as drawn."""
+    def start_from(self, vectors: Tensor) -> None:
+        """Have item vectors begin as these (V, D), and as they were drawn where one is zero."""
         with torch.no_grad():
-            weight, has_one = self.embedding.weight, directions.any(1, keepdim=True)
-            weight.copy_(torch.where(has_one, self.length * directions, weight))
+            weight = self.embedding.weight
+            vectors = vectors.to(weight.device)
+            weight.copy_(torch.where(vectors.any(1, keepdim=True), vectors, weight))
 
     def bias(self, items: Tensor) -> Tensor | None:
         """What is added to the score of ids (...), whoever asks: (...)."""
@@ -99,7 +99,7 @@ def item_table(
     width, length = width or settings.width, settings.start_length
     table = ItemTable(split.item_count, width, length=length, log_prior=log_prior, side=side)
     if settings.start == "spectral":
-        table.turn(spectral_directions(split.train, split.item_count, width))
+        table.start_from(length * spectral_directions(split.train, split.item_count, width))
     return table
 
 

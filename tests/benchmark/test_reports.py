@@ -109,12 +109,12 @@ def test_a_report_has_ours_and_the_papers(results):
 )
 def test_a_row_of_content_is_labelled_with_what_it_reads(model, features, label, results):
     """Features of titles beside the paper's ID+V say ID+T; of those that were brought along only the name is known."""
-    rows = {model: results[0].rows["sasrec"] | {"model": model, "settings": {"features": features}}}
-    [result] = [replace(results[0], board=results[0].board | {"rows": list(rows.values())})]
+    told = results[0].rows["sasrec"] | {"model": model, "settings": {"features": features}}
+    result = replace(results[0], board=results[0].board | {"rows": [told]})
 
     cells = {cell for section in make_report([result]).sections for row in section.rows for cell in row}
 
-    assert label == label_of(rows[model])
+    assert label == label_of(told)
     assert label in cells
 
 

@@ -6,7 +6,8 @@ import torch
 
 from benchmark.data.split import leave_one_out
 from benchmark.models import MODELS
-from benchmark.models.spectral import FADING, spectral_directions
+from benchmark.models.items import ItemTable
+from benchmark.models.spectral import FADING, SMOOTHING, spectral_directions
 from benchmark.settings import Settings
 from microlens.errors import RecipeError
 
@@ -30,7 +31,8 @@ def reference(sequences, item_count):
                 if one and other and one != other:
                     counts[one, other] += FADING ** (distance - 1)
                     counts[other, one] += FADING ** (distance - 1)
-    root = np.sqrt(np.maximum(counts.sum(0), 1e-12))
+    total = counts.sum(0)
+    root = np.sqrt(total + SMOOTHING * total[total > 0].mean())
     return counts / root[:, None] / root
 
 
@@ -47,13 +49,27 @@ def test_directions_are_the_leading_eigenvectors_of_a_dense_reference():
     np.testing.assert_allclose((found @ found.T)[1:, 1:], (expected @ expected.T)[1:, 1:], atol=1e-4)
 
 
-def test_items_that_the_same_users_meet_lie_together():
-    directions = spectral_directions(grouped_sequences(), GROUPS * EACH, 8)[1:]
+@pytest.mark.parametrize("couples", [0, 8, 40])
+def test_items_that_the_same_users_meet_lie_together(couples):
+    """However many pairs of items there are that one user each met, and nobody else."""
+    grouped, count = grouped_sequences(), GROUPS * EACH
+    apart = torch.zeros(couples, 8, dtype=torch.long)
+    apart[:, -2:] = 1 + count + torch.arange(2 * couples).view(-1, 2)
+    directions = spectral_directions(torch.cat([grouped, apart]), count + 2 * couples, 16)[1 : count + 1]
     alike = directions @ directions.T
-    group = torch.arange(GROUPS * EACH) % GROUPS
+    group = torch.arange(count) % GROUPS
     is_same = group[:, None] == group
 
     assert alike[is_same].mean() > alike[~is_same].mean() + 0.5
+
+
+def test_a_table_elsewhere_takes_vectors_made_on_the_cpu():
+    """Torch's device without memory refuses to be mixed with another, as a GPU does."""
+    with torch.device("meta"):
+        table = ItemTable(6, 4)
+    table.start_from(torch.ones(7, 4, device="cpu"))
+
+    assert "meta" == table.embedding.weight.device.type
 
 
 def test_an_item_beside_nothing_keeps_the_vector_it_was_drawn():
