@@ -13,8 +13,8 @@ from __future__ import annotations
 import math
 import time
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass, field, fields
+from functools import partial, reduce
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -97,12 +97,11 @@ def fit(
     while state.epoch < last and not is_over(state.epoch, state.best_epoch, settings):
         began, epoch = time.perf_counter(), state.epoch + 1
         loss = trainer.run_epoch(epoch)
-        trainer.optimizer.catch_up()
         state.recent = [*state.recent, _copy(model)][-settings.average_epochs :]
-        with _averaged(model, state.recent):
+        with _averaged(model, state.recent) as mean:
             metrics = trainer.validate()
-            if metrics["ndcg@10"] > state.best_ndcg:
-                state.best_model, state.best_ndcg, state.best_epoch = _copy(model), metrics["ndcg@10"], epoch
+        if metrics["ndcg@10"] > state.best_ndcg:
+            state.best_model, state.best_ndcg, state.best_epoch = mean, metrics["ndcg@10"], epoch
         state.curves.append({"loss": loss, **metrics, "seconds": time.perf_counter() - began})
         if checkpoint is not None and rank() == 0:
             checkpoint.save(_saved(trainer, state))
@@ -122,19 +121,15 @@ def _resumed(trainer: Trainer, checkpoint: Checkpoint | None) -> _State:
     saved = checkpoint.load(trainer.device) if checkpoint is not None else None
     if saved is None:
         return _State(_copy(trainer.model), trainer.validate()["ndcg@10"])
-    trainer.model.load_state_dict(saved["model"])
+    trainer.model.load_state_dict(saved["recent"][-1])
     trainer.optimizer.load_state_dict(saved["optimizer"])
-    recent = [*saved["earlier"], saved["model"]]
-    return _State(saved["best_model"], saved["best_ndcg"], saved["best_epoch"], saved["curves"], recent)
+    return _State(**{one.name: saved[one.name] for one in fields(_State)})
 
 
 def _saved(trainer: Trainer, state: _State) -> dict[str, Any]:
-    last = trainer.model.state_dict()
-    # torch writes what is one tensor once: after the best epoch the best state is the last one, unless it is a mean.
-    *earlier, _ = state.recent
-    best = last if state.best_epoch == state.epoch and not earlier else state.best_model
-    learned = {"model": last, "best_model": best, "earlier": earlier, "optimizer": trainer.optimizer.state_dict()}
-    return {**learned, "best_ndcg": state.best_ndcg, "best_epoch": state.best_epoch, "curves": state.curves}
+    """What to go on from; torch writes what is one tensor once, as the best weights and the last may be."""
+    learned = {one.name: getattr(state, one.name) for one in fields(_State)}
+    return learned | {"optimizer": trainer.optimizer.state_dict()}
 
 
 class Trainer:
@@ -171,6 +166,7 @@ class Trainer:
         with names_what_to_lower("training", self.settings), _tf32(self.device, is_on=self.settings.mixed_precision):
             batches = counted(self.task.batches(order), self.task.steps, partial(self._tell, "training"))
             losses = [self.step(batch) for batch in batches if len(batch) >= world()]
+            self.optimizer.catch_up()
         loss = float(total(torch.stack(losses or [torch.zeros((), device=self.device)]).mean()))
         if not math.isfinite(loss):
             raise DivergedError(
@@ -190,7 +186,6 @@ class Trainer:
         return loss.detach()
 
     def validate(self) -> dict[str, float]:
-        self.optimizer.catch_up()
         self.model.eval()
         with names_what_to_lower("ranking", self.settings), as_written(self.settings):
             tell = partial(self._tell, "validation")
@@ -235,15 +230,15 @@ def _tf32(device: torch.device, *, is_on: bool) -> Iterator[None]:
 
 
 @contextmanager
-def _averaged(model: nn.Module, recent: Sequence[dict[str, Tensor]]) -> Iterator[None]:
+def _averaged(model: nn.Module, recent: Sequence[dict[str, Tensor]]) -> Iterator[dict[str, Tensor]]:
     """Give a model the mean of recent weights, its own the last of them, for the length of the block."""
     if len(recent) == 1:
-        yield
+        yield recent[0]
         return
-    mean = {name: sum(one[name] for one in recent) / len(recent) for name in recent[0]}
+    mean = {name: reduce(torch.add, [one[name] for one in recent]) / len(recent) for name in recent[0]}
     model.load_state_dict(mean)
     try:
-        yield
+        yield mean
     finally:
         model.load_state_dict(recent[-1])
 

@@ -81,7 +81,6 @@ def test_what_is_kept_is_the_mean_of_the_last_epochs(split, row_wise):
     states = []
     for epoch in (1, 2, 3):
         trainer.run_epoch(epoch)
-        trainer.optimizer.catch_up()
         states.append({name: values.clone() for name, values in model.state_dict().items()})
     means = [
         {name: torch.stack([one[name] for one in last]).mean(0) for name in model.state_dict()}
