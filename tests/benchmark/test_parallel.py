@@ -144,12 +144,15 @@ with parallel.process_group(torch.device("cpu")):
     assert 3.0 == float(parallel.total(torch.tensor(rank + 1.0)))
     assert (weights.grad == 3).all() and not unused.grad.any(), weights.grad
     assert [0, 1, 0, 1, 0, 0] == table.weight.grad.to_dense()[:, 0].int().tolist(), table.weight.grad
+    begun = torch.nn.Parameter(torch.full((3, 2), float(rank)))
+    parallel.take_over_first([begun])
+    assert not begun.any(), begun
 print("fine")
 """
 
 
 def test_ranks_share_and_gather(tmp_path):
-    """Uneven shares come together in order, gradients add up, rows that one rank lacks come from the other."""
+    """Uneven shares come together in order, gradients add up, lacking rows too; weights begin as the first rank's."""
     (tmp_path / "program.py").write_text(PROGRAM)
     done = torchrun(2, tmp_path / "program.py")
 
