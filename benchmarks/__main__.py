@@ -50,7 +50,7 @@ def main() -> None:
         sys.stdout.write(f"[{name}]\n")
         for line in run(arguments.items or usual):
             sys.stdout.write(line + "\n")
-        sys.stdout.flush()
+            sys.stdout.flush()  # some lines take an hour
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@ NDCG@10 is then the mark for ours, with the settings of `tuned`, which stops onc
 the start of each process, those of a spectral start included.
 
 MICROLENS_BENCH_RELEASE names a release (MicroLens-50k imported, say), MICROLENS_BENCH_RECBOLE a Python that has
-RecBole, which is no part of this project; without them nothing is measured.
+RecBole, which is no part of this project; without them nothing is measured. RecBole takes about an hour a model;
+MICROLENS_BENCH_MODELS names one of them.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from benchmark.data.release import Interactions
 
 PEER_VARIABLE, RELEASE_VARIABLE = "MICROLENS_BENCH_RECBOLE", "MICROLENS_BENCH_RELEASE"
+MODELS_VARIABLE = "MICROLENS_BENCH_MODELS"
 _PEER = Path(__file__).with_name("training_peer.py")
 _MODELS = {"sasrec": "SASRec", "gru4rec": "GRU4Rec"}
 _GOAL = 10.0
@@ -52,8 +54,8 @@ def run(epochs: int) -> Iterator[str]:
     yield f"{interactions.name}: {len(interactions.item):,} interactions, width 64, last 13, {threads} threads"
     with tempfile.TemporaryDirectory() as name:
         write_atomic_file(interactions, Path(name) / "release")
-        for ours, theirs in _MODELS.items():
-            arguments = [python, str(_PEER), theirs, name, str(epochs), str(threads)]
+        for ours in os.environ.get(MODELS_VARIABLE, ",".join(_MODELS)).split(","):
+            arguments = [python, str(_PEER), _MODELS[ours], name, str(epochs), str(threads)]
             curve = cost_of_command(arguments).value
             best = max(curve, key=lambda epoch: epoch["ndcg@10"])
             yield _line("RecBole", ours, best)
