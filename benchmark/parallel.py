@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 import torch
@@ -27,6 +28,9 @@ def process_group(device: torch.device) -> Iterator[torch.device]:
     if device.type == "cuda":
         device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(device)
+    # Its functions have the group of the moment as a default. Imported later (AdamW does so, by way of torch._dynamo),
+    # they would keep it and its threads beyond its end, and a thread that dies with the interpreter may abort it.
+    import_module("torch.distributed.nn.functional")
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield device

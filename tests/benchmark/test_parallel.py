@@ -157,3 +157,30 @@ def test_ranks_share_and_gather(tmp_path):
     done = torchrun(2, tmp_path / "program.py")
 
     assert 2 == done.stdout.count("fine"), done.stderr
+
+
+LEAVE = """
+import os, torch
+from benchmark import parallel
+
+def threads():
+    return [open(f"/proc/self/task/{one}/comm").read().strip() for one in os.listdir("/proc/self/task")]
+
+with parallel.process_group(torch.device("cpu")):
+    weights = torch.nn.Parameter(torch.ones(3))
+    parallel.total(weights.detach())
+    torch.optim.AdamW([weights])
+    assert "pt_gloo_runloop" in threads()
+assert "pt_gloo_runloop" not in threads()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="threads are named in /proc")
+def test_no_thread_of_a_group_outlives_it(tmp_path):
+    """One that did could abort a process that had done all its work (pytorch/pytorch#179291)."""
+    (tmp_path / "leave.py").write_text(LEAVE)
+
+    done = torchrun(2, tmp_path / "leave.py")
+
+    assert 0 == done.returncode, done.stderr
