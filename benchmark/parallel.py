@@ -29,7 +29,7 @@ def process_group(device: torch.device) -> Iterator[torch.device]:
         device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(device)
     # Its functions have the group of the moment as a default. Imported later (AdamW does so, by way of torch._dynamo),
-    # they would keep it and its threads beyond its end, and a thread that dies with the interpreter may abort it.
+    # they would keep it and its threads beyond its end: one that dies with the interpreter may abort the process.
     import_module("torch.distributed.nn.functional")
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:

@@ -49,12 +49,16 @@ def run(epochs: int) -> Iterator[str]:
     if not python or not release:
         yield f"left out: {PEER_VARIABLE} and {RELEASE_VARIABLE} name a Python with RecBole and a release"
         return
+    models = os.environ.get(MODELS_VARIABLE, ",".join(_MODELS)).split(",")
+    if unknown := set(models) - set(_MODELS):
+        yield f"left out: {MODELS_VARIABLE} has {', '.join(sorted(unknown))}; it takes {' and '.join(_MODELS)}"
+        return
     threads = torch.get_num_threads()
     interactions = load_release(Path(release))
     yield f"{interactions.name}: {len(interactions.item):,} interactions, width 64, last 13, {threads} threads"
     with tempfile.TemporaryDirectory() as name:
         write_atomic_file(interactions, Path(name) / "release")
-        for ours in os.environ.get(MODELS_VARIABLE, ",".join(_MODELS)).split(","):
+        for ours in models:
             arguments = [python, str(_PEER), _MODELS[ours], name, str(epochs), str(threads)]
             curve = cost_of_command(arguments).value
             best = max(curve, key=lambda epoch: epoch["ndcg@10"])
