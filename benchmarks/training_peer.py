@@ -54,6 +54,9 @@ def main(model: str, folder: str, epochs: int, threads: int) -> None:
     def tell(epoch: int, score: float) -> None:
         spent = {"cpu_s": time.process_time(), "wall_s": time.perf_counter() - BEGAN}
         curve.append({"epoch": epoch + 1, "ndcg@10": score} | spent)
+        # What stays of a run that is stopped: the bench prints what a peer said that did not end well.
+        sys.stdout.write(json.dumps(curve[-1]) + "\n")
+        sys.stdout.flush()
 
     trainer.fit(train, valid, verbose=False, saved=False, callback_fn=tell)
     sys.stdout.write(json.dumps(curve) + "\n")
