@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -26,7 +25,7 @@ from integration.release import BuiltRelease, is_intact
 from integration.shape import published_beside, shape_of
 from microlens import __version__
 from microlens.errors import CorruptDataError, NotReadyError, RecipeError
-from microlens.locks import exclusive
+from microlens.locks import scratch_folder
 from microlens.manifest import MANIFEST_NAME, Manifest, describe_output, read_manifest, write_manifest
 from microlens.store import sha256_of
 from microlens.tables import ITEMS
@@ -81,20 +80,15 @@ def _import(asked: Import, settings: Settings, tell: Tell) -> BuiltRelease:
     tell("hashes", 0, 0)
     inputs = _inputs(asked, files)
     around = target.with_name(f".{target.name}.import")
-    around.mkdir(parents=True, exist_ok=True)
     taken = NotReadyError(f"another process imports into {target}", hint="wait until it ends, then try again")
-    with exclusive(around / "lock", taken):
-        try:
-            known = _finished(target, inputs)
-            if known is not None:
-                return known
-            for leftover in ("draft", "work"):
-                shutil.rmtree(around / leftover, ignore_errors=True)
-                (around / leftover).mkdir()
-            built = _build(asked, files, inputs, around, settings, tell=tell)
-            (around / "draft").rename(target)
-        finally:
-            shutil.rmtree(around, ignore_errors=True)
+    with scratch_folder(around, taken):
+        known = _finished(target, inputs)
+        if known is not None:
+            return known
+        for part in ("draft", "work"):
+            (around / part).mkdir()
+        built = _build(asked, files, inputs, around, settings, tell=tell)
+        (around / "draft").rename(target)
     return BuiltRelease(target.name, target, built.counters, is_new=True)
 
 
