@@ -33,9 +33,9 @@ from benchmark.data.features import (
 from benchmark.device import cpu_threads, find_device, is_out_of_memory
 from benchmark.encoders import ENCODERS, PREPROCESSINGS, Encoder, Entry
 from benchmark.progress import silent
-from benchmark.settings import nearest
 from microlens import __version__
 from microlens.errors import CorruptDataError, NotReadyError, RecipeError
+from microlens.spelling import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from benchmark.data.split import Split, leave_one_out
 from benchmark.data.temporal import DEFAULT_CUTS, temporal
 from benchmark.data.warm import only_items, warm_items
-from benchmark.settings import nearest
 from microlens.errors import RecipeError
+from microlens.spelling import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

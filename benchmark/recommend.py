@@ -29,8 +29,9 @@ from benchmark.models import MODELS
 from benchmark.models.protocol import TrainableModel
 from benchmark.protocol import Protocol
 from benchmark.provenance import read_by
-from benchmark.settings import Settings, nearest
+from benchmark.settings import Settings
 from microlens.errors import NotReadyError, RecipeError
+from microlens.spelling import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

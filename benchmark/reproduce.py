@@ -14,9 +14,9 @@ from benchmark.protocol import Protocol
 from benchmark.reports.sections import groups_section, make_report
 from benchmark.reports.write import write_report
 from benchmark.run import run_benchmark
-from benchmark.settings import nearest
 from benchmark.stored import Result, read_result
 from microlens.errors import NotReadyError, RecipeError
+from microlens.spelling import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -20,9 +20,10 @@ from benchmark.protocol import Protocol
 from benchmark.provenance import code_sha256, code_version, made_of
 from benchmark.report import Leaderboard
 from benchmark.results import row_of, write_ranks
-from benchmark.settings import Settings, configurations_tried, load_preset, nearest, preset_facts
+from benchmark.settings import Settings, configurations_tried, load_preset, preset_facts
 from microlens.errors import MicrolensError, NotReadyError, RecipeError
 from microlens.locks import exclusive
+from microlens.spelling import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

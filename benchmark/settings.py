@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 from dataclasses import asdict, dataclass, fields
 from functools import cache
@@ -13,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from microlens.errors import RecipeError
+from microlens.spelling import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
 
 LOSSES = ("in_batch", "full", "sampled", "bce", "gbce", "bpr")
@@ -198,13 +198,6 @@ def read_changes(changes: Iterable[str]) -> dict[str, str]:
                 f"--set {name}{sign}{value} is not NAME=VALUE", hint="give a setting and its value, as width=128"
             )
     return {name.strip(): value for name, _, value in pairs}
-
-
-def nearest(name: str, known: Collection[str]) -> str:
-    """Say which known name was probably meant, and all that there are."""
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-    meant = f"did you mean {close[0]!r}? " if close else ""
-    return f"{meant}choose from: {', '.join(known)}"
 
 
 @cache

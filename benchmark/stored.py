@@ -14,8 +14,8 @@ import orjson
 import torch
 
 from benchmark.metrics import Ranks
-from benchmark.settings import nearest
 from microlens.errors import CorruptDataError, NotReadyError, RecipeError
+from microlens.spelling import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,6 +10,7 @@ from benchmark.paper import FLOORS, SOURCE, PublishedRow, PublishedTable, neares
 from benchmark.protocol import LEAVE_ONE_OUT
 from benchmark.report import METRICS, label_of
 from microlens.errors import RecipeError
+from microlens.spelling import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -59,7 +60,7 @@ def make_report(results: Sequence[Result], tables: Sequence[str] | None = None) 
     known = published_tables()
     for number in tables or ():
         if number not in known:
-            raise RecipeError(f"there is no table {number!r} to compare with", hint=f"choose of {', '.join(known)}")
+            raise RecipeError(f"there is no table {number!r} to compare with", hint=nearest(number, known))
     dataset = nearest_dataset(int(results[0].protocol.get("users", 0)))
     similar = [number for number, table in known.items() if table.dataset == dataset and _has_row(table, rows)]
     chosen = [table for number, table in known.items() if number in (similar if tables is None else tables)]

@@ -27,6 +27,7 @@ from microlens import __version__
 from microlens.errors import CorruptDataError, NotReadyError, RecipeError
 from microlens.locks import scratch_folder
 from microlens.manifest import MANIFEST_NAME, Manifest, describe_output, read_manifest, write_manifest
+from microlens.spelling import nearest
 from microlens.store import sha256_of
 from microlens.tables import ITEMS
 
@@ -68,7 +69,7 @@ def import_release(asked: Import, settings: Settings, tell: Tell) -> BuiltReleas
 
 def _import(asked: Import, settings: Settings, tell: Tell) -> BuiltRelease:
     if asked.format not in FORMATS:
-        raise RecipeError(f"there is no format {asked.format!r}", hint=f"choose of {', '.join(FORMATS)}")
+        raise RecipeError(f"there is no format {asked.format!r}", hint=nearest(asked.format, FORMATS))
     check_unit(asked.options.time_unit)
     if asked.format != "recbole" and (asked.options.min_rating is not None or asked.options.has_gender):
         raise RecipeError(

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from integration.imports.errors import ForeignFileError
 from microlens.errors import RecipeError
+from microlens.spelling import nearest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,7 +76,7 @@ class TimeRange:
 
 def check_unit(asked: str) -> None:
     if asked not in CHOICES:
-        raise RecipeError(f"there is no time unit {asked!r}", hint=f"choose of {', '.join(CHOICES)}")
+        raise RecipeError(f"there is no time unit {asked!r}", hint=nearest(asked, CHOICES))
 
 
 def ms_per(unit: str) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -34,8 +34,10 @@ def command(
         ),
     ] = None,
     preprocessing: Annotated[
-        Literal["encoder", "paper"],
-        typer.Option(help="What is done to an input: what the weights were trained with, or the paper's recipe."),
+        str,
+        typer.Option(
+            help="What is done to an input: encoder, as the weights were trained with; paper, by the paper's recipe."
+        ),
     ] = "encoder",
     batch: Annotated[
         int | None,
@@ -43,7 +45,7 @@ def command(
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1; a GPU if there is one.")] = None,
     dtype: Annotated[
-        Literal["float32", "float16"], typer.Option(help="How numbers are kept; float16 takes half the space.")
+        str, typer.Option(help="How numbers are kept: float32, or float16, which takes half the space.")
     ] = "float32",
     processes: Annotated[int, typer.Option("-n", "--processes", min=1, help="Processes that decode files.")] = 2,
     threads: Annotated[int | None, typer.Option(min=1, help="torch's on a CPU.", show_default="its cores")] = None,

@@ -25,8 +25,10 @@ Processes = Annotated[int, typer.Option("-n", "--processes", min=1, max=256, hel
 
 # Of the commands that train and rank: how models are asked.
 SplitRule = Annotated[
-    Literal["leave-one-out", "temporal"],
-    typer.Option("--split", help="Each user's last item is the test; or cut everyone at two moments."),
+    str,
+    typer.Option(
+        "--split", help="leave-one-out: each user's last item is the test; temporal: everyone is cut at two moments."
+    ),
 ]
 Cuts = Annotated[
     str | None,

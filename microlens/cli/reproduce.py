@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -15,7 +15,7 @@ NAME = "reproduce"
 
 def command(
     subject: Annotated[
-        Literal["table2", "table8", "table11", "figure6"],
+        str,
         typer.Argument(metavar="SUBJECT", help="table2, table8, table11 or figure6 of the MicroLens paper."),
     ],
     release: Annotated[Path, typer.Argument(metavar="RELEASE", help="A release's folder.")],

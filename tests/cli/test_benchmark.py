@@ -51,6 +51,25 @@ def test_what_cannot_be_searched_is_answered_before_anything_is_read(cli, argume
     assert words in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["benchmark", "nowhere", "--split", "temporel"], "did you mean 'temporal'"),
+        (["reproduce", "tabel2", "nowhere"], "did you mean 'table2'"),
+        (["features", "nowhere", "--encoder", "clipp"], "did you mean 'clip'"),
+        (["features", "nowhere", "--encoder", "clip", "--dtype", "float61"], "did you mean 'float16'"),
+        (["import", "nowhere", "made", "--format", "recbol"], "did you mean 'recbole'"),
+        (["import", "nowhere", "made", "--format", "recbole", "--time-unit", "oder"], "did you mean 'order'"),
+    ],
+)
+def test_a_misspelt_choice_is_answered_with_the_nearest(cli, arguments, words):
+    """Exit code 2, whatever command it is a choice of."""
+    done = cli(*arguments)
+
+    assert 2 == done.returncode
+    assert words in done.stderr
+
+
 @pytest.mark.skipif(find_spec("tensorboard") is not None, reason="TensorBoard is installed")
 def test_tensorboard_is_asked_for_by_name(cli):
     """Where it is not installed, the command to install it is told before anything is trained."""
