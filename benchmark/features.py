@@ -112,6 +112,12 @@ def extract_features(
     folder = features_folder(release, name or encoder)
     items = read_items(release)
     inputs, lacking = _inputs(release, items, entry.source)
+    if not inputs:
+        able = ", ".join(possible_encoders(release))
+        raise NotReadyError(
+            f"no item of {release} has a {entry.source}, which {encoder} takes",
+            hint=f"choose another --encoder: {able}" if able else "get a release with titles, covers or videos",
+        )
     place = find_device(device)
     model, found = entry.load(weights, place, preprocessing=preprocessing)
     identity = {
@@ -206,8 +212,6 @@ def _encode(
     model: Encoder, inputs: Sequence[Input], draft: Draft, batch: int, *, processes: int, progress: Progress
 ) -> None:
     """Fill the draft from where it stands, a batch at a time."""
-    if not inputs:
-        raise NotReadyError("no item of the release has what this encoder takes", hint="choose another --encoder")
     with ExitStack() as stack:
         left: Iterator[Any] = (each.what for each in inputs[draft.done :])
         if model.read is not None:

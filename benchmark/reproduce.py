@@ -59,6 +59,7 @@ def reproduce(
     if subject not in SUBJECTS:
         raise RecipeError(f"there is nothing to reproduce that is called {subject!r}", hint=nearest(subject, SUBJECTS))
     wanted, protocols = _plan(subject, models)
+    needed = 2 if subject == FIGURE6 else 1
     not_run: dict[str, str] = {}
     folders = []
     for protocol in protocols:
@@ -74,17 +75,17 @@ def reproduce(
                 device=device,
                 overrides=overrides,
                 leave_out=left_out.__setitem__,
+                fewest=needed,
                 progress=progress,
             )
-        except NotReadyError as error:  # of the protocol itself: too few items are warm, say
-            left_out = dict.fromkeys(wanted, error)
+        except NotReadyError as error:  # of the protocol itself (too few items are warm, say), or too few rows are left
+            left_out = left_out or dict.fromkeys(wanted, error)
         else:
             folders += [folder] if board.rows else []
         not_run |= {f"{name}, {protocol.name}": str(error) for name, error in left_out.items()}
     if not is_first():
         return Reproduction([], not_run)
     results = [read_result(folder) for folder in folders]
-    needed = 2 if subject == FIGURE6 else 1
     if not results or len(results[0].rows) < needed:
         why = "; ".join(f"{name}: {' '.join(reason.split())}" for name, reason in not_run.items())
         raise NotReadyError(

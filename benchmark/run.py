@@ -47,6 +47,7 @@ def run_benchmark(
     device: str | None = None,
     overrides: Mapping[str, object] | None = None,
     leave_out: Callable[[str, NotReadyError], None] | None = None,
+    fewest: int = 0,
     progress: Progress = silent,
 ) -> Leaderboard:
     """Train and rank each model once a seed; a model that draws nothing has one result.
@@ -57,8 +58,9 @@ def run_benchmark(
     in `models/` checkpoints: what was killed goes on, and what is finished is taken from there. Under torchrun every
     process calls this, and the first one writes.
 
-    A model that cannot be run on this release (its features are not made, say) ends it all with a NotReadyError; where
-    `leave_out` is given, that is called with the model and the error instead, and the others go on.
+    A model that cannot be run on this release (its features are not made, say) ends it all with a NotReadyError, before
+    any is trained; where `leave_out` is given, that is called with the model and the error instead, and the others go
+    on, if they are `fewest` or more: else a NotReadyError says so.
 
     `progress` is called with an event and its facts: `model_started` and `model_finished` once a model and seed, or
     `model_known` if it was finished before; `epoch` after each epoch; `step`, about once a second, for where a
@@ -76,27 +78,24 @@ def run_benchmark(
             keep: asked.divide(interactions, keep=keep, device=place)
             for keep in {one.keep_interactions for one in settings.values()}
         }
+        ready = _ready(settings, side, leave_out)
+        if len(ready) < fewest:
+            raise NotReadyError(f"{len(ready)} of the models can be run on {release}", hint=f"it takes {fewest}")
         rows: list[dict[str, Any]] = []
         ranks: dict[str, Ranks] = {}
-        for name, chosen in settings.items():
+        for name, chosen in ready.items():
             split, results = splits[chosen.keep_interactions], []
-            try:
-                for seed in seeds if MODELS[name].task is not None else seeds[:1]:
-                    inputs = made_of(name, seed, chosen, release, place) | {"protocol": asked.facts()}
-                    result, found = _run_seed(name, split, chosen, side, inputs, seed=seed, out=out, tell=tell)
-                    results.append(result)
-                    ranks.setdefault(name, found)
-            except NotReadyError as error:
-                if leave_out is None:
-                    raise
-                leave_out(name, error)
-                continue
+            for seed in seeds if MODELS[name].task is not None else seeds[:1]:
+                inputs = made_of(name, seed, chosen, release, place) | {"protocol": asked.facts()}
+                result, found = _run_seed(name, split, chosen, side, inputs, seed=seed, out=out, tell=tell)
+                results.append(result)
+                ranks.setdefault(name, found)
             rows.append(row_of(results) | {"configurations_tried": configurations_tried(preset, name)})
         rows.sort(key=lambda row: row["ndcg@10"], reverse=True)
         leaderboard = Leaderboard(
             release=release.resolve().name,
             rows=rows,
-            protocol=_told(asked, interactions, split),
+            protocol=_told(asked, interactions, next(iter(splits.values()))),
             settings={**preset_facts(preset), "seeds": list(seeds)},
             manifest_sha256=manifest_sha256(release),
             code_version=code_version(),
@@ -108,6 +107,23 @@ def run_benchmark(
         if rows and out is not None and rank() == 0:
             leaderboard.write(out)
     return leaderboard
+
+
+def _ready(
+    settings: Mapping[str, Settings], side: Side, leave_out: Callable[[str, NotReadyError], None] | None
+) -> dict[str, Settings]:
+    """Those models for which the release has everything; looked at before hours go into the others."""
+    ready = {}
+    for name, chosen in settings.items():
+        try:
+            MODELS[name].read(side, chosen)
+        except NotReadyError as error:
+            if leave_out is None:
+                raise
+            leave_out(name, error)
+        else:
+            ready[name] = chosen
+    return ready
 
 
 def _run_seed(

@@ -126,9 +126,11 @@ def check_features(release: Path, name: str) -> Manifest:
     """Refuse features that are not there, are another release's, or have changed; gives their manifest."""
     folder = features_folder(release, name)
     if not (folder / MANIFEST_NAME).is_file():
-        known = ", ".join(feature_names(release)) or "none"
+        known = feature_names(release)
+        others = f", or train on those with `--set features={known[0]}`" if known else ""
         raise NotReadyError(
-            f"the release {release} has no features {name!r} (it has: {known})", hint=_command(release, name)
+            f"the release {release} has no features {name!r} (it has: {', '.join(known) or 'none'})",
+            hint=_command(release, name) + others,
         )
     manifest = verify(folder)
     if manifest.inputs.get("items") != items_sha256(release):

@@ -52,6 +52,14 @@ class Entry:
     """What makes it this model: these hold unless a preset's line for it, or an override, says otherwise."""
     reads_features: bool = False
     """Whether it reads the frozen features that the settings name."""
+    reads_tags: bool = False
+
+    def read(self, side: Side, settings: Settings) -> None:
+        """Read what the model needs besides interactions: NotReadyError where the release has none of it."""
+        if self.reads_features:
+            side.features(settings.features)
+        if self.reads_tags:
+            side.tags()
 
 
 MODELS = {
@@ -91,8 +99,10 @@ MODELS = {
     ),
     "sasrec_id_v": Entry("SASRec, ids and frozen features", sasrec.build_id_v, NextItem, reads_features=True),
     "sasrec_id_pop": Entry("SASRec, ids and ten levels of popularity", sasrec.build_id_pop, NextItem),
-    "sasrec_id_tag": Entry("SASRec, ids and tags", sasrec.build_id_tag, NextItem),
-    "sasrec_id_pop_tag": Entry("SASRec, ids, levels of popularity and tags", sasrec.build_id_pop_tag, NextItem),
+    "sasrec_id_tag": Entry("SASRec, ids and tags", sasrec.build_id_tag, NextItem, reads_tags=True),
+    "sasrec_id_pop_tag": Entry(
+        "SASRec, ids, levels of popularity and tags", sasrec.build_id_pop_tag, NextItem, reads_tags=True
+    ),
     "alphafuse": Entry(
         "SASRec, ids where frozen features say nothing (Hu et al., 2025)",
         alphafuse.build,

@@ -224,8 +224,11 @@ def test_a_release_without_media_has_titles(release, extract):
     change_items(release, video_path=[None] * 8, cover_path=[None] * 8)
 
     assert ["text"] == possible_encoders(release)
-    with pytest.raises(NotReadyError, match="no item of the release has what this encoder takes"):
+    with pytest.raises(NotReadyError, match="has a video, which videomae takes") as caught:
         extract("videomae")
+
+    assert caught.value.hint.endswith("--encoder: text")
+    assert not list(release.glob("features/.*"))
 
 
 def test_half_precision_is_half_the_bytes(release, extract):

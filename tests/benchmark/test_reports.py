@@ -1,6 +1,7 @@
 """Ours beside the paper's: its numbers, the three forms of a report, and tables run by name."""
 
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -40,6 +41,14 @@ def results(tmp_path_factory, small_release):
     run_benchmark(small_release, seeds=[0, 1], out=folder / "usual", overrides=QUICK, device="cpu")
     run_benchmark(small_release, protocol=Protocol(warm=20), out=folder / "warm", overrides=QUICK, device="cpu")
     return [read_result(folder / "usual"), read_result(folder / "warm")]
+
+
+@pytest.fixture
+def bare_release(tmp_path, small_release):
+    """Without a manifest: the toy's lists no files, and is none to look features up in."""
+    release = shutil.copytree(small_release, tmp_path / "bare")
+    (release / "_manifest.json").unlink()
+    return release
 
 
 @pytest.mark.parametrize(
@@ -236,3 +245,37 @@ def test_what_cannot_be_reproduced_is_told(tmp_path, small_release):
         reproduce("figure6", small_release, tmp_path, models=["sasrec"])
     with pytest.raises(NotReadyError, match="is no finished release"):
         reproduce("table2", tmp_path / "nowhere", tmp_path / "out", models=["sasrec"], preset="default")
+
+
+def test_a_figure_without_its_second_row_ends_before_its_first_is_trained(tmp_path, bare_release):
+    """With the command that makes what is lacking."""
+    heard = []
+    with pytest.raises(NotReadyError, match="figure6 needs 2 or more rows") as caught:
+        reproduce(
+            "figure6", bare_release, tmp_path / "out", preset="default", seeds=[0], overrides=QUICK, device="cpu",
+            progress=lambda event, _: heard.append(event),
+        )  # fmt: skip
+
+    assert "microlens-build features" in str(caught.value)
+    assert [] == heard
+
+
+def test_a_figure_goes_on_without_one_of_three(tmp_path, bare_release):
+    done = reproduce(
+        "figure6", bare_release, tmp_path / "out", preset="default", seeds=[0], overrides=QUICK, device="cpu",
+        models=["popularity", "sasrec_id_v", "itemknn"],
+    )  # fmt: skip
+
+    assert ["sasrec_id_v, leave-one-out"] == list(done.not_run)
+    assert "itemknn against popularity" in done.written[0].read_text(encoding="utf-8")
+
+
+def test_a_benchmark_is_refused_before_anything_is_trained(bare_release):
+    """The first model could be trained; the second one's features are not there."""
+    heard = []
+    with pytest.raises(NotReadyError, match="has no features"):
+        run_benchmark(
+            bare_release, ["sasrec", "sasrec_id_v"], overrides=QUICK, progress=lambda event, _: heard.append(event)
+        )
+
+    assert [] == heard
