@@ -135,19 +135,18 @@ def bootstrap(difference: NDArray[np.float64], *, resamples: int = RESAMPLES, se
 
 
 def _check_alike(a: Result, b: Result) -> None:
-    for what, one, other in (("release", _data(a), _data(b)), *_protocols(a, b)):
+    if a.data != b.data:
+        raise RecipeError(
+            f"{a.folder} and {b.folder} do not compare: their release is {a.release} ({a.data[:12]}) and {b.release} "
+            f"({b.data[:12]})",
+            hint="run both on the same release",
+        )
+    for what, one, other in _protocols(a, b):
         if one != other:
             raise RecipeError(
                 f"{a.folder} and {b.folder} do not compare: their {what} is {one} and {other}",
-                hint="run both on the same release with the same --split, --cuts and --warm",
+                hint="run both with the same --split, --cuts and --warm",
             )
-
-
-def _data(result: Result) -> str:
-    """The release's name and the hash of its manifest, or of its tables where it has none."""
-    board = result.board
-    told = board.get("manifest_sha256") or board["rows"][0].get("runs", [{}])[0].get("data_sha256") or "unknown"
-    return f"{result.release} ({told[:12]})"
 
 
 def _protocols(a: Result, b: Result) -> list[tuple[str, Any, Any]]:

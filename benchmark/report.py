@@ -25,12 +25,16 @@ _CONTENT = {"video": "ID+V", "cover": "ID+I", "title": "ID+T"}
 
 
 def label_of(row: Mapping[str, Any]) -> str:
-    """Name a row's model and, of one that reads features, which ones and of what: `sasrec_id_v (ID+T: text)`."""
+    """Name a row's model and, of one that reads features, which ones and of what: `sasrec_id_v (ID+T: text)`.
+
+    What they are of is their encoder's to say, not their name's; of imported ones nobody knows.
+    """
     model = str(row["model"])
     features = row.get("settings", {}).get("features")
     if features is None or model not in MODELS or not MODELS[model].reads_features:
         return model
-    content = f"{_CONTENT[ENCODERS[features].source]}: " if features in ENCODERS else ""
+    encoder = row.get("encoder")
+    content = f"{_CONTENT[ENCODERS[encoder].source]}: " if encoder in ENCODERS else ""
     return f"{model} ({content}{features})"
 
 

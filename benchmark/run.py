@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from benchmark.checkpoint import Checkpoint
+from benchmark.data.features import encoder_of
 from benchmark.data.release import load_release, manifest_sha256
 from benchmark.data.side import Side
 from benchmark.device import find_device
@@ -144,7 +145,10 @@ def _run_seed(
     if checkpoint is not None and out is not None:
         result |= _write_ranks(out, f"ranks/{name}-{seed}.npz", split, ranks)
         result["checkpoint"] = f"models/{checkpoint.path.name}"
-    return result | {name: inputs[name] for name in ("data_sha256", "features_sha256")}, ranks
+    result |= {name: inputs[name] for name in ("data_sha256", "features_sha256")}
+    if MODELS[name].reads_features and side.release is not None:
+        result["encoder"] = encoder_of(side.release, settings.features)
+    return result, ranks
 
 
 def _write_ranks(out: Path, name: str, split: Split, ranks: Ranks) -> dict[str, str]:

@@ -48,6 +48,13 @@ class Result:
         return str(self.board["release"])
 
     @property
+    def data(self) -> str:
+        """What tells its release from others: the hash of its manifest, or of its tables; its name says nothing."""
+        rows: list[dict[str, Any]] = self.board["rows"]
+        known = self.board.get("manifest_sha256") or next((row.get("data_sha256") for row in rows), None)
+        return str(known or self.release)
+
+    @property
     def protocol(self) -> dict[str, Any]:
         told: dict[str, Any] = self.board["protocol"]
         return told

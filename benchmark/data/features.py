@@ -141,6 +141,15 @@ def check_features(release: Path, name: str) -> Manifest:
     return manifest
 
 
+def encoder_of(release: Path, name: str) -> str | None:
+    """Which encoder made features that stand there; None for imported ones, of which nobody knows."""
+    folder = features_folder(release, name)
+    if not (folder / MANIFEST_NAME).is_file():
+        return None
+    encoder = read_manifest(folder, next_step=_command(release, name)).counters.get("encoder")
+    return None if encoder is None else str(encoder)
+
+
 def feature_names(release: Path) -> list[str]:
     """Name a release's features: those that were made, and those that came with it."""
     made = {path.parent.name for path in (release / "features").glob(f"*/{MANIFEST_NAME}")}

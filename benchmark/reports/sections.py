@@ -104,10 +104,7 @@ def _rows_by_question(results: Sequence[Result]) -> dict[tuple[str, int], Mappin
     rows: dict[tuple[str, int], Mapping[str, Any]] = {}
     where: dict[tuple[str, str], Result] = {}
     for result in results:
-        if (result.release, result.board.get("manifest_sha256")) != (
-            results[0].release,
-            results[0].board.get("manifest_sha256"),
-        ):
+        if result.data != results[0].data:
             raise RecipeError(
                 f"{results[0].folder} is of release {results[0].release} and {result.folder} of {result.release}, or "
                 "of another version of it",

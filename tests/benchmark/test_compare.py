@@ -1,6 +1,7 @@
 """Two results side by side: paired intervals, groups by popularity, and what does not compare."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from benchmark.compare import bootstrap, compare, named_pairs
 from benchmark.groups import EDGES, by_popularity, group_names
 from benchmark.protocol import Protocol
+from benchmark.reports.sections import make_report
 from benchmark.run import run_benchmark
 from benchmark.stored import read_result
 from microlens.errors import CorruptDataError, NotReadyError, RecipeError
@@ -118,6 +120,17 @@ def test_other_releases_do_not_compare(tmp_path, make_world, write_release, resu
 
     with pytest.raises(RecipeError, match=r"their release is Toy-300 \(\w{12}\) and Other"):
         compare((read_result(results), "popularity"), (read_result(tmp_path / "out"), "popularity"))
+
+
+def test_the_same_release_in_another_folder_compares(tmp_path, small_release, results):
+    """What a release is called where it lies says nothing about its data; a report takes both as well."""
+    renamed = shutil.copytree(small_release, tmp_path / "Renamed")
+    run_benchmark(renamed, ["itemknn"], out=tmp_path / "results", device="cpu")
+    ours, others = read_result(results), read_result(tmp_path / "results")
+
+    assert 300 == compare((ours, "popularity"), (others, "itemknn")).users
+    assert {"Toy-300", "Renamed"} == {ours.release, others.release}
+    make_report([ours, others])
 
 
 def test_other_users_do_not_compare(tmp_path, small_release, results):

@@ -107,18 +107,18 @@ def test_a_report_has_ours_and_the_papers(results):
 
 
 @pytest.mark.parametrize(
-    ("model", "features", "label"),
+    ("model", "features", "encoder", "label"),
     [
-        ("sasrec", "text", "sasrec"),
-        ("sasrec_id_v", "videomae", "sasrec_id_v (ID+V: videomae)"),
-        ("sasrec_id_v", "clip", "sasrec_id_v (ID+I: clip)"),
-        ("alphafuse", "text", "alphafuse (ID+T: text)"),
-        ("youtube_id_v", "official", "youtube_id_v (official)"),
+        ("sasrec", "text", None, "sasrec"),
+        ("sasrec_id_v", "videomae", "videomae", "sasrec_id_v (ID+V: videomae)"),
+        ("sasrec_id_v", "covers", "clip", "sasrec_id_v (ID+I: covers)"),
+        ("alphafuse", "minilm", "text", "alphafuse (ID+T: minilm)"),
+        ("youtube_id_v", "videomae", None, "youtube_id_v (videomae)"),
     ],
 )
-def test_a_row_of_content_is_labelled_with_what_it_reads(model, features, label, results):
+def test_a_row_of_content_is_labelled_with_what_it_reads(model, features, encoder, label, results):
     """Features of titles beside the paper's ID+V say ID+T; of those that were brought along only the name is known."""
-    told = results[0].rows["sasrec"] | {"model": model, "settings": {"features": features}}
+    told = results[0].rows["sasrec"] | {"model": model, "encoder": encoder, "settings": {"features": features}}
     result = replace(results[0], board=results[0].board | {"rows": [told]})
 
     cells = {cell for section in make_report([result]).sections for row in section.rows for cell in row}
