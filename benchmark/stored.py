@@ -49,9 +49,9 @@ class Result:
 
     @property
     def data(self) -> str:
-        """What tells its release from others: the hash of its manifest, or of its tables; its name says nothing."""
+        """What tells its release from others: the hash of its tables and its manifest; its name says nothing."""
         rows: list[dict[str, Any]] = self.board["rows"]
-        known = self.board.get("manifest_sha256") or next((row.get("data_sha256") for row in rows), None)
+        known = next((row.get("data_sha256") for row in rows), None) or self.board.get("manifest_sha256")
         return str(known or self.release)
 
     @property
