@@ -15,6 +15,7 @@ from benchmarks import (
     merge,
     near,
     pages,
+    ranking,
     scale,
     start,
     train,
@@ -35,6 +36,7 @@ SUITE = {
     "merge": (merge.run, 5_000_000),
     "scale": (scale.run, 10_000_000),
     "near": (near.run, 5_000_000),
+    "ranking": (ranking.run, 50_000),
     "train": (train.run, 1_000_000),
     "training": (training.run, 50),
 }

@@ -82,6 +82,13 @@ def cost_of_command(arguments: list[str], environment: dict[str, str] | None = N
     return Cost(usage.ru_utime + usage.ru_stime, wall_s, sum(peaks.values()) / 1024, value)
 
 
+def timed(job: Callable[[], object]) -> tuple[float, float]:
+    """Do it in this process, and tell the wall and CPU seconds that it took."""
+    began, cpu = time.perf_counter(), time.process_time()
+    job()
+    return time.perf_counter() - began, time.process_time() - cpu
+
+
 def redis_cpu_s(client: redis.Redis) -> float:
     """CPU seconds that a Redis has used since it was started."""
     used: dict[str, Any] = client.info("cpu")

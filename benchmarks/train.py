@@ -3,32 +3,30 @@
 from __future__ import annotations
 
 import resource
-import time
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
-from benchmark.data.release import Interactions
 from benchmark.data.split import leave_one_out
-from benchmark.evaluate import CHUNK_SCORES, evaluate
+from benchmark.evaluate import evaluate
 from benchmark.models import MODELS
 from benchmark.models.sequence import SequenceModel
 from benchmark.settings import load_preset
 from benchmark.tasks.next_item import NextItem
 from benchmark.train import Trainer
-from benchmarks.measure import cost_of
+from benchmarks.made_interactions import made_interactions
+from benchmarks.measure import cost_of, timed
+from benchmarks.ranking import bare, states_of, vectors_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from benchmark.data.split import Question, Split
     from benchmark.settings import Settings
 
-ITEMS = 91_402  # of MicroLens-1M, which has 9.1 interactions a user
-_MEAN_LENGTH, _ZIPF = 9.1, 0.8
+ITEMS = 91_402  # of MicroLens-1M
 _BATCH = 256
 _WARM, _STEPS, _ASKED = 5, 60, 1_000
 
@@ -63,7 +61,7 @@ def run(items: int) -> Iterator[str]:
 
 
 def _train(users: int, row_wise: str) -> Measured:
-    split = leave_one_out(made_interactions(users))
+    split = leave_one_out(made_interactions(users, ITEMS))
     settings = load_preset("default", "sasrec", {"batch_size": _BATCH, "row_wise": row_wise})
     torch.manual_seed(0)
     model = MODELS["sasrec"].build(split, settings, None)  # type: ignore[arg-type] # it asks for nothing beside ids
@@ -73,20 +71,11 @@ def _train(users: int, row_wise: str) -> Measured:
     asked = _some(split.test)
     model.eval()
     evaluate(model, _some(split.test, 100))
-    evaluation = _timed(lambda: evaluate(model, asked))
-    floor_s, _ = _timed(lambda: _floor(model, asked))
+    evaluation = timed(lambda: evaluate(model, asked))
+    states, items = states_of(model, asked), vectors_of(model, split.item_count)
+    floor_s, _ = timed(lambda: bare(states, items))
     share = len(split.test.users) / len(asked.users)
     return Measured(*epoch, evaluation[0] * share, evaluation[1] * share, floor_s * share, made_mb)
-
-
-def made_interactions(users: int) -> Interactions:
-    """Deal items out to users by a Zipf law, at random."""
-    rng = np.random.default_rng(0)
-    lengths = 3 + rng.poisson(_MEAN_LENGTH - 3, users)
-    reached = np.cumsum(np.arange(1, ITEMS + 1) ** -_ZIPF)
-    item = np.searchsorted(reached, rng.random(lengths.sum()) * reached[-1]) + 1
-    user = np.repeat(np.arange(1, users + 1), lengths)
-    return Interactions("made", np.arange(1, ITEMS + 1), user, item, np.arange(len(user)))
 
 
 def _epoch(model: SequenceModel, split: Split, settings: Settings) -> tuple[float, float]:
@@ -97,8 +86,8 @@ def _epoch(model: SequenceModel, split: Split, settings: Settings) -> tuple[floa
     for batch in islice(batches, _WARM):
         trainer.step(batch)
     taken = list(islice(batches, _STEPS))
-    wall_s, cpu_s = _timed(lambda: [trainer.step(batch) for batch in taken])
-    flush_s, flush_cpu_s = _timed(trainer.optimizer.catch_up)
+    wall_s, cpu_s = timed(lambda: [trainer.step(batch) for batch in taken])
+    flush_s, flush_cpu_s = timed(trainer.optimizer.catch_up)
     share = split.user_count / sum(map(len, taken))
     return wall_s * share + flush_s, cpu_s * share + flush_cpu_s
 
@@ -108,18 +97,3 @@ def _some(question: Question, count: int = _ASKED) -> Question:
     return replace(
         question, users=question.users[:count], history=question.history[:count], target=question.target[:count]
     )
-
-
-def _floor(model: SequenceModel, question: Question) -> None:
-    """Rank without ranks: states, one matmul and the best 20, in chunks of the same size."""
-    width = max(1, CHUNK_SCORES // (question.item_count + 1))
-    with torch.inference_mode():
-        for history in torch.split(question.history, width):
-            states = model(history)[:, -1]
-            (states @ model.items(torch.arange(question.item_count + 1)).T).topk(20)
-
-
-def _timed(job: Callable[[], object]) -> tuple[float, float]:
-    began, cpu = time.perf_counter(), time.process_time()
-    job()
-    return time.perf_counter() - began, time.process_time() - cpu
