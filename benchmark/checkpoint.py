@@ -48,16 +48,7 @@ class Checkpoint:
         return state
 
     def save(self, state: Mapping[str, Any]) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = self.path.with_suffix(".tmp")
-        try:
-            with unfinished.open("wb") as file:
-                torch.save({"made_of": self.made_of, **state}, file)
-                file.flush()
-                os.fsync(file.fileno())
-            unfinished.replace(self.path)
-        finally:
-            unfinished.unlink(missing_ok=True)  # what a full disk has left
+        save_whole({"made_of": self.made_of, **state}, self.path)
 
     def nearest_other(self) -> tuple[str, list[str]] | None:
         """The file of the same model and seed that differs least from what is wanted now, and in what."""
@@ -65,6 +56,26 @@ class Checkpoint:
         made_of = {path.name: read_checkpoint(path, is_mapped=True)["made_of"] for path in files}
         found = [(name, differences(one, self.made_of)) for name, one in made_of.items()]
         return min(found, key=lambda other: len(other[1]), default=None)
+
+
+def save_whole(content: Mapping[str, Any], path: Path) -> None:
+    """Write what `torch.load` reads; a reader sees an old file or a new one. OSError where the disk has no room."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(".tmp")
+    try:
+        with unfinished.open("wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    except (OSError, RuntimeError) as error:
+        # A file that cannot be written to makes torch fail over what it then misses in it; the cause is the context.
+        cause = error if isinstance(error, OSError) else error.__context__
+        if not isinstance(cause, OSError):
+            raise
+        raise OSError(cause.errno, cause.strerror, str(path)) from error
+    finally:
+        unfinished.unlink(missing_ok=True)  # what a full disk has left
 
 
 def read_checkpoint(path: Path, device: torch.device | str = "cpu", *, is_mapped: bool = False) -> dict[str, Any]:

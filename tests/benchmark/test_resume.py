@@ -1,20 +1,23 @@
 """A run is killed, and goes on as if it had not been."""
 
+import errno
 import os
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import orjson
 import pytest
 import torch
 
-from benchmark.checkpoint import read_checkpoint
+from benchmark.checkpoint import read_checkpoint, save_whole
 from benchmark.run import run_benchmark
 from microlens.errors import CorruptDataError, MicrolensError
 from microlens.locks import exclusive
+from tests.download_nodes.small_disk import small_disk
 
 EPOCHS = 8
 SETTINGS = {"width": 16, "blocks": 1, "epochs": EPOCHS, "patience": EPOCHS, "batch_size": 32, "threads": 1}
@@ -174,6 +177,31 @@ def test_a_checkpoint_that_would_run_code_is_not_opened(tmp_path, monkeypatch):
     with pytest.raises(CorruptDataError, match="more than tensors"):
         read_checkpoint(tmp_path / "evil.pt")
     assert not (tmp_path / "evil").exists()
+
+
+def test_a_full_disk_is_told_and_costs_one_epoch(small_release, tmp_path, undisturbed, without_clock):
+    """Its error is the system's, with the file; the last checkpoint stays, and with space the run ends as ever."""
+    _, expected = undisturbed
+    with small_disk(tmp_path / "disk", size_bytes=4 << 20) as disk:
+        out = disk.folder / "out"
+        with pytest.raises(OSError, match="No space left") as full:
+            run(small_release, out, progress=lambda event, _: event == "epoch" and disk.fill(but=8192))
+        left = [path.name for path in (out / "models").iterdir()]
+        told, so_far = full.value, epochs_so_far(out)
+        disk.free()
+
+        assert errno.ENOSPC == told.errno
+        assert [checkpoint_of(out).name] == left == [Path(told.filename).name]
+        assert 1 == so_far
+        assert without_clock(expected.rows) == without_clock(run(small_release, out).rows)
+
+
+def test_an_error_that_is_no_full_disks_stays_what_it_is(tmp_path):
+    """Such as of what torch cannot write; nothing half written is left."""
+    with pytest.raises(TypeError, match="generator"):
+        save_whole({"made_of": (one for one in "ab")}, tmp_path / "odd.pt")
+
+    assert [] == list(tmp_path.iterdir())
 
 
 def test_two_benchmarks_do_not_write_to_the_same_results(small_release, tmp_path):
