@@ -13,12 +13,13 @@ from __future__ import annotations
 import hashlib
 import os
 import pickle
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import orjson
 import torch
 
-from microlens.errors import CorruptDataError, NotReadyError
+from microlens.errors import CorruptDataError, MicrolensError, NotReadyError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,10 +52,16 @@ class Checkpoint:
         save_whole({"made_of": self.made_of, **state}, self.path)
 
     def nearest_other(self) -> tuple[str, list[str]] | None:
-        """The file of the same model and seed that differs least from what is wanted now, and in what."""
-        files = [path for path in sorted(self.path.parent.glob(f"{self.stem}*.pt")) if path != self.path]
-        made_of = {path.name: read_checkpoint(path, is_mapped=True)["made_of"] for path in files}
-        found = [(name, differences(one, self.made_of)) for name, one in made_of.items()]
+        """The file of the same model and seed that differs least from what is wanted now, and in what.
+
+        One that cannot be read is passed over: nothing is taken from it.
+        """
+        found = []
+        for path in sorted(self.path.parent.glob(f"{self.stem}*.pt")):
+            if path != self.path:
+                with suppress(MicrolensError, OSError):
+                    other = read_checkpoint(path, is_mapped=True)
+                    found.append((path.name, differences(other["made_of"], self.made_of)))
         return min(found, key=lambda other: len(other[1]), default=None)
 
 

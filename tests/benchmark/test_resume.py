@@ -164,6 +164,21 @@ def test_a_damaged_checkpoint_is_named(small_release, tmp_path):
         run(small_release, tmp_path)
 
 
+@pytest.mark.parametrize("content", [b"", b"no checkpoint", "half"])
+def test_a_damaged_checkpoint_of_another_run_stops_none(small_release, tmp_path, content):
+    """A new run says which file is most like it, and passes over what it cannot read; that stays where it is."""
+    run(small_release, tmp_path)
+    whole = checkpoint_of(tmp_path)
+    damaged = whole.with_name("sasrec-0-deadbeef.pt")
+    damaged.write_bytes(whole.read_bytes()[:1000] if content == "half" else content)
+    heard = []
+    run(small_release, tmp_path, overrides=SETTINGS | {"width": 8}, progress=lambda *told: heard.append(told))
+
+    assert "other_checkpoint" == heard[0][0]
+    assert whole.name == heard[0][1]["file"]
+    assert damaged.exists()
+
+
 class Evil:
     def __reduce__(self):
         return os.mkdir, ("evil",)
