@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-_DIGITS = 8  # of a name; `load` compares all of `made_of`
+DIGITS = 8  # of a name; `load` compares all of `made_of`
 
 
 class Checkpoint:
@@ -34,7 +34,7 @@ class Checkpoint:
     def __init__(self, folder: Path, made_of: Mapping[str, Any]) -> None:
         self.made_of = dict(made_of)
         self.stem = f"{made_of['model']}-{made_of['seed']}-"
-        self.path = folder / f"{self.stem}{sha256_of_json(made_of)[:_DIGITS]}.pt"
+        self.path = folder / f"{self.stem}{sha256_of_json(made_of)[:DIGITS]}.pt"
 
     def load(self, device: torch.device | str = "cpu") -> dict[str, Any] | None:
         """What was saved last; None if nothing was."""

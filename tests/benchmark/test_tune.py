@@ -261,6 +261,22 @@ def test_a_full_disk_is_told_before_the_first_epoch_too(small_release, tmp_path)
     assert (errno.ENOSPC, "questions-13.pt") == (full.value.errno, Path(full.value.filename).name)
 
 
+def test_what_killed_writers_left_is_removed_and_nothing_else(small_release, tmp_path):
+    """Half-written files of a search, by their names; files and folders of others that end alike stay."""
+    ours = ["models/sasrec-0-1a2b3c4d.tmp", "configurations/sasrec_id_v-0-1a2b3c4d.4711.tmp", "questions-13.tmp"]
+    theirs = ["thesis/chapter.tmp", "chapter.tmp", "models/chapter.tmp", "Toy/models/sasrec-0-1a2b3c4d.tmp"]
+    for name in (*ours, *theirs):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("half")
+    (tmp_path / "a.tmp").mkdir()
+    (tmp_path / "models" / "gru4rec-1-00000000.tmp").mkdir()
+    search(small_release, tmp_path, ["popularity"], grid={"epochs": (1,)}, overrides={})
+
+    assert [] == [name for name in ours if (tmp_path / name).exists()]
+    assert theirs == [name for name in theirs if (tmp_path / name).read_text() == "half"]
+    assert (tmp_path / "a.tmp").is_dir()
+
+
 def leg_of(release, out, **changes):
     settings = Settings(**{**FIXED, "width": 8, "threads": 1, "epochs": 300, "patience": 300} | changes)
     split = leave_one_out(load_release(release), keep=settings.keep_interactions)
