@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import torch
 
+from benchmark.device import is_out_of_memory
 from microlens.errors import CorruptDataError, MicrolensError, NotReadyError
 
 if TYPE_CHECKING:
@@ -103,6 +104,8 @@ def read_checkpoint(path: Path, device: torch.device | str = "cpu", *, is_mapped
             hint="name a file that `microlens-build benchmark` wrote; delete one that is damaged",
         ) from error
     except (RuntimeError, EOFError, ValueError, KeyError) as error:
+        if is_out_of_memory(error):
+            raise  # it is the machine that is too small, and nothing is wrong with the file
         raise CorruptDataError(
             f"{path} cannot be read as a checkpoint: {str(error).splitlines()[0]}",
             hint="delete it, and train again with `microlens-build benchmark`",

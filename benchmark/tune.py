@@ -12,6 +12,7 @@ from benchmark.checkpoint import DIGITS
 from benchmark.data.release import load_release, manifest_sha256
 from benchmark.data.side import Side
 from benchmark.device import find_device
+from benchmark.memory import tells_lack_of_memory
 from benchmark.parallel import is_started_by_torchrun
 from benchmark.progress import silent
 from benchmark.protocol import Protocol
@@ -81,7 +82,8 @@ def tune(
     taken = MicrolensError(f"another search works in {out}", hint="wait for it, or choose another folder with --out")
     with exclusive(out / ".lock", taken):
         _remove_unfinished(out)
-        legs = _prepare(release, drawn, asked, out, seed=seed, place=place)
+        with tells_lack_of_memory("reading and splitting the release"):
+            legs = _prepare(release, drawn, asked, out, seed=seed, place=place)
         races = [Race(model, own, first_epochs) for model, own in legs.items()]
         count_at_once = processes or usual_count(place, max(one.threads for one in every))
         with Processes(count_at_once, devices_of(place)) as at_work:

@@ -52,12 +52,26 @@ class Entry:
     """What makes it this model: these hold unless a preset's line for it, or an override, says otherwise."""
     reads_features: bool = False
     """Whether it reads the frozen features that the settings name."""
+    sizes: tuple[str, ...] = ("width",)
+    """Settings that say how large it is: what to lower where memory lacks, beside the size of a batch."""
+
+    @property
+    def sizes_of_training(self) -> tuple[str, ...]:
+        return self.sizes if self.task is None else ("batch_size", *self.sizes)
+
+    @property
+    def sizes_of_ranking(self) -> tuple[str, ...]:
+        return ("chunk_scores", *self.sizes)
 
 
 MODELS = {
-    "popularity": Entry("how often an item was met in training, the same list for everyone", popularity.build),
-    "itemknn": Entry("what was met together with a user's last items (Sarwar et al., 2001)", itemknn.build),
-    "ease": Entry("one linear layer between items, solved at once (Steck, 2019)", ease.build),
+    "popularity": Entry(
+        "how often an item was met in training, the same list for everyone", popularity.build, sizes=()
+    ),
+    "itemknn": Entry(
+        "what was met together with a user's last items (Sarwar et al., 2001)", itemknn.build, sizes=("neighbours",)
+    ),
+    "ease": Entry("one linear layer between items, solved at once (Steck, 2019)", ease.build, sizes=()),
     "dssm": Entry("two towers that meet in a dot product (Huang et al., 2013)", dssm.build, Pairs),
     "lightgcn": Entry("ids smoothed over the graph of users and items (He et al., 2020)", lightgcn.build, Pairs),
     "nfm": Entry("layers on the product of two vectors (He & Chua, 2017)", nfm.build, Pairs, factorised.SETTINGS),

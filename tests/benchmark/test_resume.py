@@ -14,6 +14,8 @@ import pytest
 import torch
 
 from benchmark.checkpoint import read_checkpoint, save_whole
+from benchmark.memory import NoMemoryError
+from benchmark.recommend import recommend
 from benchmark.run import run_benchmark
 from microlens.errors import CorruptDataError, MicrolensError
 from microlens.locks import exclusive
@@ -177,6 +179,21 @@ def test_a_damaged_checkpoint_of_another_run_stops_none(small_release, tmp_path,
     assert "other_checkpoint" == heard[0][0]
     assert whole.name == heard[0][1]["file"]
     assert damaged.exists()
+
+
+def test_a_lack_of_memory_is_no_damage(small_release, tmp_path, monkeypatch):
+    """A GPU that cannot take a checkpoint does not have it deleted."""
+    run(small_release, tmp_path)
+
+    def load(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr(torch, "load", load)
+    with pytest.raises(NoMemoryError, match="while reading what is finished: CUDA out of memory"):
+        run(small_release, tmp_path)
+    with pytest.raises(NoMemoryError, match="while reading the checkpoint") as caught:
+        recommend(checkpoint_of(tmp_path))
+    assert "--device cpu" in caught.value.hint
 
 
 class Evil:

@@ -20,6 +20,7 @@ from benchmark.data.release import load_release
 from benchmark.data.side import Side
 from benchmark.data.split import leave_one_out
 from benchmark.device import find_device
+from benchmark.memory import NoMemoryError
 from benchmark.protocol import Protocol
 from benchmark.provenance import made_of
 from benchmark.run import run_benchmark
@@ -440,6 +441,12 @@ def test_a_model_of_which_nothing_can_be_trained_is_told(small_release, tmp_path
 
 def read_json(out):
     return orjson.loads((out / "configurations.json").read_bytes())
+
+
+def test_a_split_without_room_is_told(small_release, tmp_path):
+    """Histories that no machine holds: before any configuration is trained."""
+    with pytest.raises(NoMemoryError, match="reading and splitting the release"):
+        search(small_release, tmp_path, overrides=FIXED | {"keep_interactions": 10**12})
 
 
 def test_two_searches_do_not_work_in_one_folder(small_release, tmp_path):
