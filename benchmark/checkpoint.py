@@ -13,18 +13,20 @@ from __future__ import annotations
 import hashlib
 import os
 import pickle
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import orjson
 import torch
 
-from microlens.errors import CorruptDataError, NotReadyError
+from benchmark.device import is_out_of_memory
+from microlens.errors import CorruptDataError, MicrolensError, NotReadyError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-_DIGITS = 8  # of a name; `load` compares all of `made_of`
+DIGITS = 8  # of a name; `load` compares all of `made_of`
 
 
 class Checkpoint:
@@ -33,7 +35,7 @@ class Checkpoint:
     def __init__(self, folder: Path, made_of: Mapping[str, Any]) -> None:
         self.made_of = dict(made_of)
         self.stem = f"{made_of['model']}-{made_of['seed']}-"
-        self.path = folder / f"{self.stem}{sha256_of_json(made_of)[:_DIGITS]}.pt"
+        self.path = folder / f"{self.stem}{sha256_of_json(made_of)[:DIGITS]}.pt"
 
     def load(self, device: torch.device | str = "cpu") -> dict[str, Any] | None:
         """What was saved last; None if nothing was."""
@@ -48,23 +50,40 @@ class Checkpoint:
         return state
 
     def save(self, state: Mapping[str, Any]) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = self.path.with_suffix(".tmp")
-        try:
-            with unfinished.open("wb") as file:
-                torch.save({"made_of": self.made_of, **state}, file)
-                file.flush()
-                os.fsync(file.fileno())
-            unfinished.replace(self.path)
-        finally:
-            unfinished.unlink(missing_ok=True)  # what a full disk has left
+        save_whole({"made_of": self.made_of, **state}, self.path)
 
     def nearest_other(self) -> tuple[str, list[str]] | None:
-        """The file of the same model and seed that differs least from what is wanted now, and in what."""
-        files = [path for path in sorted(self.path.parent.glob(f"{self.stem}*.pt")) if path != self.path]
-        made_of = {path.name: read_checkpoint(path, is_mapped=True)["made_of"] for path in files}
-        found = [(name, differences(one, self.made_of)) for name, one in made_of.items()]
+        """The file of the same model and seed that differs least from what is wanted now, and in what.
+
+        One that cannot be read is passed over: nothing is taken from it.
+        """
+        found = []
+        for path in sorted(self.path.parent.glob(f"{self.stem}*.pt")):
+            if path != self.path:
+                with suppress(MicrolensError, OSError):
+                    other = read_checkpoint(path, is_mapped=True)
+                    found.append((path.name, differences(other["made_of"], self.made_of)))
         return min(found, key=lambda other: len(other[1]), default=None)
+
+
+def save_whole(content: Mapping[str, Any], path: Path) -> None:
+    """Write what `torch.load` reads; a reader sees an old file or a new one. OSError where the disk has no room."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(".tmp")
+    try:
+        with unfinished.open("wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    except (OSError, RuntimeError) as error:
+        # A file that cannot be written to makes torch fail over what it then misses in it; the cause is the context.
+        cause = error if isinstance(error, OSError) else error.__context__
+        if not isinstance(cause, OSError):
+            raise
+        raise OSError(cause.errno, cause.strerror, str(path)) from error
+    finally:
+        unfinished.unlink(missing_ok=True)  # what a full disk has left
 
 
 def read_checkpoint(path: Path, device: torch.device | str = "cpu", *, is_mapped: bool = False) -> dict[str, Any]:
@@ -85,6 +104,8 @@ def read_checkpoint(path: Path, device: torch.device | str = "cpu", *, is_mapped
             hint="name a file that `microlens-build benchmark` wrote; delete one that is damaged",
         ) from error
     except (RuntimeError, EOFError, ValueError, KeyError) as error:
+        if is_out_of_memory(error):
+            raise  # it is the machine that is too small, and nothing is wrong with the file
         raise CorruptDataError(
             f"{path} cannot be read as a checkpoint: {str(error).splitlines()[0]}",
             hint="delete it, and train again with `microlens-build benchmark`",

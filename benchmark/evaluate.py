@@ -31,7 +31,7 @@ def evaluate(model: Recommender, question: Question, *, chunk_scores: int = CHUN
 
     `tell` hears now and then how many chunks are done.
     """
-    return _of_all_users([found for found, _ in _ranked(model, question, chunk_scores, tell)])
+    return _of_all_users([found for found, _ in _ranked(model, question, chunk_scores, tell)], question)
 
 
 def evaluate_and_list(
@@ -41,16 +41,18 @@ def evaluate_and_list(
 
     Where a user has met so much that less than that are left, the last places are 0.
     """
-    found, lists = [], []
+    k = min(k, question.item_count)
+    found, lists = [], [question.target.new_zeros(0, k)]
     for ranked, scores in _ranked(model, question, chunk_scores, tell):
         found.append(ranked)
-        best = scores.topk(min(k, question.item_count))
+        best = scores.topk(k)
         lists.append(best.indices.masked_fill(best.values == -torch.inf, 0))
-    return _of_all_users(found), joined(torch.cat(lists))
+    return _of_all_users(found, question), joined(torch.cat(lists))
 
 
-def _of_all_users(found: list[Ranks]) -> Ranks:
-    own = Ranks.joined(found)
+def _of_all_users(found: list[Ranks], question: Question) -> Ranks:
+    nobody = question.target.new_zeros(0, dtype=torch.int32)  # all that a rank finds where there are more than users
+    own = Ranks.joined([Ranks(nobody, nobody), *found])
     return Ranks(joined(own.above), joined(own.tied))
 
 

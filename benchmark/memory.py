@@ -15,7 +15,8 @@ from benchmark.device import is_out_of_memory
 from microlens.errors import MicrolensError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from benchmark.settings import Settings
 
@@ -24,6 +25,7 @@ class NoMemoryError(MicrolensError):
     """Training or ranking takes more memory than there is."""
 
 
+LESS_DATA = "choose --device cpu where a GPU is too small; or take less data: --warm 20, or a smaller subset"
 _RESET_PEAK = "5"  # proc(5), /proc/self/clear_refs
 _MACHINE = Path("/proc/meminfo")
 _CONTAINER = Path("/sys/fs/cgroup")
@@ -54,19 +56,26 @@ def peak_bytes(device: torch.device) -> dict[str, int]:
 
 
 @contextmanager
-def names_what_to_lower(doing: str, settings: Settings) -> Iterator[None]:
-    """Turn a lack of memory into an error that says which settings made it so large."""
+def tells_lack_of_memory(doing: str, hint: str = LESS_DATA) -> Iterator[None]:
+    """Turn a lack of memory into an error that says what to do about it."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        names = ("chunk_scores", "width") if doing == "ranking" else ("batch_size", "width")
-        sizes = [f"{name}={getattr(settings, name)}" for name in names]
-        raise NoMemoryError(
-            f"out of memory while {doing} with {' and '.join(sizes)}: {str(error).splitlines()[0]}",
-            hint=f"lower {' or '.join(names)}, as with --set {names[0]}={getattr(settings, names[0]) // 2}",
-        ) from error
+        told = next(iter(str(error).splitlines()), "the system has none left")  # Python's own says nothing
+        raise NoMemoryError(f"out of memory while {doing}: {told}", hint=hint) from error
+
+
+def names_what_to_lower(doing: str, settings: Settings, names: Sequence[str]) -> AbstractContextManager[None]:
+    """The same, naming the settings that made it so large; a model may have none."""
+    if not names:
+        return tells_lack_of_memory(doing)
+    sizes = " and ".join(f"{name}={getattr(settings, name)}" for name in names)
+    return tells_lack_of_memory(
+        f"{doing} with {sizes}",
+        hint=f"lower {' or '.join(names)}, as with --set {names[0]}={max(1, getattr(settings, names[0]) // 2)}",
+    )
 
 
 def _free_of_machine() -> int:

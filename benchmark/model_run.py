@@ -13,7 +13,7 @@ import torch
 from benchmark.checkpoint import sha256_of_json
 from benchmark.device import cpu_threads
 from benchmark.evaluate import evaluate_and_list
-from benchmark.memory import forget_peak, names_what_to_lower, peak_bytes
+from benchmark.memory import forget_peak, names_what_to_lower, peak_bytes, tells_lack_of_memory
 from benchmark.metrics import Ranks, coverage, hit_rate, mean_popularity, standard_error, summarise
 from benchmark.models import MODELS
 from benchmark.models.protocol import Recommender, TrainableModel
@@ -48,7 +48,8 @@ def run_model(
 
     A checkpoint that is finished has both already.
     """
-    known = None if checkpoint is None else _finished(checkpoint, split.device)
+    with tells_lack_of_memory("reading what is finished"):
+        known = None if checkpoint is None else _finished(checkpoint, split.device)
     if known is not None:
         progress("model_known", known[0])
         return known
@@ -58,10 +59,11 @@ def run_model(
     progress("model_started", {"model": name, "seed": seed, "epochs": settings.epochs})
     began = time.perf_counter()
     forget_peak(split.device)
-    with names_what_to_lower("training", settings):
-        model = MODELS[name].build(split, settings, side)
+    entry = MODELS[name]
+    with names_what_to_lower("training", settings, entry.sizes_of_training):
+        model = entry.build(split, settings, side)
         fitted, parameters = train(name, model, split, settings, seed=seed, progress=progress, checkpoint=checkpoint)
-    with names_what_to_lower("ranking", settings), as_written(settings):
+    with names_what_to_lower("ranking", settings, entry.sizes_of_ranking), as_written(settings):
         ranks, lists = evaluate_and_list(
             model,
             split.test,

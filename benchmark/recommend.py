@@ -24,7 +24,7 @@ from benchmark.data.release import load_release
 from benchmark.data.side import Side
 from benchmark.data.split import whole_histories
 from benchmark.device import find_device
-from benchmark.memory import names_what_to_lower
+from benchmark.memory import tells_lack_of_memory
 from benchmark.models import MODELS
 from benchmark.models.protocol import TrainableModel
 from benchmark.protocol import Protocol
@@ -49,6 +49,9 @@ SCHEMA = pa.schema(
         pa.field("item_id", pa.int64(), nullable=False),
         pa.field("score", pa.float32(), nullable=False),
     ]
+)
+LESS_MEMORY = (
+    "choose --device cpu where a GPU is too small, or the checkpoint of a model of lower `width` or `chunk_scores`"
 )
 SUFFIXES = (".parquet", ".csv")
 
@@ -90,10 +93,11 @@ def recommend(
         raise RecipeError(f"{out} is neither .parquet nor .csv", hint=f"name a file such as {out.stem}.parquet")
     if top < 1:
         raise RecipeError(f"top is {top}, but a list has 1 item or more", hint="choose --top 10, say")
-    trained = load_trained(checkpoint, release=release, device=device)
+    with tells_lack_of_memory("reading the checkpoint and its release", LESS_MEMORY):
+        trained = load_trained(checkpoint, release=release, device=device)
     asked = _places_of(users, trained)
     rows = 0
-    with _writer(out) as write:
+    with _writer(out) as write, tells_lack_of_memory("ranking", LESS_MEMORY):
         for done, table in _lists(trained, asked, top):
             write(table)
             rows += len(table)
@@ -182,7 +186,7 @@ def _lists(trained: Trained, asked: torch.Tensor, top: int) -> Iterator[tuple[in
     width = max(1, trained.settings.chunk_scores // (item_count + 1))
     for start in range(0, len(asked), width):
         users = asked[start : start + width].to(trained.history.device)
-        with torch.inference_mode(), names_what_to_lower("ranking", trained.settings):
+        with torch.inference_mode():
             scores = trained.model.scores(users, trained.history[users])
             row, met = trained.met.of(users)
             scores[row, met] = -torch.inf

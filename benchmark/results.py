@@ -47,10 +47,13 @@ def write_ranks(path: Path, user_ids: NDArray[np.int64], ranks: Ranks, target_co
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(f".{os.getpid()}.tmp")
-    with unfinished.open("wb") as file:
-        above, tied = ranks.above.cpu().numpy(), ranks.tied.cpu().numpy()
-        np.savez_compressed(file, user_id=user_ids, above=above, tied=tied, target_count=target_count)
-    unfinished.replace(path)
+    try:
+        with unfinished.open("wb") as file:
+            above, tied = ranks.above.cpu().numpy(), ranks.tied.cpu().numpy()
+            np.savez_compressed(file, user_id=user_ids, above=above, tied=tied, target_count=target_count)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)  # what a full disk has left
 
 
 def _mean(values: Sequence[Any]) -> Any:

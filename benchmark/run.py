@@ -12,6 +12,7 @@ from benchmark.data.features import encoder_of
 from benchmark.data.release import load_release, manifest_sha256
 from benchmark.data.side import Side
 from benchmark.device import find_device
+from benchmark.memory import tells_lack_of_memory
 from benchmark.metrics import Ranks, mean_popularity
 from benchmark.model_run import run_model, seeded
 from benchmark.models import MODELS
@@ -74,12 +75,13 @@ def run_benchmark(
     settings = {name: load_preset(preset, name, overrides, own=MODELS[name].settings) for name in models}
     with process_group(find_device(device)) as place, _alone_in(out):
         tell = progress if rank() == 0 else silent
-        interactions, side = asked.select(load_release(release), Side(release))
-        splits = {
-            keep: asked.divide(interactions, keep=keep, device=place)
-            for keep in {one.keep_interactions for one in settings.values()}
-        }
-        ready = _ready(settings, side, leave_out)
+        with tells_lack_of_memory("reading and splitting the release"):
+            interactions, side = asked.select(load_release(release), Side(release))
+            splits = {
+                keep: asked.divide(interactions, keep=keep, device=place)
+                for keep in {one.keep_interactions for one in settings.values()}
+            }
+            ready = _ready(settings, side, leave_out)
         if len(ready) < fewest:
             raise NotReadyError(f"{len(ready)} of the models can be run on {release}", hint=f"it takes {fewest}")
         rows: list[dict[str, Any]] = []

@@ -163,7 +163,10 @@ class Trainer:
         order = torch.Generator().manual_seed(_epoch_seed(self.seed, epoch))
         torch.manual_seed(_epoch_seed(self.seed, epoch, rank() + 1))
         self.model.train()
-        with names_what_to_lower("training", self.settings), _tf32(self.device, is_on=self.settings.mixed_precision):
+        with (
+            names_what_to_lower("training", self.settings, ("batch_size", "width")),
+            _tf32(self.device, is_on=self.settings.mixed_precision),
+        ):
             batches = counted(self.task.batches(order), self.task.steps, partial(self._tell, "training"))
             losses = [self.step(batch) for batch in batches if len(batch) >= world()]
             self.optimizer.catch_up()
@@ -187,7 +190,7 @@ class Trainer:
 
     def validate(self) -> dict[str, float]:
         self.model.eval()
-        with names_what_to_lower("ranking", self.settings), as_written(self.settings):
+        with names_what_to_lower("ranking", self.settings, ("chunk_scores", "width")), as_written(self.settings):
             tell = partial(self._tell, "validation")
             ranks = evaluate(self.model, self.validation, chunk_scores=self.settings.chunk_scores, tell=tell)
         return summarise(ranks, cutoffs=(10,))

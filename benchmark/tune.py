@@ -8,9 +8,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmark.checkpoint import DIGITS
 from benchmark.data.release import load_release, manifest_sha256
 from benchmark.data.side import Side
 from benchmark.device import find_device
+from benchmark.memory import tells_lack_of_memory
 from benchmark.parallel import is_started_by_torchrun
 from benchmark.progress import silent
 from benchmark.protocol import Protocol
@@ -79,9 +81,9 @@ def tune(
     out.mkdir(parents=True, exist_ok=True)
     taken = MicrolensError(f"another search works in {out}", hint="wait for it, or choose another folder with --out")
     with exclusive(out / ".lock", taken):
-        for left in out.rglob("*.tmp"):  # of writers who were killed
-            left.unlink()
-        legs = _prepare(release, drawn, asked, out, seed=seed, place=place)
+        _remove_unfinished(out)
+        with tells_lack_of_memory("reading and splitting the release"):
+            legs = _prepare(release, drawn, asked, out, seed=seed, place=place)
         races = [Race(model, own, first_epochs) for model, own in legs.items()]
         count_at_once = processes or usual_count(place, max(one.threads for one in every))
         with Processes(count_at_once, devices_of(place)) as at_work:
@@ -105,6 +107,18 @@ def tune(
         tuning.write(out)
     _check_all_chosen(tuning, out)
     return tuning
+
+
+def _remove_unfinished(out: Path) -> None:
+    """What writers of this folder left who were killed, by the names that they write under: the rest is not ours.
+
+    No benchmark is at work on its own in `models/`: it would hold the lock.
+    """
+    digest = "[0-9a-f]" * DIGITS
+    own = (f"models/*-[0-9]*-{digest}.tmp", f"configurations/*-[0-9]*-{digest}.[0-9]*.tmp", "questions-[0-9]*.tmp")
+    for left in (path for names in own for path in out.glob(names)):
+        if left.is_file():
+            left.unlink()
 
 
 def _check_place(preset: str, out: Path) -> None:

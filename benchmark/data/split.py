@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from benchmark.data.lists import Lists
 from benchmark.data.met import Met
 from microlens.errors import NotReadyError
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from benchmark.data.lists import Lists
     from benchmark.data.release import Interactions
 
 SHORTEST = 3  # one item to learn from, one for validation, one for the test
@@ -165,5 +165,6 @@ def whole_histories(
 
 
 def _each_once(pairs: NDArray[np.int64], user_count: int, device: torch.device) -> Lists:
-    """Items of each user, ascending: of user and item (N, 2)."""
-    return Met.of_pairs(torch.from_numpy(pairs).to(device), user_count, int(pairs[:, 1].max(initial=0))).items
+    """Items of each user, ascending, in the 4 bytes that an id takes: of user and item (N, 2)."""
+    met = Met.of_pairs(torch.from_numpy(pairs).to(device), user_count, int(pairs[:, 1].max(initial=0)))
+    return Lists(met.item.int(), met.bounds)

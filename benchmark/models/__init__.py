@@ -53,6 +53,16 @@ class Entry:
     reads_features: bool = False
     """Whether it reads the frozen features that the settings name."""
     reads_tags: bool = False
+    sizes: tuple[str, ...] = ("width",)
+    """Settings that say how large it is: what to lower where memory lacks, beside the size of a batch."""
+
+    @property
+    def sizes_of_training(self) -> tuple[str, ...]:
+        return self.sizes if self.task is None else ("batch_size", *self.sizes)
+
+    @property
+    def sizes_of_ranking(self) -> tuple[str, ...]:
+        return ("chunk_scores", *self.sizes)
 
     def read(self, side: Side, settings: Settings) -> None:
         """Read what the model needs besides interactions: NotReadyError where the release has none of it."""
@@ -63,9 +73,13 @@ class Entry:
 
 
 MODELS = {
-    "popularity": Entry("how often an item was met in training, the same list for everyone", popularity.build),
-    "itemknn": Entry("what was met together with a user's last items (Sarwar et al., 2001)", itemknn.build),
-    "ease": Entry("one linear layer between items, solved at once (Steck, 2019)", ease.build),
+    "popularity": Entry(
+        "how often an item was met in training, the same list for everyone", popularity.build, sizes=()
+    ),
+    "itemknn": Entry(
+        "what was met together with a user's last items (Sarwar et al., 2001)", itemknn.build, sizes=("neighbours",)
+    ),
+    "ease": Entry("one linear layer between items, solved at once (Steck, 2019)", ease.build, sizes=()),
     "dssm": Entry("two towers that meet in a dot product (Huang et al., 2013)", dssm.build, Pairs),
     "lightgcn": Entry("ids smoothed over the graph of users and items (He et al., 2020)", lightgcn.build, Pairs),
     "nfm": Entry("layers on the product of two vectors (He & Chua, 2017)", nfm.build, Pairs, factorised.SETTINGS),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from benchmark.checkpoint import save_whole
 from benchmark.data.lists import Lists
 from benchmark.data.split import Question, Split
 
@@ -31,14 +32,7 @@ def write_questions(split: Split, path: Path) -> None:
         "seen_bounds": asked.seen.bounds,
         "user_ids": torch.from_numpy(split.user_ids),
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(".tmp")
-    try:
-        with unfinished.open("wb") as file:
-            torch.save({name: one.cpu().clone() for name, one in tensors.items()} | _words(split), file)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)  # what a full disk has left
+    save_whole({name: one.cpu().clone() for name, one in tensors.items()} | _words(split), path)
 
 
 def read_questions(path: Path, device: torch.device) -> Split:

@@ -21,7 +21,7 @@ import torch
 
 from benchmark.checkpoint import Checkpoint
 from benchmark.evaluate import evaluate
-from benchmark.memory import NoMemoryError, forget_peak, names_what_to_lower, peak_bytes
+from benchmark.memory import NoMemoryError, forget_peak, names_what_to_lower, peak_bytes, tells_lack_of_memory
 from benchmark.metrics import summarise
 from benchmark.model_run import seeded, train
 from benchmark.models import MODELS
@@ -71,7 +71,7 @@ def run_leg(leg: Leg, device: str) -> None:
     _go_first_if_memory_runs_out()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears Ctrl-C for all of us
     try:
-        with names_what_to_lower("training", leg.settings):
+        with names_what_to_lower("training", leg.settings, MODELS[leg.model].sizes_of_training):
             _train(leg, torch.device(device))
     except DivergedError as error:
         _record_trouble(leg, DIVERGED, error.message)
@@ -89,7 +89,8 @@ def run_leg(leg: Leg, device: str) -> None:
 
 def _train(leg: Leg, device: torch.device) -> None:
     settings, file = leg.settings, leg.record
-    split = read_questions(leg.questions, device)
+    with tells_lack_of_memory("reading what is trained on"):
+        split = read_questions(leg.questions, device)
     before = file.read()
     curves = list(before.curves)
 
@@ -108,7 +109,9 @@ def _train(leg: Leg, device: torch.device) -> None:
     with seeded(leg.seed, device, settings.threads):
         model = MODELS[leg.model].build(split, settings, leg.side)
         if MODELS[leg.model].task is None:
-            file.write(replace(before, curves=[_asked_once(model, split, settings)], is_over=True))
+            with names_what_to_lower("ranking", settings, MODELS[leg.model].sizes_of_ranking):
+                asked = _asked_once(model, split, settings)
+            file.write(replace(before, curves=[asked], is_over=True))
             return
         fitted, _ = train(
             leg.model,

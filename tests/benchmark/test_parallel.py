@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from benchmark.checkpoint import read_checkpoint
-from benchmark.metrics import Ranks, summarise
 from benchmark.run import run_benchmark
 
 MODELS = ["sasrec", "bert4rec", "dssm"]
+METRICS = [f"{name}@{k}" for name in ("hr", "ndcg", "mrr", "coverage", "popularity") for k in (10, 20)]
 SETTINGS = {"width": 16, "blocks": 1, "epochs": 3, "batch_size": 33, "dropout": 0.0, "threads": 1, "patience": 9}
 
 
@@ -25,10 +25,10 @@ def torchrun(processes, *arguments):
     )
 
 
-def benchmark(processes, release, out, **changes):
+def benchmark(processes, release, out, models=MODELS, **changes):
     settings = [part for name, value in (SETTINGS | changes).items() for part in ("--set", f"{name}={value}")]
     command = ["-m", "microlens.cli", "benchmark", release, "--out", out, "--json", "--device", "cpu", *settings]
-    return torchrun(processes, *command, "--models", ",".join(MODELS))
+    return torchrun(processes, *command, "--models", ",".join(models))
 
 
 @pytest.fixture(scope="module", params=["never", "always"])
@@ -68,14 +68,63 @@ def test_two_processes_learn_what_one_learns(one, two, model):
         torch.testing.assert_close(learned[name][of], values[of], rtol=0.02, atol=1e-3)
 
 
-@pytest.mark.slow
-def test_every_user_is_asked_once(two):
-    """Of 300 users two processes rank 150 each; the ranks that are kept are those of all, none twice."""
-    out, row = two[0], two[1]["sasrec"]
-    kept = read_checkpoint(out / row["runs"][0]["checkpoint"])
+def test_every_user_is_asked_once(make_world, write_release, tmp_path):
+    """Of 301 users two processes rank 150 and 151: the ranks of all are those of one process, nobody's twice."""
+    release = write_release(tmp_path / "Toy-301", make_world(users=301))
+    done = benchmark(2, release, tmp_path / "two", ["popularity"])
+    board = run_benchmark(release, ["popularity"], out=tmp_path / "one", device="cpu", overrides=SETTINGS)
+    assert 0 == done.returncode, done.stderr
+    with (
+        np.load(tmp_path / "one/ranks/popularity-0.npz") as one,
+        np.load(tmp_path / "two/ranks/popularity-0.npz") as two,
+    ):
+        assert list(range(1, 302)) == two["user_id"].tolist()
+        assert all(one[name].tolist() == two[name].tolist() for name in one.files)
+    [row] = orjson.loads(done.stdout)["rows"]
 
-    assert 300 == row["users"] == len(kept["above"])
-    assert row["ndcg@10"] == summarise(Ranks(kept["above"], kept["tied"]))["ndcg@10"]
+    assert {name: row[name] for name in METRICS} == {name: board.rows[0][name] for name in METRICS}
+
+
+def test_fewer_users_than_processes_are_asked(small_release, tmp_path):
+    """One user validates: a process without any waits for the other's answer, and both train on."""
+    few = {"validation_users": 1, "epochs": 1}
+    done = benchmark(2, small_release, tmp_path, ["sasrec"], **few)
+    board = run_benchmark(small_release, ["sasrec"], device="cpu", overrides=SETTINGS | few)
+    assert 0 == done.returncode, done.stderr
+    [row] = orjson.loads(done.stdout)["rows"]
+
+    assert pytest.approx(board.rows[0]["runs"][0]["curves"][0]["hr@10"]) == row["runs"][0]["curves"][0]["hr@10"]
+    assert pytest.approx(board.rows[0]["ndcg@10"], abs=2e-3) == row["ndcg@10"]
+
+
+FEW = """
+import torch
+from benchmark import parallel
+from benchmark.data.release import load_release
+from benchmark.data.split import leave_one_out
+from benchmark.evaluate import evaluate, evaluate_and_list
+from benchmark.models.popularity import Popularity
+from pathlib import Path
+
+def run(release):
+    split = leave_one_out(load_release(Path(release)))
+    model, asked = Popularity(split.frequency), split.test.drawn(1, seed=0)
+    expected, shown = evaluate_and_list(model, asked, 10)
+    with parallel.process_group(torch.device("cpu")):
+        found, lists = evaluate_and_list(model, asked, 10)
+        assert torch.equal(expected.above, found.above) and torch.equal(expected.tied, found.tied), found
+        assert torch.equal(shown, lists) and found.above.dtype == expected.above.dtype, lists
+        assert torch.equal(expected.above, evaluate(model, asked).above)
+    print("fine")
+"""
+
+
+def test_a_test_of_one_user_is_the_same_on_two_processes(small_release, tmp_path):
+    """As of a short temporal window: ranks and lists are those of one process, on both."""
+    (tmp_path / "few.py").write_text(f"{FEW}\nrun({str(small_release)!r})")
+    done = torchrun(2, tmp_path / "few.py")
+
+    assert 2 == done.stdout.count("fine"), done.stderr
 
 
 @pytest.mark.slow

@@ -1,20 +1,25 @@
 """A run is killed, and goes on as if it had not been."""
 
+import errno
 import os
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import orjson
 import pytest
 import torch
 
-from benchmark.checkpoint import read_checkpoint
+from benchmark.checkpoint import read_checkpoint, save_whole
+from benchmark.memory import NoMemoryError
+from benchmark.recommend import recommend
 from benchmark.run import run_benchmark
 from microlens.errors import CorruptDataError, MicrolensError
 from microlens.locks import exclusive
+from tests.download_nodes.small_disk import small_disk
 
 EPOCHS = 8
 SETTINGS = {"width": 16, "blocks": 1, "epochs": EPOCHS, "patience": EPOCHS, "batch_size": 32, "threads": 1}
@@ -161,6 +166,36 @@ def test_a_damaged_checkpoint_is_named(small_release, tmp_path):
         run(small_release, tmp_path)
 
 
+@pytest.mark.parametrize("content", [b"", b"no checkpoint", "half"])
+def test_a_damaged_checkpoint_of_another_run_stops_none(small_release, tmp_path, content):
+    """A new run says which file is most like it, and passes over what it cannot read; that stays where it is."""
+    run(small_release, tmp_path)
+    whole = checkpoint_of(tmp_path)
+    damaged = whole.with_name("sasrec-0-deadbeef.pt")
+    damaged.write_bytes(whole.read_bytes()[:1000] if content == "half" else content)
+    heard = []
+    run(small_release, tmp_path, overrides=SETTINGS | {"width": 8}, progress=lambda *told: heard.append(told))
+
+    assert "other_checkpoint" == heard[0][0]
+    assert whole.name == heard[0][1]["file"]
+    assert damaged.exists()
+
+
+def test_a_lack_of_memory_is_no_damage(small_release, tmp_path, monkeypatch):
+    """A GPU that cannot take a checkpoint does not have it deleted."""
+    run(small_release, tmp_path)
+
+    def load(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr(torch, "load", load)
+    with pytest.raises(NoMemoryError, match="while reading what is finished: CUDA out of memory"):
+        run(small_release, tmp_path)
+    with pytest.raises(NoMemoryError, match="while reading the checkpoint") as caught:
+        recommend(checkpoint_of(tmp_path))
+    assert "--device cpu" in caught.value.hint
+
+
 class Evil:
     def __reduce__(self):
         return os.mkdir, ("evil",)
@@ -174,6 +209,31 @@ def test_a_checkpoint_that_would_run_code_is_not_opened(tmp_path, monkeypatch):
     with pytest.raises(CorruptDataError, match="more than tensors"):
         read_checkpoint(tmp_path / "evil.pt")
     assert not (tmp_path / "evil").exists()
+
+
+def test_a_full_disk_is_told_and_costs_one_epoch(small_release, tmp_path, undisturbed, without_clock):
+    """Its error is the system's, with the file; the last checkpoint stays, and with space the run ends as ever."""
+    _, expected = undisturbed
+    with small_disk(tmp_path / "disk", size_bytes=4 << 20) as disk:
+        out = disk.folder / "out"
+        with pytest.raises(OSError, match="No space left") as full:
+            run(small_release, out, progress=lambda event, _: event == "epoch" and disk.fill(but=8192))
+        left = [path.name for path in (out / "models").iterdir()]
+        told, so_far = full.value, epochs_so_far(out)
+        disk.free()
+
+        assert errno.ENOSPC == told.errno
+        assert [checkpoint_of(out).name] == left == [Path(told.filename).name]
+        assert 1 == so_far
+        assert without_clock(expected.rows) == without_clock(run(small_release, out).rows)
+
+
+def test_an_error_that_is_no_full_disks_stays_what_it_is(tmp_path):
+    """Such as of what torch cannot write; nothing half written is left."""
+    with pytest.raises(TypeError, match="generator"):
+        save_whole({"made_of": (one for one in "ab")}, tmp_path / "odd.pt")
+
+    assert [] == list(tmp_path.iterdir())
 
 
 def test_two_benchmarks_do_not_write_to_the_same_results(small_release, tmp_path):

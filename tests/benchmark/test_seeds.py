@@ -4,7 +4,8 @@ import orjson
 import pytest
 import torch
 
-from benchmark.memory import names_what_to_lower
+from benchmark.memory import names_what_to_lower, tells_lack_of_memory
+from benchmark.models import MODELS
 from benchmark.report import METRICS
 from benchmark.run import run_benchmark
 from benchmark.settings import Settings
@@ -82,15 +83,50 @@ def test_a_lack_of_memory_names_what_to_lower(small_release):
 
 def test_other_errors_are_not_taken_for_a_lack_of_memory():
     """What is no lack of memory stays what it is."""
-    with pytest.raises(RuntimeError, match="shapes"), names_what_to_lower("training", Settings()):
+    with pytest.raises(RuntimeError, match="shapes"), tells_lack_of_memory("training"):
         raise RuntimeError("shapes do not match")
 
 
-@pytest.mark.parametrize(("doing", "first"), [("training", "batch_size"), ("ranking", "chunk_scores")])
-def test_a_gpu_without_memory_is_told_alike(doing, first):
-    """CUDA's error becomes the same message, which names the chunk where an evaluation was too large."""
-    with pytest.raises(MicrolensError, match=f"while {doing} with {first}=") as caught:  # noqa: SIM117
-        with names_what_to_lower(doing, Settings()):
+@pytest.mark.parametrize(
+    ("model", "doing", "names"),
+    [
+        ("sasrec", "training", ["batch_size", "width"]),
+        ("sasrec", "ranking", ["chunk_scores", "width"]),
+        ("itemknn", "training", ["neighbours"]),
+        ("itemknn", "ranking", ["chunk_scores", "neighbours"]),
+        ("ease", "ranking", ["chunk_scores"]),
+    ],
+)
+def test_a_gpu_without_memory_is_told_alike(model, doing, names):
+    """CUDA's error becomes the same message, which names the settings that matter to this model and to what it does."""
+    entry, settings = MODELS[model], Settings()
+    sizes = {"training": entry.sizes_of_training, "ranking": entry.sizes_of_ranking}[doing]
+    with pytest.raises(MicrolensError, match=f"while {doing} with {names[0]}=") as caught:  # noqa: SIM117
+        with names_what_to_lower(doing, settings, sizes):
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
 
-    assert f"--set {first}=" in caught.value.hint
+    half = getattr(settings, names[0]) // 2
+    assert f"lower {' or '.join(names)}, as with --set {names[0]}={half}" == caught.value.hint
+
+
+@pytest.mark.parametrize("model", ["ease", "popularity"])
+def test_a_model_without_sizes_is_told_to_take_less_data(model):
+    """No setting makes it smaller; Python's own error, which says nothing, has words too."""
+    with pytest.raises(MicrolensError, match="while training: the system has none left") as caught:  # noqa: SIM117
+        with names_what_to_lower("training", Settings(), MODELS[model].sizes_of_training):
+            raise MemoryError
+
+    assert "--warm 20" in caught.value.hint
+
+
+def test_every_size_is_a_setting():
+    """What a model of the registry names can be lowered with --set: a whole number."""
+    assert {int} == {type(getattr(Settings(), name)) for entry in MODELS.values() for name in entry.sizes}
+
+
+def test_a_split_without_room_is_told(small_release):
+    """Histories that no machine holds: the error says what to do, and is no bug."""
+    with pytest.raises(MicrolensError, match="out of memory while reading and splitting the release") as caught:
+        run_benchmark(small_release, ["popularity"], overrides={"keep_interactions": 10**12}, device="cpu")
+
+    assert "--device cpu" in caught.value.hint

@@ -37,6 +37,13 @@ def test_only_the_last_items_are_kept_but_all_are_masked(interactions):
     assert list(range(1, 20)) == split.test.seen.of(torch.tensor([0]))[1].tolist()
 
 
+def test_what_is_masked_takes_half_the_bytes(interactions):
+    """Of all that is kept of a split it is most: ids of items fit in 4 bytes."""
+    split = leave_one_out(interactions([1] * 4, [4, 5, 6, 7], item_count=9))
+
+    assert {torch.int32} == {one.seen.values.dtype for one in (split.validation, split.test)}
+
+
 def test_a_target_that_was_met_before_still_competes(interactions):
     """Of 4, 5, 6, 4 the test is a 4: what is not recommended again are 5 and 6, or the question had no answer."""
     split = leave_one_out(interactions([1] * 4, [4, 5, 6, 4], item_count=9))

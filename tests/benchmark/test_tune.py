@@ -1,5 +1,6 @@
 """A search on validation: what it chooses, what it leaves behind, and what it survives."""
 
+import errno
 import multiprocessing
 import os
 import signal
@@ -19,6 +20,7 @@ from benchmark.data.release import load_release
 from benchmark.data.side import Side
 from benchmark.data.split import leave_one_out
 from benchmark.device import find_device
+from benchmark.memory import NoMemoryError
 from benchmark.protocol import Protocol
 from benchmark.provenance import made_of
 from benchmark.run import run_benchmark
@@ -27,8 +29,9 @@ from benchmark.tune import tune
 from benchmark.tuning.processes import DEATHS, Processes
 from benchmark.tuning.questions import read_questions, write_questions
 from benchmark.tuning.worker import Leg
-from microlens.errors import MicrolensError, NotReadyError, RecipeError
+from microlens.errors import DiskFullError, MicrolensError, NotReadyError, RecipeError
 from microlens.locks import exclusive
+from tests.download_nodes.small_disk import small_disk
 
 FIXED = {"blocks": 1, "epochs": 9, "batch_size": 64}
 GRID = {"learning_rate": (1e-5, 1e-3, 4e-3), "width": (8, 16)}
@@ -131,7 +134,11 @@ def start(release, out):
 
 
 def records_so_far(out):
-    return len(list((out / "configurations").glob("*.json")))
+    return len(records_in(out))
+
+
+def records_in(out):
+    return list((out / "configurations").glob("*.json"))
 
 
 def written_so_far(out):
@@ -223,6 +230,52 @@ def test_trouble_is_recorded_and_costs_one_configuration(small_release, tmp_path
     assert {"out_of_memory"} == {told[1e-3, 10**12], told[1e30, 10**12]}
     assert {"failed"} == {told[1e-3, 9], told[1e30, 9]}
     assert "learning_rate=1e+30" in (tmp_path / "configurations.md").read_text()
+
+
+def test_a_full_disk_ends_the_search(small_release, tmp_path, undisturbed, without_clock):
+    """No configuration is to blame: with space the same command ends in the same table."""
+    _, expected = undisturbed
+    filled = []
+    with small_disk(tmp_path / "disk", size_bytes=4 << 20) as disk:
+
+        def fill(event, facts):
+            if event == "epoch" and not filled:
+                filled.append(disk.fill(but=16384))  # records find room, checkpoints do not
+
+        with pytest.raises(DiskFullError, match="nothing more can be written"):
+            search(small_release, disk.folder / "out", progress=fill)
+        troubles = {orjson.loads(path.read_bytes())["record"]["trouble"] for path in records_in(disk.folder / "out")}
+        disk.free()
+
+        assert {""} == troubles
+        assert without_clock(expected.rows) == without_clock(search(small_release, disk.folder / "out").rows)
+
+
+def test_a_full_disk_is_told_before_the_first_epoch_too(small_release, tmp_path):
+    """Where what workers are to read finds no room."""
+    with (
+        small_disk(tmp_path / "disk", size_bytes=64 << 10) as disk,
+        pytest.raises(OSError, match="No space left") as full,
+    ):
+        search(small_release, disk.folder / "out")
+
+    assert (errno.ENOSPC, "questions-13.pt") == (full.value.errno, Path(full.value.filename).name)
+
+
+def test_what_killed_writers_left_is_removed_and_nothing_else(small_release, tmp_path):
+    """Half-written files of a search, by their names; files and folders of others that end alike stay."""
+    ours = ["models/sasrec-0-1a2b3c4d.tmp", "configurations/sasrec_id_v-0-1a2b3c4d.4711.tmp", "questions-13.tmp"]
+    theirs = ["thesis/chapter.tmp", "chapter.tmp", "models/chapter.tmp", "Toy/models/sasrec-0-1a2b3c4d.tmp"]
+    for name in (*ours, *theirs):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("half")
+    (tmp_path / "a.tmp").mkdir()
+    (tmp_path / "models" / "gru4rec-1-00000000.tmp").mkdir()
+    search(small_release, tmp_path, ["popularity"], grid={"epochs": (1,)}, overrides={})
+
+    assert [] == [name for name in ours if (tmp_path / name).exists()]
+    assert theirs == [name for name in theirs if (tmp_path / name).read_text() == "half"]
+    assert (tmp_path / "a.tmp").is_dir()
 
 
 def leg_of(release, out, **changes):
@@ -388,6 +441,12 @@ def test_a_model_of_which_nothing_can_be_trained_is_told(small_release, tmp_path
 
 def read_json(out):
     return orjson.loads((out / "configurations.json").read_bytes())
+
+
+def test_a_split_without_room_is_told(small_release, tmp_path):
+    """Histories that no machine holds: before any configuration is trained."""
+    with pytest.raises(NoMemoryError, match="reading and splitting the release"):
+        search(small_release, tmp_path, overrides=FIXED | {"keep_interactions": 10**12})
 
 
 def test_two_searches_do_not_work_in_one_folder(small_release, tmp_path):
