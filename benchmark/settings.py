@@ -22,7 +22,7 @@ LOSSES = ("in_batch", "full", "sampled", "bce", "gbce", "bpr")
 FUSIONS = ("sum", "concat")
 STARTS = ("random", "spectral")
 COMPUTING = ("chunk_scores", "compile", "row_wise", "threads")
-"""Settings that say how fast something is computed: they change a result by its rounding at most."""
+"""Settings that say how fast something is computed: they change a result by its rounding, and `compile` by what dropout draws."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,8 @@ class Settings:
     mixed_precision: bool = True
     """Train in bfloat16 and TF32 on a GPU; an evaluation is in float32 everywhere."""
     compile: bool = False
-    """Have `torch.compile` make the model's forward pass: a minute at the start, and faster steps on a GPU."""
+    """Have `torch.compile` make what a model spends its training in: a minute at the start (docs/benchmark.md). Dropout
+    then draws other numbers."""
     threads: int = 2
     """CPU threads that torch may use."""
 

@@ -26,9 +26,11 @@ from benchmark.models import (
     sasrec,
     youtube,
 )
+from benchmark.settings import load_preset
 from benchmark.tasks.masked_item import MaskedItem
 from benchmark.tasks.next_item import NextItem
 from benchmark.tasks.pairs import Pairs
+from microlens.errors import RecipeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -39,6 +41,9 @@ if TYPE_CHECKING:
     from benchmark.models.protocol import Recommender
     from benchmark.settings import Settings
     from benchmark.tasks import Task
+
+_RECURRENT = "torch leaves the steps of a GRU as they are"
+_PRODUCTS = "torch does not compile products along the edges of a graph"
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,8 @@ class Entry:
     """What makes it this model: these hold unless a preset's line for it, or an override, says otherwise."""
     reads_features: bool = False
     """Whether it reads the frozen features that the settings name."""
+    why_not_compiled: str | None = None
+    """Why `torch.compile` is of no use to it, where it is of none."""
 
 
 MODELS = {
@@ -68,13 +75,29 @@ MODELS = {
     "mmgcn_id_v": Entry(
         "graph networks over ids and over frozen features", mmgcn.build_id_v, Pairs, reads_features=True
     ),
-    "grcn_id": Entry("a graph network over edges that ids have vouched for (Wei et al., 2020)", grcn.build, Pairs),
-    "grcn_id_v": Entry("the same, with frozen features besides ids", grcn.build_id_v, Pairs, reads_features=True),
+    "grcn_id": Entry(
+        "a graph network over edges that ids have vouched for (Wei et al., 2020)",
+        grcn.build,
+        Pairs,
+        why_not_compiled=_PRODUCTS,
+    ),
+    "grcn_id_v": Entry(
+        "the same, with frozen features besides ids",
+        grcn.build_id_v,
+        Pairs,
+        reads_features=True,
+        why_not_compiled=_PRODUCTS,
+    ),
     "dssm_id_v": Entry("two towers, frozen features beside an item's id", dssm.build_id_v, Pairs, reads_features=True),
     "youtube_id": Entry(
         "a feed-forward tower on the mean of past items (Covington et al., 2016)", youtube.build, NextItem
     ),
-    "gru4rec": Entry("a recurrent network over a user's last items (Hidasi et al., 2016)", gru4rec.build, NextItem),
+    "gru4rec": Entry(
+        "a recurrent network over a user's last items (Hidasi et al., 2016)",
+        gru4rec.build,
+        NextItem,
+        why_not_compiled=_RECURRENT,
+    ),
     "nextitnet": Entry("dilated causal convolutions over them (Yuan et al., 2019)", nextitnet.build, NextItem),
     "sasrec": Entry("self-attention over a user's last items (Kang & McAuley, 2018)", sasrec.build, NextItem),
     "bert4rec": Entry("attention in both directions to hidden items (Sun et al., 2019)", bert4rec.build, MaskedItem),
@@ -100,3 +123,15 @@ MODELS = {
         reads_features=True,
     ),
 }
+
+
+def settings_of(model: str, preset: str, overrides: Mapping[str, object] | None = None) -> Settings:
+    """Read a model's settings from a preset, `overrides` above it; RecipeError for what could not be done with it."""
+    entry = MODELS[model]
+    settings = load_preset(preset, model, overrides, own=entry.settings)
+    if settings.compile and entry.why_not_compiled is not None:
+        raise RecipeError(
+            f"{model} is not trained with compile=true: {entry.why_not_compiled}",
+            hint=f"leave compile out for {model}, and run the others in a command of their own",
+        )
+    return settings

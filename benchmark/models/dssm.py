@@ -14,7 +14,7 @@ B users, C items, D width, F numbers of a feature, V items with padding.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -71,6 +71,11 @@ class DSSM(nn.Module):
         self.user_tower = mlp([width] * (layers + 2), dropout)
         item_input = width if features is None else 2 * width
         self.item_tower = mlp([item_input] + [width] * (layers + 1), dropout)
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Compile the towers: ids are looked up before them."""
+        self.user_tower.compile(*args, **kwargs)
+        self.item_tower.compile(*args, **kwargs)
 
     def forward(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
         """Send ids (B,) and (C,) through their towers: (B, D), (C, D)."""
