@@ -102,7 +102,10 @@ def gbce_power(negatives: int, item_count: int, calibration: float) -> float:
 
     Petrov and Macdonald (RecSys 2023, https://arxiv.org/abs/2308.07192): alpha (t (1 - 1 / alpha) + 1 / alpha), where
     alpha is the share of other items that is drawn, and t the `calibration`: 0 is plain BCE, 1 wholly calibrated.
+    With one item there are no others, and nothing to undo.
     """
+    if item_count == 1:
+        return 1.0
     alpha = negatives / (item_count - 1)
     return alpha * (calibration * (1 - 1 / alpha) + 1 / alpha)
 

@@ -15,14 +15,14 @@ from benchmark.device import find_device
 from benchmark.memory import tells_lack_of_memory
 from benchmark.metrics import Ranks, mean_popularity
 from benchmark.model_run import run_model, seeded
-from benchmark.models import MODELS
+from benchmark.models import MODELS, settings_of
 from benchmark.parallel import process_group, rank
 from benchmark.progress import silent
 from benchmark.protocol import Protocol
 from benchmark.provenance import code_sha256, code_version, made_of
 from benchmark.report import Leaderboard
 from benchmark.results import row_of, write_ranks
-from benchmark.settings import Settings, configurations_tried, load_preset, preset_facts
+from benchmark.settings import Settings, configurations_tried, preset_facts
 from microlens.errors import MicrolensError, NotReadyError, RecipeError
 from microlens.locks import exclusive
 from microlens.spelling import nearest
@@ -72,7 +72,7 @@ def run_benchmark(
     """
     check_names(models, seeds)
     asked = protocol or Protocol()
-    settings = {name: load_preset(preset, name, overrides, own=MODELS[name].settings) for name in models}
+    settings = {name: settings_of(name, preset, overrides) for name in models}
     with process_group(find_device(device)) as place, _alone_in(out):
         tell = progress if rank() == 0 else silent
         with tells_lack_of_memory("reading and splitting the release"):

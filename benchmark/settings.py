@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 
 
 LOSSES = ("in_batch", "full", "sampled", "bce", "gbce", "bpr")
-FUSIONS = ("sum", "concat")
+FUSIONS = ("sum", "concat", "own")
 STARTS = ("random", "spectral")
 COMPUTING = ("chunk_scores", "compile", "row_wise", "threads")
-"""Settings that say how fast something is computed: they change a result by its rounding at most."""
+"""Settings that say how fast something is computed: a result changes by its rounding, and with `compile` by
+what dropout draws."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,8 @@ class Settings:
     features: str = "videomae"
     """Name of the frozen item features of models that use content: a folder of the release's `features`."""
     fusion: str = "sum"
-    """How an item's id vector and its projected features become one: their `sum`, or a matrix on both (`concat`)."""
+    """How an item's id vector and its projected features become one: their `sum`, or a matrix on both (`concat`). `own`
+    is the way of models that have one and no choice, and of those alone."""
 
     loss: str = "in_batch"
     """`in_batch`: softmax over the distinct items of a batch; `full`: over all items; `sampled`: over drawn ones;
@@ -91,7 +93,8 @@ class Settings:
     mixed_precision: bool = True
     """Train in bfloat16 and TF32 on a GPU; an evaluation is in float32 everywhere."""
     compile: bool = False
-    """Have `torch.compile` make the model's forward pass: a minute at the start, and faster steps on a GPU."""
+    """Have `torch.compile` make what a model spends its training in: a minute at the start (docs/benchmark.md). Dropout
+    then draws other numbers."""
     threads: int = 2
     """CPU threads that torch may use."""
 

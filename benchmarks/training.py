@@ -25,9 +25,8 @@ import torch
 from benchmark.data.release import load_release
 from benchmark.data.side import Side
 from benchmark.data.split import leave_one_out
-from benchmark.models import MODELS
+from benchmark.models import MODELS, settings_of
 from benchmark.models.protocol import TrainableModel
-from benchmark.settings import load_preset
 from benchmark.train import fit
 from benchmarks.measure import cost_of, cost_of_command
 
@@ -92,7 +91,7 @@ class _ReachedError(Exception):
 def _train(release: str, model: str, epochs: int, mark: float) -> dict[str, float]:
     """Train until validation NDCG@10 is at the mark: the epoch, its NDCG@10, and what was spent by then."""
     began = time.perf_counter()
-    settings = load_preset("tuned", model, {"epochs": epochs, "patience": epochs}, own=MODELS[model].settings)
+    settings = settings_of(model, "tuned", {"epochs": epochs, "patience": epochs})
     split = leave_one_out(load_release(Path(release)), keep=settings.keep_interactions)
     torch.manual_seed(0)
     built = MODELS[model].build(split, settings, Side(Path(release)))

@@ -26,9 +26,11 @@ from benchmark.models import (
     sasrec,
     youtube,
 )
+from benchmark.settings import load_preset
 from benchmark.tasks.masked_item import MaskedItem
 from benchmark.tasks.next_item import NextItem
 from benchmark.tasks.pairs import Pairs
+from microlens.errors import RecipeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -39,6 +41,10 @@ if TYPE_CHECKING:
     from benchmark.models.protocol import Recommender
     from benchmark.settings import Settings
     from benchmark.tasks import Task
+
+_OWN_FUSION = {"fusion": "own"}
+_RECURRENT = "torch leaves the steps of a GRU as they are"
+_PRODUCTS = "torch does not compile products along the edges of a graph"
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,8 @@ class Entry:
     reads_tags: bool = False
     sizes: tuple[str, ...] = ("width",)
     """Settings that say how large it is: what to lower where memory lacks, beside the size of a batch."""
+    why_not_compiled: str | None = None
+    """Why `torch.compile` is of no use to it, where it is of none."""
 
     @property
     def sizes_of_training(self) -> tuple[str, ...]:
@@ -88,15 +96,38 @@ MODELS = {
     ),
     "mmgcn_id": Entry("a graph network over ids (Wei et al., 2019)", mmgcn.build, Pairs),
     "mmgcn_id_v": Entry(
-        "graph networks over ids and over frozen features", mmgcn.build_id_v, Pairs, reads_features=True
+        "graph networks over ids and over frozen features", mmgcn.build_id_v, Pairs, _OWN_FUSION, reads_features=True
     ),
-    "grcn_id": Entry("a graph network over edges that ids have vouched for (Wei et al., 2020)", grcn.build, Pairs),
-    "grcn_id_v": Entry("the same, with frozen features besides ids", grcn.build_id_v, Pairs, reads_features=True),
-    "dssm_id_v": Entry("two towers, frozen features beside an item's id", dssm.build_id_v, Pairs, reads_features=True),
+    "grcn_id": Entry(
+        "a graph network over edges that ids have vouched for (Wei et al., 2020)",
+        grcn.build,
+        Pairs,
+        why_not_compiled=_PRODUCTS,
+    ),
+    "grcn_id_v": Entry(
+        "the same, with frozen features besides ids",
+        grcn.build_id_v,
+        Pairs,
+        _OWN_FUSION,
+        reads_features=True,
+        why_not_compiled=_PRODUCTS,
+    ),
+    "dssm_id_v": Entry(
+        "two towers, frozen features beside an item's id",
+        dssm.build_id_v,
+        Pairs,
+        {"fusion": "concat"},
+        reads_features=True,
+    ),
     "youtube_id": Entry(
         "a feed-forward tower on the mean of past items (Covington et al., 2016)", youtube.build, NextItem
     ),
-    "gru4rec": Entry("a recurrent network over a user's last items (Hidasi et al., 2016)", gru4rec.build, NextItem),
+    "gru4rec": Entry(
+        "a recurrent network over a user's last items (Hidasi et al., 2016)",
+        gru4rec.build,
+        NextItem,
+        why_not_compiled=_RECURRENT,
+    ),
     "nextitnet": Entry("dilated causal convolutions over them (Yuan et al., 2019)", nextitnet.build, NextItem),
     "sasrec": Entry("self-attention over a user's last items (Kang & McAuley, 2018)", sasrec.build, NextItem),
     "bert4rec": Entry("attention in both directions to hidden items (Sun et al., 2019)", bert4rec.build, MaskedItem),
@@ -112,15 +143,40 @@ MODELS = {
         "YouTube's tower, ids and frozen features", youtube.build_id_v, NextItem, reads_features=True
     ),
     "sasrec_id_v": Entry("SASRec, ids and frozen features", sasrec.build_id_v, NextItem, reads_features=True),
-    "sasrec_id_pop": Entry("SASRec, ids and ten levels of popularity", sasrec.build_id_pop, NextItem),
-    "sasrec_id_tag": Entry("SASRec, ids and tags", sasrec.build_id_tag, NextItem, reads_tags=True),
+    "sasrec_id_pop": Entry("SASRec, ids and ten levels of popularity", sasrec.build_id_pop, NextItem, _OWN_FUSION),
+    "sasrec_id_tag": Entry("SASRec, ids and tags", sasrec.build_id_tag, NextItem, _OWN_FUSION, reads_tags=True),
     "sasrec_id_pop_tag": Entry(
-        "SASRec, ids, levels of popularity and tags", sasrec.build_id_pop_tag, NextItem, reads_tags=True
+        "SASRec, ids, levels of popularity and tags", sasrec.build_id_pop_tag, NextItem, _OWN_FUSION, reads_tags=True
     ),
     "alphafuse": Entry(
         "SASRec, ids where frozen features say nothing (Hu et al., 2025)",
         alphafuse.build,
         NextItem,
+        _OWN_FUSION,
         reads_features=True,
     ),
 }
+
+
+def settings_of(model: str, preset: str, overrides: Mapping[str, object] | None = None) -> Settings:
+    """Read a model's settings from a preset, `overrides` above it; RecipeError for what could not be done with it."""
+    entry = MODELS[model]
+    settings = load_preset(preset, model, overrides, own=entry.settings)
+    if settings.compile and entry.why_not_compiled is not None:
+        raise RecipeError(
+            f"{model} is not trained with compile=true: {entry.why_not_compiled}",
+            hint=f"leave compile out for {model}, and run the others in a command of their own",
+        )
+    _check_fusion(model, settings.fusion, has_own=entry.settings.get("fusion") == "own")
+    return settings
+
+
+def _check_fusion(model: str, fusion: str, *, has_own: bool) -> None:
+    """A result tells its fusion: it must be what was done."""
+    if has_own and fusion != "own":
+        raise RecipeError(
+            f"{model} puts together what it knows of an item in a way of its own, not by fusion={fusion}",
+            hint=f"leave fusion out for {model}, and run the others in a command of their own",
+        )
+    if fusion == "own" and not has_own:
+        raise RecipeError(f"{model} has no fusion of its own", hint="choose fusion=sum or fusion=concat")

@@ -9,7 +9,7 @@ that of the settings.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -51,6 +51,9 @@ class BERT4Rec(TrainableModel):
         """Take item ids and which of them are hidden, both (B, T); return states (B, T, D) that know no hidden item."""
         vectors = torch.where(hidden[..., None], self.hidden_vector, self.items(history))
         return self.encoder(vectors, (history != 0) | hidden)
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        self.encoder.compile(*args, **kwargs)
 
     def scores(self, users: Tensor, history: Tensor) -> Tensor:  # noqa: ARG002
         """Score every item as the hidden one after a history: (B,), (B, T) to (B, V)."""

@@ -4,7 +4,8 @@ Huang, He, Gao, Deng, Acero & Heck, "Learning deep structured semantic models fo
 CIKM 2013, https://doi.org/10.1145/2505515.2505665.
 
 As MicroLens uses it, a tower's input is the learned vector of an id. ID+V: an item's frozen features, projected to the
-same width, stand beside its id vector.
+same width, stand beside its id vector (`concat`, as they are: the tower's first layer is the matrix on both), or are
+added to it (`sum`, centred and of unit length, as in SASRec_ID+V: what is added must be as long as an id vector).
 
 Differences from the paper: ids instead of letter trigrams, ReLU instead of tanh, a dot product instead of a cosine; the
 loss is a softmax over the batch's items, corrected for how often each is there, instead of four drawn ones.
@@ -14,11 +15,12 @@ B users, C items, D width, F numbers of a feature, V items with padding.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
+from benchmark.models.fusion import FeatureFusion, feature_fusion
 from benchmark.models.mlp import mlp
 from benchmark.models.pairs import DotProduct
 from benchmark.models.tables import new_table
@@ -30,14 +32,18 @@ if TYPE_CHECKING:
 
 
 def build(split: Split, settings: Settings, side: Side) -> DotProduct:  # noqa: ARG001
-    return _built(split, settings, None)
+    return _built(split, settings)
 
 
 def build_id_v(split: Split, settings: Settings, side: Side) -> DotProduct:
-    return _built(split, settings, side.features(settings.features))
+    if settings.fusion == "sum":
+        return _built(split, settings, added=feature_fusion(settings, side))
+    return _built(split, settings, features=side.features(settings.features))
 
 
-def _built(split: Split, settings: Settings, features: Tensor | None) -> DotProduct:
+def _built(
+    split: Split, settings: Settings, *, features: Tensor | None = None, added: FeatureFusion | None = None
+) -> DotProduct:
     towers = DSSM(
         split.user_count,
         split.item_count,
@@ -45,6 +51,7 @@ def _built(split: Split, settings: Settings, features: Tensor | None) -> DotProd
         layers=settings.blocks,
         dropout=settings.dropout,
         features=features,
+        added=added,
     )
     return DotProduct(towers, split.user_count, split.item_count)
 
@@ -61,20 +68,29 @@ class DSSM(nn.Module):
         layers: int = 1,
         dropout: float = 0.0,
         features: Tensor | None = None,
+        added: FeatureFusion | None = None,
     ) -> None:
-        """Take `features` (V, F) for ID+V."""
+        """Take for ID+V either `features` (V, F), which stand beside ids, or those `added` to ids."""
         super().__init__()
         self.users = new_table(user_count, width)
         self.items = new_table(item_count + 1, width, padding=0)
         self.register_buffer("features", features, persistent=False)
         self.projection = None if features is None else nn.Linear(features.shape[1], width)
         self.user_tower = mlp([width] * (layers + 2), dropout)
+        self.added = added
         item_input = width if features is None else 2 * width
         self.item_tower = mlp([item_input] + [width] * (layers + 1), dropout)
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Compile the towers: ids are looked up before them."""
+        self.user_tower.compile(*args, **kwargs)
+        self.item_tower.compile(*args, **kwargs)
 
     def forward(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
         """Send ids (B,) and (C,) through their towers: (B, D), (C, D)."""
         known = self.items(items)
+        if self.added is not None:
+            known = self.added(known, items)
         if self.projection is not None:
             known = torch.cat([known, self.projection(self.get_buffer("features")[items])], 1)
         return self.user_tower(self.users(users)), self.item_tower(known)

@@ -5,7 +5,7 @@ B users, K items of each, C items, D width, H hidden width, V items with padding
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +35,10 @@ class Interaction(Protocol):
         """Score every item (C, D) for every user (B, D), without a table of (B, C, D): (B, C)."""
         ...
 
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """As `nn.Module.compile`."""
+        ...
+
 
 def over(interaction: Callable[..., Interaction], split: Split, settings: Settings) -> Factorised:
     """Make the model whose vectors meet in this kind of interaction, of the settings."""
@@ -60,6 +64,9 @@ class Factorised(TrainableModel):
         pairs = self.users(users)[:, None].expand(-1, items.shape[1], -1), self.items(items)
         second = self.interaction(*(vectors.flatten(0, 1) for vectors in pairs)).view_as(items)
         return self.user_weight(users) + self.item_weight(items).squeeze(-1) + second
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        self.interaction.compile(*args, **kwargs)
 
     def scores(self, users: Tensor, history: Tensor) -> Tensor:  # noqa: ARG002
         """Score every item for users, a block of both at a time: (B,), (B, T) to (B, V)."""

@@ -5,7 +5,7 @@ B users, K items of each, C candidate items, U users, V items with padding, D wi
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -53,6 +53,9 @@ class DotProduct(TrainableModel):
         with torch.no_grad():
             user_vectors, item_vectors = self._all or self._encode_all(users.device)
             return user_vectors[users] @ item_vectors.T
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        self.encoder.compile(*args, **kwargs)
 
     def train(self, mode: bool = True) -> Self:
         self._all = None

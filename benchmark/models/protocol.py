@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from torch import nn
 
@@ -28,3 +28,12 @@ class TrainableModel(nn.Module, ABC):
     @abstractmethod
     def scores(self, users: Tensor, history: Tensor) -> Tensor:
         """As `Recommender.scores`; in evaluation mode, and without gradients."""
+
+    @abstractmethod
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Have `torch.compile` make what does the work of training, in place; arguments are its own.
+
+        `nn.Module.compile` would make a call of the model itself, and tasks call parts of it. Tables that are looked up
+        stay outside: rows are brought up to date before a look-up (benchmark/row_adamw.py), and how many depends on the
+        batch.
+        """

@@ -31,7 +31,7 @@ class SequenceModel(TrainableModel):
         return self.encoder(self.items(history), history != 0)
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
-        """Compile the encoder alone: training looks items up by itself (benchmark/tasks/next_item.py)."""
+        """Compile the encoder: training looks items up by itself (benchmark/tasks/next_item.py)."""
         self.encoder.compile(*args, **kwargs)
 
     def scores(self, users: Tensor, history: Tensor) -> Tensor:  # noqa: ARG002

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.models import MODELS
-from benchmark.settings import Settings, load_preset
+from benchmark.models import MODELS, settings_of
 from microlens.errors import RecipeError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+    from benchmark.settings import Settings
 
     Grid = Mapping[str, Sequence[object]]
 
@@ -53,11 +54,10 @@ def configurations(
     """
     chosen = _chosen_grid(model, overrides, grid)
     fixed = ONE_THREAD | dict(overrides)
-    own = MODELS[model].settings
     points = [dict(zip(chosen, values, strict=True)) for values in product(*chosen.values())]
-    found = list(dict.fromkeys(load_preset(preset, model, fixed | point, own=own) for point in points))
+    found = list(dict.fromkeys(settings_of(model, preset, fixed | point) for point in points))
     order = np.random.default_rng(seed).permutation(len(found)).tolist()
-    is_preset = load_preset(preset, model, fixed, own=own)
+    is_preset = settings_of(model, preset, fixed)
     order.sort(key=lambda place: found[place] != is_preset)  # a stable sort: the others stay as they were drawn
     return [found[place] for place in order[:count]]
 

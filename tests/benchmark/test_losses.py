@@ -187,6 +187,12 @@ def test_gbce_power_is_one_without_calibration_and_the_share_drawn_with_all_of_i
     assert pytest.approx(256 / 12_100) == gbce_power(256, 12_101, 1.0)
 
 
+@pytest.mark.parametrize("calibration", [0.0, 0.75, 1.0])
+def test_gbce_of_a_catalogue_of_one_item_is_plain_bce(calibration):
+    """There is no other item of which a share could be drawn."""
+    assert 1.0 == gbce_power(256, 1, calibration)
+
+
 def test_calibrated_probabilities_are_those_of_a_softmax():
     """One state, four items: least gBCE of t = 1 gives each the probability that it is the target."""
     share = torch.tensor([0.5, 0.3, 0.15, 0.05], dtype=torch.float64)

@@ -11,6 +11,7 @@ from benchmark.models import MODELS
 from benchmark.models.deepfm import DeepFM
 from benchmark.models.dssm import DSSM
 from benchmark.models.factorised import Factorised
+from benchmark.models.fusion import FeatureFusion
 from benchmark.models.graph import Graph
 from benchmark.models.grcn import GRCN
 from benchmark.models.lightgcn import LightGCN
@@ -190,6 +191,15 @@ def test_dssm_towers_equal_their_formula(make_side):
 
     assert close([users, items], towers(*everything()))
     assert close([users @ items.T], [DotProduct(towers, USERS, ITEMS).eval().scores(torch.arange(USERS), None)])
+
+
+def test_dssm_adds_what_sasrec_adds(make_side):
+    """By `sum`, an item's tower takes its id vector plus a map of its centred unit feature."""
+    added = FeatureFusion(make_side(ITEMS).features("videomae"), 4, concatenates=False)
+    towers = DSSM(USERS, ITEMS, 4, layers=1, added=added).eval()
+    sums = towers.items.weight + added.get_buffer("features") @ added.project.weight.T
+
+    assert close([towers.item_tower(sums)], [towers(*everything())[1]])
 
 
 def test_vectors_are_worked_out_once_an_evaluation_and_dropped_after_it(met):

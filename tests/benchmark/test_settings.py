@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from benchmark.data.split import leave_one_out
-from benchmark.models import MODELS
+from benchmark.models import MODELS, settings_of
 from benchmark.settings import Settings, as_line, configurations_tried, load_preset, preset_facts
 from benchmark.tasks.pairs import Pairs
 from microlens.errors import RecipeError
@@ -184,6 +184,46 @@ def test_every_preset_has_a_line_that_each_model_can_be_trained_with(preset, mod
 
     assert torch.isfinite(loss)
     assert loss.requires_grad
+
+
+CHOICE = ("sasrec_id_v", "youtube_id_v", "dssm_id_v")
+ONE_WAY = ("mmgcn_id_v", "grcn_id_v", "alphafuse", "sasrec_id_pop", "sasrec_id_tag", "sasrec_id_pop_tag")
+
+
+@pytest.mark.parametrize("preset", ["default", "tuned", "official", "paper"])
+def test_rows_of_models_with_features_tell_the_fusion_that_they_have(preset):
+    """SASRec and YouTube add, DSSM has features beside ids, and the others have a way of their own."""
+    expected = dict.fromkeys(ONE_WAY, "own") | {"sasrec_id_v": "sum", "youtube_id_v": "sum", "dssm_id_v": "concat"}
+
+    assert expected == {model: settings_of(model, preset).fusion for model in expected}
+    assert {name for name, entry in MODELS.items() if entry.reads_features} <= set(expected)
+
+
+@pytest.mark.parametrize("fusion", ["sum", "concat"])
+@pytest.mark.parametrize("model", CHOICE)
+def test_fusion_changes_the_models_that_have_the_choice(model, fusion, make_world, make_side):
+    """A concatenation has a matrix (D, 2 D), and a sum has none."""
+    split = leave_one_out(make_world(users=60))
+    settings = settings_of(model, "default", {"width": 10, "fusion": fusion})
+    weights = MODELS[model].build(split, settings, make_side(split.item_count)).parameters()
+
+    assert fusion == settings.fusion
+    assert (fusion == "concat") == any(one.shape == (10, 20) for one in weights)
+
+
+@pytest.mark.parametrize("fusion", ["sum", "concat"])
+@pytest.mark.parametrize("model", ONE_WAY)
+def test_a_fusion_that_a_model_does_not_have_is_refused(model, fusion):
+    """A row must not tell of one that was not done."""
+    with pytest.raises(RecipeError, match=f"{model} .* not by fusion={fusion}"):
+        settings_of(model, "default", {"fusion": fusion})
+
+
+@pytest.mark.parametrize("model", ["sasrec", *CHOICE])
+def test_a_fusion_of_its_own_is_refused_where_there_is_none(model):
+    """`own` is no third choice."""
+    with pytest.raises(RecipeError, match=f"{model} has no fusion of its own"):
+        settings_of(model, "default", {"fusion": "own"})
 
 
 @pytest.mark.parametrize("model", MODELS)
