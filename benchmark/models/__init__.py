@@ -59,6 +59,7 @@ class Entry:
     reads_features: bool = False
     """Whether it reads the frozen features that the settings name."""
     reads_tags: bool = False
+    """Whether it reads the tags of items."""
     sizes: tuple[str, ...] = ("width",)
     """Settings that say how large it is: what to lower where memory lacks, beside the size of a batch."""
     why_not_compiled: str | None = None

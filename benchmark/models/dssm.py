@@ -4,20 +4,18 @@ Huang, He, Gao, Deng, Acero & Heck, "Learning deep structured semantic models fo
 CIKM 2013, https://doi.org/10.1145/2505515.2505665.
 
 As MicroLens uses it, a tower's input is the learned vector of an id. ID+V: an item's frozen features, projected to the
-same width, stand beside its id vector (`concat`, as they are: the tower's first layer is the matrix on both), or are
-added to it (`sum`, centred and of unit length, as in SASRec_ID+V: what is added must be as long as an id vector).
+same width, are added to its id vector, or a matrix makes one of both (benchmark/models/fusion.py).
 
 Differences from the paper: ids instead of letter trigrams, ReLU instead of tanh, a dot product instead of a cosine; the
 loss is a softmax over the batch's items, corrected for how often each is there, instead of four drawn ones.
 
-B users, C items, D width, F numbers of a feature, V items with padding.
+B users, C items, D width.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor, nn
 
 from benchmark.models.fusion import FeatureFusion, feature_fusion
@@ -36,28 +34,23 @@ def build(split: Split, settings: Settings, side: Side) -> DotProduct:  # noqa: 
 
 
 def build_id_v(split: Split, settings: Settings, side: Side) -> DotProduct:
-    if settings.fusion == "sum":
-        return _built(split, settings, added=feature_fusion(settings, side))
-    return _built(split, settings, features=side.features(settings.features))
+    return _built(split, settings, feature_fusion(settings, side))
 
 
-def _built(
-    split: Split, settings: Settings, *, features: Tensor | None = None, added: FeatureFusion | None = None
-) -> DotProduct:
+def _built(split: Split, settings: Settings, fusion: FeatureFusion | None = None) -> DotProduct:
     towers = DSSM(
         split.user_count,
         split.item_count,
         settings.width,
         layers=settings.blocks,
         dropout=settings.dropout,
-        features=features,
-        added=added,
+        fusion=fusion,
     )
     return DotProduct(towers, split.user_count, split.item_count)
 
 
 class DSSM(nn.Module):
-    """Users and items in, their vectors out."""
+    """Users (B,) and items (C,) in, vectors (B, D) and (C, D) out."""
 
     def __init__(
         self,
@@ -67,19 +60,15 @@ class DSSM(nn.Module):
         *,
         layers: int = 1,
         dropout: float = 0.0,
-        features: Tensor | None = None,
-        added: FeatureFusion | None = None,
+        fusion: FeatureFusion | None = None,
     ) -> None:
-        """Take for ID+V either `features` (V, F), which stand beside ids, or those `added` to ids."""
+        """Take for ID+V what puts frozen features together with ids."""
         super().__init__()
         self.users = new_table(user_count, width)
         self.items = new_table(item_count + 1, width, padding=0)
-        self.register_buffer("features", features, persistent=False)
-        self.projection = None if features is None else nn.Linear(features.shape[1], width)
+        self.fusion = fusion
         self.user_tower = mlp([width] * (layers + 2), dropout)
-        self.added = added
-        item_input = width if features is None else 2 * width
-        self.item_tower = mlp([item_input] + [width] * (layers + 1), dropout)
+        self.item_tower = mlp([width] * (layers + 2), dropout)
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
         """Compile the towers: ids are looked up before them."""
@@ -88,9 +77,5 @@ class DSSM(nn.Module):
 
     def forward(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
         """Send ids (B,) and (C,) through their towers: (B, D), (C, D)."""
-        known = self.items(items)
-        if self.added is not None:
-            known = self.added(known, items)
-        if self.projection is not None:
-            known = torch.cat([known, self.projection(self.get_buffer("features")[items])], 1)
+        known = self.items(items) if self.fusion is None else self.fusion(self.items(items), items)
         return self.user_tower(self.users(users)), self.item_tower(known)

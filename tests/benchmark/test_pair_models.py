@@ -178,28 +178,21 @@ def test_deepfm_adds_layers_to_a_factorisation_machine():
     assert close([expected], model.pair_scores(torch.tensor([2]), torch.tensor([[5]])))
 
 
-def test_dssm_towers_equal_their_formula(make_side):
-    """An item's tower takes its id vector and its projected features, side by side."""
-    features = make_side(ITEMS).features("videomae")
-    towers = DSSM(USERS, ITEMS, 4, layers=1, features=features).eval()
+@pytest.mark.parametrize("concatenates", [False, True])
+def test_dssm_towers_equal_their_formula(make_side, concatenates):
+    """An item's tower takes its id vector plus a map of its centred unit feature, or a matrix on both."""
+    fusion = FeatureFusion(make_side(ITEMS).features("videomae"), 4, concatenates=concatenates)
+    towers = DSSM(USERS, ITEMS, 4, layers=1, fusion=fusion).eval()
     (in_1, out_1), (in_2, out_2) = (
         [one for one in tower if hasattr(one, "weight")] for tower in (towers.user_tower, towers.item_tower)
     )
-    described = features @ towers.projection.weight.T + towers.projection.bias
+    ids, content = towers.items.weight, fusion.get_buffer("features") @ fusion.project.weight.T
+    known = torch.cat([ids, content], 1) @ fusion.join.weight.T if concatenates else ids + content
     users = in_1(towers.users.weight).relu() @ out_1.weight.T + out_1.bias
-    items = in_2(torch.cat([towers.items.weight, described], 1)).relu() @ out_2.weight.T + out_2.bias
+    items = in_2(known).relu() @ out_2.weight.T + out_2.bias
 
     assert close([users, items], towers(*everything()))
     assert close([users @ items.T], [DotProduct(towers, USERS, ITEMS).eval().scores(torch.arange(USERS), None)])
-
-
-def test_dssm_adds_what_sasrec_adds(make_side):
-    """By `sum`, an item's tower takes its id vector plus a map of its centred unit feature."""
-    added = FeatureFusion(make_side(ITEMS).features("videomae"), 4, concatenates=False)
-    towers = DSSM(USERS, ITEMS, 4, layers=1, added=added).eval()
-    sums = towers.items.weight + added.get_buffer("features") @ added.project.weight.T
-
-    assert close([towers.item_tower(sums)], [towers(*everything())[1]])
 
 
 def test_vectors_are_worked_out_once_an_evaluation_and_dropped_after_it(met):
