@@ -92,12 +92,13 @@ class Desk:
             await node.close()
             node._frontier._redis.close()
 
-    def drain(self, seconds=30.0):
-        """One node that works until nothing is left."""
+    def drain(self, seconds=30.0, first=lambda: None):
+        """One node that works until nothing is left; `first` is done once it has started, which may take seconds."""
         self.push()
 
         async def work():
             async with self.node() as node:
+                first()
                 return await node.drain(seconds)
 
         return asyncio.run(work())

@@ -103,11 +103,10 @@ def asking(desk, site, tmp_path_factory, monkeypatch):
         desk.run.ledger.commit_crawl(pages=[page], selections=[Selected(page.video_id, "seed", None, 0)])
         desk.frontier.push(outstanding(desk.run, load_platform("mapped")))
 
-        if rests:
-            desk.frontier.backoff(rests, sent_ms=2**50, retry_after_s=1.5)
-
         async def work():
             async with desk.node() as node:
+                if rests:
+                    desk.frontier.backoff(rests, sent_ms=2**50, retry_after_s=2.5)
                 return await node.drain(30.0)
 
         return asyncio.run(work())
