@@ -163,10 +163,7 @@ class Trainer:
         order = torch.Generator().manual_seed(_epoch_seed(self.seed, epoch))
         torch.manual_seed(_epoch_seed(self.seed, epoch, rank() + 1))
         self.model.train()
-        with (
-            names_what_to_lower("training", self.settings, ("batch_size", "width")),
-            _tf32(self.device, is_on=self.settings.mixed_precision),
-        ):
+        with _tf32(self.device, is_on=self.settings.mixed_precision):
             batches = counted(self.task.batches(order), self.task.steps, partial(self._tell, "training"))
             losses = [self.step(batch) for batch in batches if len(batch) >= world()]
             self.optimizer.catch_up()

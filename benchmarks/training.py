@@ -29,14 +29,14 @@ from benchmark.models import MODELS, settings_of
 from benchmark.models.protocol import TrainableModel
 from benchmark.train import fit
 from benchmarks.measure import cost_of, cost_of_command
+from benchmarks.ranking import RELEASE_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from benchmark.data.release import Interactions
 
-PEER_VARIABLE, RELEASE_VARIABLE = "MICROLENS_BENCH_RECBOLE", "MICROLENS_BENCH_RELEASE"
-MODELS_VARIABLE = "MICROLENS_BENCH_MODELS"
+PEER_VARIABLE, MODELS_VARIABLE = "MICROLENS_BENCH_RECBOLE", "MICROLENS_BENCH_MODELS"
 _PEER = Path(__file__).with_name("training_peer.py")
 _MODELS = {"sasrec": "SASRec", "gru4rec": "GRU4Rec"}
 _GOAL = 10.0
