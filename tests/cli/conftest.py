@@ -7,6 +7,8 @@ import sys
 import pytest
 import yaml
 
+import microlens.cli
+
 RECIPE = {
     "name": "cli",
     "platform": "sandbox",
@@ -38,6 +40,26 @@ def cli(tmp_path, runs_dir):
         )
 
     return start
+
+
+@pytest.fixture
+def here(tmp_path, runs_dir, monkeypatch, capsys):
+    """As `cli`, in this process: for what is refused at once, where to import torch anew would be all the work."""
+
+    def call(*arguments):
+        for name in [name for name in os.environ if name.startswith("MICROLENS_")]:
+            monkeypatch.delenv(name)
+        monkeypatch.setenv("MICROLENS_RUNS_DIR", str(runs_dir))
+        monkeypatch.setenv("COLUMNS", "200")
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", ["microlens-build", *arguments])
+        monkeypatch.setattr(microlens.cli, "collect_seldom", lambda: None)
+        with pytest.raises(SystemExit) as end:
+            microlens.cli.main()
+        out, err = capsys.readouterr()
+        return subprocess.CompletedProcess(arguments, end.value.code, out, err)
+
+    return call
 
 
 @pytest.fixture

@@ -25,9 +25,9 @@ def test_list_names_every_model_with_a_sentence(cli):
         (["--sedes", "0"], "--seeds"),
     ],
 )
-def test_what_is_misspelt_is_answered_with_the_nearest(cli, arguments, words):
+def test_what_is_misspelt_is_answered_with_the_nearest(here, arguments, words):
     """Exit code 2, before anything is read."""
-    done = cli("benchmark", "nowhere", *arguments)
+    done = here("benchmark", "nowhere", *arguments)
 
     assert 2 == done.returncode
     assert words in done.stderr
@@ -43,9 +43,9 @@ def test_what_is_misspelt_is_answered_with_the_nearest(cli, arguments, words):
         (["--preset", "nowhere.yaml"], "nowhere.yaml cannot be read"),
     ],
 )
-def test_what_cannot_be_searched_is_answered_before_anything_is_read(cli, arguments, words):
+def test_what_cannot_be_searched_is_answered_before_anything_is_read(here, arguments, words):
     """Exit code 2, as in a benchmark."""
-    done = cli("tune", "nowhere", *arguments)
+    done = here("tune", "nowhere", *arguments)
 
     assert 2 == done.returncode
     assert words in done.stderr
@@ -62,26 +62,26 @@ def test_what_cannot_be_searched_is_answered_before_anything_is_read(cli, argume
         (["import", "nowhere", "made", "--format", "recbole", "--time-unit", "oder"], "did you mean 'order'"),
     ],
 )
-def test_a_misspelt_choice_is_answered_with_the_nearest(cli, arguments, words):
+def test_a_misspelt_choice_is_answered_with_the_nearest(here, arguments, words):
     """Exit code 2, whatever command it is a choice of."""
-    done = cli(*arguments)
+    done = here(*arguments)
 
     assert 2 == done.returncode
     assert words in done.stderr
 
 
 @pytest.mark.skipif(find_spec("tensorboard") is not None, reason="TensorBoard is installed")
-def test_tensorboard_is_asked_for_by_name(cli):
+def test_tensorboard_is_asked_for_by_name(here):
     """Where it is not installed, the command to install it is told before anything is trained."""
-    done = cli("benchmark", "nowhere", "--tensorboard", "curves")
+    done = here("benchmark", "nowhere", "--tensorboard", "curves")
 
     assert 2 == done.returncode
     assert "pip install tensorboard" in done.stderr
 
 
-def test_recommend_names_a_missing_checkpoint(cli):
+def test_recommend_names_a_missing_checkpoint(here):
     """Exit code 3, and where checkpoints lie."""
-    done = cli("recommend", "nowhere.pt")
+    done = here("recommend", "nowhere.pt")
 
     assert 3 == done.returncode
     assert "nowhere.pt" in done.stderr

@@ -47,18 +47,18 @@ def test_a_broken_cover_is_8_and_the_rest_is_there(cli, release, tmp_path):
         (["--import", "x.npy"], 2, "it goes with --name"),
     ],
 )
-def test_what_cannot_be_used_is_told(cli, release, options, code, words):
+def test_what_cannot_be_used_is_told(here, release, options, code, words):
     """In one plain message, with its exit code."""
-    done = cli("features", str(release), *options)
+    done = here("features", str(release), *options)
 
     assert code == done.returncode, done.stderr
     assert words in done.stderr
     assert "" == done.stdout
 
 
-def test_a_folder_that_is_no_release_is_3(cli, tmp_path):
+def test_a_folder_that_is_no_release_is_3(here, tmp_path):
     """With the command to run first."""
-    done = cli("features", str(tmp_path), "--encoder", "text")
+    done = here("features", str(tmp_path), "--encoder", "text")
 
     assert 3 == done.returncode
     assert "microlens-build subset" in done.stderr

@@ -57,7 +57,7 @@ class Cli:
             "politeness": {"requests_per_second": 2000, "concurrency": 32},
             "network": {"allow": ["127.0.0.0/8"]},
             "releases": [{"name": "all"}],
-            "benchmark": {"models": ["popularity"]},
+            "benchmark": {"models": []},  # to import torch takes as long as a crawl of this size
             **changes,
         }
         path = self.folder / f"{recipe['name']}.yaml"

@@ -64,7 +64,7 @@ def test_ten_kills_at_random_moments_change_nothing(tmp_path, frozen_site):
     quiet, killed = Cli(tmp_path / "quiet"), Cli(tmp_path / "killed")
     for cli in (quiet, killed):
         cli.folder.mkdir()
-    recipe = {"politeness": {"requests_per_second": 150, "concurrency": 16}}
+    recipe = {"politeness": {"requests_per_second": 150, "concurrency": 16}, "benchmark": {"models": ["popularity"]}}
     quiet("run", quiet.recipe(frozen_site.url, **recipe))
     chance = random.Random(20)
 

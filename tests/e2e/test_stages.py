@@ -1,5 +1,7 @@
 """Each stage alone, as its users type it, and what they are told when something is wrong."""
 
+import json
+
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
@@ -21,13 +23,15 @@ def built(tmp_path_factory, frozen_site):
 
 
 def test_the_stages_alone_give_what_run_gives(built, frozen_site, tmp_path):
-    """crawl, work, integrate and subset, one after the other, publish the bytes that `run` publishes."""
+    """crawl, work, integrate and subset, one after the other, publish the bytes that `run` publishes and then ranks."""
     whole = Cli(tmp_path)
-    whole("run", whole.recipe(frozen_site.url))
+    whole("run", whole.recipe(frozen_site.url, benchmark={"models": ["popularity"]}))
 
     for name in ("items", "interactions", "users", "comments"):
         path = f"runs/site/releases/all/data/{name}.parquet"
         assert (whole.folder / path).read_bytes() == (built.folder / path).read_bytes()
+    board = json.loads((whole.folder / "runs/site/results/all/leaderboard.json").read_text())
+    assert ["popularity"] == [row["model"] for row in board["rows"]]
 
 
 def test_more_users_than_there_are_is_a_warning(built):
