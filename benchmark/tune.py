@@ -13,6 +13,7 @@ from benchmark.data.release import load_release, manifest_sha256
 from benchmark.data.side import Side
 from benchmark.device import find_device
 from benchmark.memory import tells_lack_of_memory
+from benchmark.models import MODELS
 from benchmark.parallel import is_started_by_torchrun
 from benchmark.progress import silent
 from benchmark.protocol import Protocol
@@ -65,7 +66,8 @@ def tune(
     In `out` lie a record of every configuration, checkpoints of those that are at work, and in the end `tuned.yaml`,
     `configurations.md` and `.json`. Whatever is killed, the same call goes on with the epoch that it was in, and comes
     to the same; so it does with another number of `processes`. A configuration that diverges, has no memory or fails
-    is recorded and costs itself alone. MicrolensError, after all else is written, for a model that has no other.
+    is recorded and costs itself alone. MicrolensError, after all else is written, for a model that has no other;
+    NotReadyError, before anything is trained, for one whose features or tags the release has not.
 
     `progress` is called with an event and its facts: `known` (configurations that were settled before) and `level` (who
     goes on) once a model and level, `epoch` after each epoch, `configuration` when one has come as far as it should.
@@ -141,6 +143,7 @@ def _prepare(
 ) -> dict[str, list[Leg]]:
     """Split for every length that is kept, write all but the test, and say what each configuration follows from."""
     interactions, side = asked.select(load_release(release), Side(release))
+    _check_ready(release, drawn)
     files: dict[int, Path] = {}
     legs: dict[str, list[Leg]] = {}
     for model, settings in drawn.items():
@@ -154,6 +157,17 @@ def _prepare(
             made = made_of(model, seed, one, release, place) | {"protocol": asked.facts(), "test": "not asked"}
             legs[model].append(Leg(model, one, seed, 0, files[keep], side, out, made))
     return legs
+
+
+def _check_ready(release: Path, drawn: Mapping[str, Sequence[Settings]]) -> None:
+    """NotReadyError for features or tags that the release has not, before hours go into the other models.
+
+    What is read is dropped again: a worker reads it for itself, rather than being sent it.
+    """
+    side = Side(release)
+    for model, settings in drawn.items():
+        for one in settings:
+            MODELS[model].read(side, one)
 
 
 def _code_and_data(leg: Leg) -> dict[str, Any]:

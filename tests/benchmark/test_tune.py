@@ -31,6 +31,7 @@ from benchmark.tuning.questions import read_questions, write_questions
 from benchmark.tuning.worker import Leg
 from microlens.errors import DiskFullError, MicrolensError, NotReadyError, RecipeError
 from microlens.locks import exclusive
+from tests.benchmark.with_media import release_with_media
 from tests.download_nodes.small_disk import small_disk
 
 FIXED = {"blocks": 1, "epochs": 9, "batch_size": 64}
@@ -431,12 +432,23 @@ def test_models_without_epochs_are_tuned_too(small_release, tmp_path):
 
 
 def test_a_model_of_which_nothing_can_be_trained_is_told(small_release, tmp_path):
-    """The others' table and preset are written first; here a release has no features."""
-    with pytest.raises(MicrolensError, match="no configuration of sasrec_id_v came to a result"):
-        search(small_release, tmp_path, ["ease", "sasrec_id_v"], grid={"ridge": (1, 2)}, overrides={"epochs": 1})
+    """The others' table and preset are written first; here heads do not fit the width, which EASE does not ask."""
+    fixed = {"epochs": 1, "width": 9, "heads": 2}
+    with pytest.raises(MicrolensError, match="no configuration of sasrec came to a result"):
+        search(small_release, tmp_path, ["ease", "sasrec"], grid={"ridge": (1, 2)}, overrides=fixed)
 
-    assert {"ease", "sasrec_id_v"} == {one["model"] for one in read_json(tmp_path)["configurations"]}
+    assert {"ease", "sasrec"} == {one["model"] for one in read_json(tmp_path)["configurations"]}
     assert ["ease"] == list(read_json(tmp_path)["chosen"])
+
+
+def test_features_that_are_not_there_are_told_before_anything_is_trained(tmp_path):
+    """With the command that makes them; hours would have gone into the other model first."""
+    release, out = release_with_media(tmp_path / "built"), tmp_path / "out"
+    with pytest.raises(NotReadyError, match="no features 'videomae'") as caught:
+        search(release, out, ["sasrec", "sasrec_id_v"])
+
+    assert f"microlens-build features {release}" in caught.value.hint
+    assert not list(out.glob("configurations/*"))
 
 
 def read_json(out):
