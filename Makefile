@@ -29,8 +29,9 @@ $(BIN)/.installed-dev: $(BIN)/.installed
 demo: $(BIN)/.installed       ## Build a dataset and a leaderboard from a site on this machine.
 	$(BIN)/microlens-build demo
 
+# A file's tests stay together, so that what they share is made once.
 test: lint                    ## Lint, types, layers, tests.
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 service-test: $(BIN)/.installed-dev .spark/.installed  ## Kill what crawls a failing site; every step on a real Spark (25 minutes).
 	$(BIN)/python -m pytest -m service -s tests/service
