@@ -419,9 +419,18 @@ redis.call('HDEL', P .. 'host:' .. ARGV[1], 'backoff_step')
 return answered(ARGV[1], now_ms())
 
 --- clear  -> how many keys are gone, all in one step: a push between two of them would be seen and yet have no item
-local keys = redis.call('KEYS', P .. '*')
-for _, key in ipairs(keys) do redis.call('UNLINK', key) end
-return #keys
+-- What hosts have told stays, for somebody may have heard it since the rest was lost: rests, robots.txt, budgets.
+local stays, gone = {host = true, robots = true, bytes = true, nodes = true}, 0
+for _, key in ipairs(redis.call('KEYS', P .. '*')) do
+  local kind = string.match(key, '^[^:]*', #P + 1)
+  if kind == 'host' then
+    redis.call('HDEL', key, 'places') -- of leases that are forgotten
+  elseif not stays[kind] then
+    redis.call('UNLINK', key)
+    gone = gone + 1
+  end
+end
+return gone
 
 --- robots  ARGV: host, JSON, lifetime_ms, delay_ms, is it the host's own answer (1) or our verdict on it (0)
 -- -> remember a host's robots.txt and obey its crawl delay; 1 if it had been parked

@@ -288,7 +288,7 @@ class Frontier:
         return int(self._run("spend", account, size_bytes, bytes_per_s)) / 1000
 
     def clear(self) -> None:
-        """Forget everything of this run, the seen-set included."""
+        """Forget every item of this run, the seen-set included; a host's clocks run on: a rest that it asked for holds."""
         self._run("clear")
 
     def _run_names(self, section: str, *arguments: Any, names: Sequence[str | bytes]) -> list[int]:

@@ -770,16 +770,26 @@ def _own_database(client):
 
 
 def test_a_cleared_frontier_takes_everything_again(frontier, items):
-    """Nothing of a lost frontier is remembered, so that the ledger can push it whole again."""
+    """No item of a lost frontier is remembered, so that the ledger can push it whole again; no lease takes a place."""
     frontier.push(items(5))
     claim_all(frontier)
     frontier.clear()
-    counted = frontier.open_count(KINDS)
-    frontier.set_robots(SITE, status=404, body="", lifetime_s=60, delay_s=0)
 
-    assert 0 == counted
+    assert 0 == frontier.open_count(KINDS)
     assert 5 == frontier.push(items(5))
     assert 5 == len(claim_all(frontier))
+
+
+def test_a_host_that_asked_for_rest_is_left_alone_though_all_is_cleared(frontier, items):
+    """Nodes may be at work on a new Redis when `recover` clears it: what a host has told them since holds."""
+    frontier.push(items(1))
+    frontier.backoff(SITE, sent_ms=frontier.claim("page", 0).at_ms, retry_after_s=30)
+    frontier.clear()
+    frontier.push(items(1))
+    claim = frontier.claim("page", 1)
+
+    assert ((), ()) == (claim.items, claim.robots)
+    assert 25 < frontier.take(SITE) <= 30
 
 
 def test_clearing_leaves_no_item_half_known(make_frontier, client, items):

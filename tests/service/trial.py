@@ -118,7 +118,7 @@ def run_trial(scale: Scale, folder, media_dir) -> Outcome:
         )
         say(outcome.told())
         truth_of.check(run, site.world)
-    assert [] == outcome.complaints
+    assert not outcome.complaints, "\n".join(outcome.complaints)
     # Whoever is at work when Redis is lost may forget what the ledger has not got.
     ends = outcome.kills + len(cluster.members) * outcome.losses
     assert outcome.repeated <= scale.repeats_per_end * ends
