@@ -288,7 +288,7 @@ class Frontier:
         return int(self._run("spend", account, size_bytes, bytes_per_s)) / 1000
 
     def clear(self) -> None:
-        """Forget every item of this run, the seen-set included; a host's clocks run on: a rest that it asked for holds."""
+        """Forget every item of this run, seen or open; hosts' clocks run on: a rest that was asked for holds."""
         self._run("clear")
 
     def _run_names(self, section: str, *arguments: Any, names: Sequence[str | bytes]) -> list[int]:
