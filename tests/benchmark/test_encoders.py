@@ -10,15 +10,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from transformers import (
-    AutoModel,
-    AutoTokenizer,
-    CLIPImageProcessorPil,
-    CLIPModel,
-    VideoMAEForVideoClassification,
-    VideoMAEImageProcessorPil,
-    VideoMAEModel,
-)
 
 from benchmark.encoders import ENCODERS
 from benchmark.encoders.pixels import own_pixels, paper_pixels
@@ -30,6 +21,12 @@ from tests.benchmark.tiny import FRAMES, SIDE, WIDTH, tiny_clip, tiny_text, tiny
 
 CPU = torch.device("cpu")
 TITLES = ["title 1", "Title 2 red dog", "cat"]
+
+
+@pytest.fixture(scope="module")
+def transformers():
+    """Takes three seconds to import, and every worker collects every test."""
+    return importlib.import_module("transformers")
 
 
 def load(name, folder, preprocessing="encoder"):
@@ -52,11 +49,11 @@ def photos(count, height=90, width=121):
     return [Image.fromarray(dice.integers(0, 256, (height, width, 3), dtype=np.uint8)) for _ in range(count)]
 
 
-@pytest.mark.parametrize("kind", [CLIPImageProcessorPil, VideoMAEImageProcessorPil])
+@pytest.mark.parametrize("kind", ["CLIPImageProcessorPil", "VideoMAEImageProcessorPil"])
 @pytest.mark.parametrize("shape", [(90, 121), (121, 90), (64, 64), (33, 500)])
-def test_pixels_are_the_processors(tmp_path, kind, shape):
+def test_pixels_are_the_processors(tmp_path, transformers, kind, shape):
     """Scaled, cut and normalised as transformers does by the same settings, to the rounding of a float32."""
-    processor = kind(size={"shortest_edge": 40}, crop_size={"height": 33, "width": 33})
+    processor = getattr(transformers, kind)(size={"shortest_edge": 40}, crop_size={"height": 33, "width": 33})
     processor.save_pretrained(tmp_path)
     _empty(tmp_path)
     picture = photos(1, *shape)[0]
@@ -97,29 +94,29 @@ def test_unknown_preparations_are_refused(tmp_path, told, words):
 
 
 @pytest.mark.parametrize("is_tuned", [True, False])
-def test_videomae_is_the_mean_of_its_tokens(tmp_path, is_tuned):
+def test_videomae_is_the_mean_of_its_tokens(tmp_path, transformers, is_tuned):
     """Of tuned weights what their classifier is given, of others the mean itself."""
     encoder = load("videomae", tiny_videomae(tmp_path, is_tuned=is_tuned))
     clips = [np.stack([encoder.pixels.framing.apply(picture) for picture in photos(FRAMES)])]
     pixels = encoder.pixels.normalise(torch.from_numpy(np.stack(clips)))
     with torch.inference_mode():
         if is_tuned:
-            model = VideoMAEForVideoClassification.from_pretrained(tmp_path).eval()
+            model = transformers.VideoMAEForVideoClassification.from_pretrained(tmp_path).eval()
             found, expected = model.classifier(encode(encoder, clips)), model(pixels).logits
         else:
-            model = VideoMAEModel.from_pretrained(tmp_path).eval()
+            model = transformers.VideoMAEModel.from_pretrained(tmp_path).eval()
             found, expected = encode(encoder, clips), model(pixels).last_hidden_state.mean(1)
 
     assert (FRAMES, 4) == (encoder.read.keywords["frames"], encoder.stride)
     torch.testing.assert_close(expected, found)
 
 
-def test_clip_is_its_own_score(tmp_path):
+def test_clip_is_its_own_score(tmp_path, transformers):
     """Covers and titles lie in one space: their products are the model's scores, but for its temperature."""
     covers, titles = (load(name, tiny_clip(tmp_path)) for name in ("clip", "clip-text"))
     pictures = [covers.pixels.framing.apply(picture) for picture in photos(2)]
-    model = CLIPModel.from_pretrained(tmp_path).eval()
-    tokens = AutoTokenizer.from_pretrained(tmp_path)(TITLES, padding=True, return_tensors="pt")
+    model = transformers.CLIPModel.from_pretrained(tmp_path).eval()
+    tokens = transformers.AutoTokenizer.from_pretrained(tmp_path)(TITLES, padding=True, return_tensors="pt")
     with torch.inference_mode():
         scores = model(
             input_ids=tokens["input_ids"],
@@ -133,11 +130,14 @@ def test_clip_is_its_own_score(tmp_path):
     torch.testing.assert_close(expected, found, atol=1e-5, rtol=0)
 
 
-def test_a_sentence_is_the_mean_of_its_tokens(tmp_path):
+def test_a_sentence_is_the_mean_of_its_tokens(tmp_path, transformers):
     """Texts of one batch do not see each other's padding, and every vector has length 1."""
     encoder = load("text", tiny_text(tmp_path))
     together = encode(encoder, TITLES)
-    model, tokenizer = AutoModel.from_pretrained(tmp_path).eval(), AutoTokenizer.from_pretrained(tmp_path)
+    model, tokenizer = (
+        transformers.AutoModel.from_pretrained(tmp_path).eval(),
+        transformers.AutoTokenizer.from_pretrained(tmp_path),
+    )
     with torch.inference_mode():
         alone = [model(**tokenizer(title, return_tensors="pt")).last_hidden_state[0].mean(0) for title in TITLES]
     expected = torch.stack([vector / vector.norm() for vector in alone])

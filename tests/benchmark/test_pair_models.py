@@ -252,7 +252,7 @@ def test_gradients_reach_every_parameter_of_pair_models(name, toy, make_side):
 @pytest.mark.parametrize("name", TRAINED)
 def test_models_of_pairs_find_tastes(name, make_world, make_side):
     """Where users have tastes, twenty epochs hit at least twice as often as popularity."""
-    split = leave_one_out(make_world())
+    split = leave_one_out(make_world(users=1_800))
     chosen = load_preset("default", name, {"width": 16, "epochs": 20, "batch_size": 512, "learning_rate": 5e-3})
     model = MODELS[name].build(split, chosen, make_side(split.item_count))
     fit(model, Pairs(model, split, chosen), split.validation, chosen, seed=0, progress=lambda *_: None)

@@ -61,7 +61,7 @@ def epochs_so_far(out):
 
 def kill_after(process, out, epochs):
     while process.poll() is None and epochs_so_far(out) < epochs:
-        time.sleep(0.005)
+        time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.communicate()
 

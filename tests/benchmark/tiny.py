@@ -1,4 +1,7 @@
-"""Encoders of the real classes, tiny and drawn at random, in the form that pretrained ones are published in."""
+"""Encoders of the real classes, tiny and drawn at random, in the form that pretrained ones are published in.
+
+Transformers are imported by who makes one: every worker collects every test.
+"""
 
 import json
 
@@ -8,18 +11,6 @@ from tokenizers.models import WordLevel
 from tokenizers.normalizers import Lowercase
 from tokenizers.pre_tokenizers import Whitespace
 from tokenizers.processors import TemplateProcessing
-from transformers import (
-    BertConfig,
-    BertModel,
-    CLIPConfig,
-    CLIPImageProcessorPil,
-    CLIPModel,
-    PreTrainedTokenizerFast,
-    VideoMAEConfig,
-    VideoMAEForVideoClassification,
-    VideoMAEImageProcessorPil,
-    VideoMAEModel,
-)
 
 WIDTH, SIDE, FRAMES = 32, 32, 4
 SMALL = {"hidden_size": WIDTH, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
@@ -27,35 +18,41 @@ WORDS = ["[PAD]", "[BEGIN]", "[END]", "[UNK]", "title", *map(str, range(40)), "c
 
 
 def tiny_videomae(folder, *, is_tuned=True, seed=0):
+    import transformers
+
     torch.manual_seed(seed)
-    config = VideoMAEConfig(
+    config = transformers.VideoMAEConfig(
         **SMALL, image_size=SIDE, patch_size=16, num_frames=FRAMES, decoder_hidden_size=16, num_labels=3
     )
-    model = (VideoMAEForVideoClassification if is_tuned else VideoMAEModel)(config)
+    model = (transformers.VideoMAEForVideoClassification if is_tuned else transformers.VideoMAEModel)(config)
     _stir(model).save_pretrained(folder)
-    VideoMAEImageProcessorPil(**_sizes()).save_pretrained(folder)
+    transformers.VideoMAEImageProcessorPil(**_sizes()).save_pretrained(folder)
     return folder
 
 
 def tiny_clip(folder, *, seed=0):
+    import transformers
+
     torch.manual_seed(seed)
     space = {"projection_dim": 24}
     # Not 2 for the end: to this class that means files of old, in which the largest number of all is the end.
     text = {**SMALL, **space, "vocab_size": len(WORDS), "max_position_embeddings": 16, "pad_token_id": 0}
     text |= {"bos_token_id": 1, "eos_token_id": 3}
-    config = CLIPConfig(
+    config = transformers.CLIPConfig(
         text_config=text, vision_config={**SMALL, **space, "image_size": SIDE, "patch_size": 16}, **space
     )
-    _stir(CLIPModel(config)).save_pretrained(folder)
-    CLIPImageProcessorPil(**_sizes()).save_pretrained(folder)
+    _stir(transformers.CLIPModel(config)).save_pretrained(folder)
+    transformers.CLIPImageProcessorPil(**_sizes()).save_pretrained(folder)
     tokenizer(["[PAD]", "[BEGIN]", "[UNK]", "[END]", *WORDS[4:]]).save_pretrained(folder)
     return folder
 
 
 def tiny_text(folder, *, seed=0, pooling=None):
+    import transformers
+
     torch.manual_seed(seed)
-    config = BertConfig(**SMALL, vocab_size=len(WORDS), max_position_embeddings=16)
-    _stir(BertModel(config)).save_pretrained(folder)
+    config = transformers.BertConfig(**SMALL, vocab_size=len(WORDS), max_position_embeddings=16)
+    _stir(transformers.BertModel(config)).save_pretrained(folder)
     tokenizer(WORDS).save_pretrained(folder)
     if pooling is not None:
         (folder / "1_Pooling").mkdir()
@@ -66,12 +63,14 @@ def tiny_text(folder, *, seed=0, pooling=None):
 
 
 def tokenizer(words):
+    import transformers
+
     """A word is a token; a text has a begin and an end."""
     made = Tokenizer(WordLevel({word: number for number, word in enumerate(words)}, unk_token="[UNK]"))
     made.normalizer, made.pre_tokenizer = Lowercase(), Whitespace()
     edges = [(word, words.index(word)) for word in ("[BEGIN]", "[END]")]
     made.post_processor = TemplateProcessing(single="[BEGIN] $A [END]", special_tokens=edges)
-    return PreTrainedTokenizerFast(
+    return transformers.PreTrainedTokenizerFast(
         tokenizer_object=made, pad_token="[PAD]", unk_token="[UNK]", bos_token="[BEGIN]", eos_token="[END]"
     )
 

@@ -16,7 +16,7 @@ def media_dir(tmp_path_factory, worker_id):
 @pytest.fixture(scope="session")
 def frozen_site(media_dir):
     """A small site whose every answer depends on its seed alone."""
-    with SandboxSite(videos=120, users=700, seed=5, frozen=True, media_dir=media_dir, prepare=True) as site:
+    with SandboxSite(videos=80, users=500, seed=5, frozen=True, media_dir=media_dir, prepare=True) as site:
         yield site
 
 

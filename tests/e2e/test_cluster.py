@@ -27,7 +27,7 @@ def cluster(request, tmp_path):
 
 def test_two_collectors_share_one_frontier(cluster, media_dir):
     """Two crawls of one run find what one would, and the site is asked for each page once."""
-    with SandboxSite(videos=120, users=150, seed=5, frozen=True, media_dir=media_dir) as site:
+    with SandboxSite(videos=80, users=150, seed=5, frozen=True, media_dir=media_dir) as site:
         recipe = cluster.recipe(site.url, **SLOW)
         cluster("plan", recipe)
         first = cluster.start("crawl", recipe, stderr=subprocess.PIPE, text=True)
@@ -48,7 +48,7 @@ def test_two_collectors_share_one_frontier(cluster, media_dir):
 @pytest.mark.parametrize("cluster", ["sqlite", "postgres"], indirect=True)
 def test_a_wiped_redis_is_filled_again(cluster, media_dir):
     """Redis loses everything in the midst of a crawl: `recover` and the same commands end in the whole truth."""
-    with SandboxSite(videos=120, users=300, seed=5, frozen=True, media_dir=media_dir) as site:
+    with SandboxSite(videos=80, users=300, seed=5, frozen=True, media_dir=media_dir) as site:
         recipe = cluster.recipe(site.url, **SLOW)
         crawl = cluster.start("crawl", recipe, stderr=subprocess.DEVNULL)
         while not ((cluster.folder / "runs/site/run.json").exists() and cluster.open().ledger.pages()):
@@ -92,7 +92,7 @@ def test_what_is_downloaded_is_not_asked_for_again(cluster, media_dir):
 @pytest.mark.parametrize("cluster", ["postgres"], indirect=True)
 def test_a_cluster_may_be_started_in_any_order(cluster, media_dir):
     """The integrator and the nodes come before the run is there: they wait for it, and the release is the truth."""
-    with SandboxSite(videos=120, users=300, seed=5, frozen=True, media_dir=media_dir) as site:
+    with SandboxSite(videos=80, users=300, seed=5, frozen=True, media_dir=media_dir) as site:
         recipe = cluster.recipe(site.url, **SLOW, benchmark={"models": []})
         integrator = cluster.start("publish", recipe, "--wait", stdout=subprocess.PIPE, text=True)
         nodes = [cluster.start("work", recipe, "-n", "1", "--forever") for _ in range(2)]

@@ -133,7 +133,7 @@ def test_an_outage_of_the_site_costs_nothing(tmp_path, media_dir, is_waited_for)
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     cli = Cli(tmp_path)
-    site = SandboxSite(videos=100, users=300, seed=5, frozen=True, media_dir=media_dir, port=port)
+    site = SandboxSite(videos=80, users=300, seed=5, frozen=True, media_dir=media_dir, port=port)
     with site:
         politeness = {"requests_per_second": 100, "concurrency": 16, "max_attempts": 2, "park_s": 0.5}
         path = cli.recipe(site.url, politeness=politeness | ({} if is_waited_for else {"give_up_after_s": 0}))

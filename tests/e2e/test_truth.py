@@ -39,7 +39,7 @@ def test_a_frozen_site_is_published_exactly(cli, frozen_site):
 
 def test_a_live_site_is_published_as_its_own_log_tells(cli, media_dir):
     """On a site that changes with every visit, the videos whose covers it served decide what must be published."""
-    with SandboxSite(videos=120, users=700, seed=5, media_dir=media_dir) as site:
+    with SandboxSite(videos=80, users=500, seed=5, media_dir=media_dir) as site:
         cli.json("run", cli.recipe(site.url, comments={"text": "none"}))
         collected = collected_from_log(site.log())
         world = site.world
@@ -54,7 +54,7 @@ def test_a_live_site_is_published_as_its_own_log_tells(cli, media_dir):
 
 def test_clips_in_pieces_are_published_like_others(cli, media_dir):
     """A site that serves half of its clips as HLS alone gives the same release; no piece is asked for twice."""
-    with SandboxSite(videos=120, users=700, seed=5, frozen=True, media_dir=media_dir, hls=0.5) as site:
+    with SandboxSite(videos=80, users=500, seed=5, frozen=True, media_dir=media_dir, hls=0.5) as site:
         world = site.world
         truth = collect_frozen(world, run_seed=11, target=40, stale_refreshes=4)
         expected = expected_release(world, truth.ids)

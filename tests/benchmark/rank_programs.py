@@ -1,0 +1,89 @@
+"""What tests have each rank of a group do (tests.benchmark.ranks); each gives what can be pickled."""
+
+from pathlib import Path
+
+import torch
+
+from benchmark import parallel
+from benchmark.data.release import load_release
+from benchmark.data.split import leave_one_out
+from benchmark.evaluate import evaluate, evaluate_and_list
+from benchmark.models import MODELS
+from benchmark.models.popularity import Popularity
+from benchmark.run import run_benchmark
+from benchmark.settings import Settings
+from benchmark.train import Trainer
+
+CPU = torch.device("cpu")
+
+
+def run(release, out, models, overrides):
+    run_benchmark(release, models, out=out, device="cpu", overrides=overrides)
+
+
+def ask_one_user(release):
+    """Ranks and lists of one user, asked by all ranks, are those of this process alone."""
+    split = leave_one_out(load_release(Path(release)))
+    model, asked = Popularity(split.frequency), split.test.drawn(1, seed=0)
+    expected, shown = evaluate_and_list(model, asked, 10)
+    with parallel.process_group(CPU):
+        found, lists = evaluate_and_list(model, asked, 10)
+        assert torch.equal(expected.above, found.above), found
+        assert torch.equal(expected.tied, found.tied), found
+        assert torch.equal(shown, lists), lists
+        assert found.above.dtype == expected.above.dtype
+        assert torch.equal(expected.above, evaluate(model, asked).above)
+
+
+def one_step_on_pairs(release):
+    """Loss and gradients of one step of DSSM, by name, as arrays."""
+    settings = Settings(width=16, blocks=1, batch_size=33, dropout=0.0, row_wise="never")
+    with parallel.process_group(CPU):
+        split = leave_one_out(load_release(Path(release)))
+        torch.manual_seed(0)
+        model = MODELS["dssm"].build(split, settings, None)
+        trainer = Trainer(model, MODELS["dssm"].task(model, split, settings), split.validation, settings, 0)
+        batch = next(iter(trainer.task.batches(torch.Generator().manual_seed(0))))
+        loss = parallel.total(trainer.step(batch))
+        gradients = {name: one.grad.numpy() for name, one in model.named_parameters()}
+        return {"loss": loss.detach().numpy(), **gradients}
+
+
+def share_and_gather():
+    """Uneven shares, sums, gradients of two ranks, and weights at the beginning."""
+    with parallel.process_group(CPU):
+        rank = parallel.rank()
+        rows = torch.arange(5)
+        weights = torch.nn.Parameter(torch.zeros(4, 2))
+        table = torch.nn.Embedding(6, 2, sparse=True)
+        weights.grad = torch.full((4, 2), float(rank + 1))
+        if rank == 0:
+            table(torch.tensor([1, 3])).sum().backward()
+        unused = torch.nn.Parameter(torch.zeros(3))
+        parallel.add_up_gradients([weights, unused], [table.weight])
+        whole, own = parallel.whole_batch(parallel.share(rows))
+        assert torch.equal(rows, whole), whole
+        assert torch.equal(parallel.share(rows), rows[own]), own
+        assert torch.equal(rows, parallel.joined(parallel.share(rows)))
+        assert [3, 2] == [len(part) for part in parallel.gathered(parallel.share(rows))]
+        assert float(parallel.total(torch.tensor(rank + 1.0))) == 3.0
+        assert (weights.grad == 3).all(), weights.grad
+        assert not unused.grad.any(), unused.grad
+        assert [0, 1, 0, 1, 0, 0] == table.weight.grad.to_dense()[:, 0].int().tolist(), table.weight.grad
+        begun = torch.nn.Parameter(torch.full((3, 2), float(rank)))
+        parallel.take_over_first([begun])
+        assert not begun.any(), begun
+
+
+def leave_a_group():
+    """The names of this process's threads within a group in which AdamW was made, and after it."""
+    with parallel.process_group(CPU):
+        weights = torch.nn.Parameter(torch.ones(3))
+        parallel.total(weights.detach())
+        torch.optim.AdamW([weights])
+        within = _threads()
+    return within, _threads()
+
+
+def _threads():
+    return [(thread / "comm").read_text().strip() for thread in Path("/proc/self/task").iterdir()]
