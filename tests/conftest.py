@@ -17,6 +17,13 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 @pytest.fixture(scope="session")
+def shared_dir(tmp_path_factory, worker_id):
+    """One folder for all workers of pytest-xdist, for what is there whole or not at all, as a sandbox's media."""
+    base = tmp_path_factory.getbasetemp()
+    return base if worker_id == "master" else base.parent
+
+
+@pytest.fixture(scope="session")
 def postgres():
     """A PostgreSQL server of this session's own."""
     from tests.postgres_server import own_postgres

@@ -7,10 +7,8 @@ from tests.e2e.harness import Cli
 
 
 @pytest.fixture(scope="session")
-def media_dir(tmp_path_factory, worker_id):
-    """One folder for all workers of pytest-xdist: a file is there whole or not at all."""
-    base = tmp_path_factory.getbasetemp()
-    return (base if worker_id == "master" else base.parent) / "media"
+def media_dir(shared_dir):
+    return shared_dir / "media"
 
 
 @pytest.fixture(scope="session")

@@ -49,10 +49,10 @@ def shuffled():
 
 
 @pytest.fixture(scope="session")
-def site(tmp_path_factory):
+def site(shared_dir):
     """A frozen site that no test changes; its log counts what all tests asked."""
     with SandboxSite(
-        videos=100, users=300, seed=3, frozen=True, media_dir=tmp_path_factory.mktemp("media"), crawl_delay=0.25
+        videos=100, users=300, seed=3, frozen=True, media_dir=shared_dir / "sites-media", crawl_delay=0.25
     ) as running:
         yield running
 
@@ -64,9 +64,9 @@ def live_site():
 
 
 @pytest.fixture(scope="session")
-def folder(site, tmp_path_factory):
+def folder(site, shared_dir):
     """The frozen site's media, made here and not by the site."""
-    made = MediaFolder(site.world, tmp_path_factory.mktemp("own-media"))
+    made = MediaFolder(site.world, shared_dir / "own-media")
     made.prepare(processes=2)
     return made
 
