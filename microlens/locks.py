@@ -59,12 +59,13 @@ def _locked(path: Path, taken: MicrolensError) -> TextIO:
     while True:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            file = path.open("w")
-        except FileNotFoundError:
-            continue
         except FileExistsError:  # also said where the folder went just after it was found
             if path.parent.is_file() or path.parent.is_symlink():
                 raise
+            continue
+        try:
+            file = path.open("w")
+        except FileNotFoundError:
             continue
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

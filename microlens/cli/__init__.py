@@ -31,10 +31,12 @@ from microlens.cli import (
     tune,
     work,
 )
-from microlens.errors import BUG_EXIT_CODE, DiskFullError, MicrolensError
+from microlens.errors import BUG_EXIT_CODE, DiskFullError, MicrolensError, RecipeError
 from microlens.garbage import collect_seldom
 
 INTERRUPT_EXIT_CODE = 130
+REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST}
+"""What a place that was given, for results say, answers where nothing can be made, or where something else stands."""
 
 app = typer.Typer(
     name="microlens-build",
@@ -65,6 +67,10 @@ def main() -> NoReturn:
         sys.stderr.write(f"microlens-build: {error}\n")
         sys.exit(error.exit_code)
     except OSError as error:
+        if error.filename and error.errno in REFUSED:
+            reason = f"{error.filename} cannot be read or written: {error.strerror}"
+            sys.stderr.write(f"microlens-build: {reason}\nchange its permissions, or choose another place\n")
+            sys.exit(RecipeError.exit_code)
         if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
             _tell_bug()
         where = f": nothing more can be written to {error.filename}" if error.filename else ""

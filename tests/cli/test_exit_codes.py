@@ -115,6 +115,18 @@ def test_a_bug_is_70_with_its_traceback(monkeypatch, capsys):
     assert "this is a bug; please report it" in told.err
 
 
+def test_a_place_that_cannot_be_used_is_2(here, recipe_file, runs_dir):
+    """A file stands where a folder is to be made: it is named, and it is no bug."""
+    runs_dir.write_text("mine")
+    done = here("run", str(recipe_file()))
+
+    assert 2 == done.returncode
+    assert f"{runs_dir}" in done.stderr
+    assert "cannot be read or written" in done.stderr
+    assert "choose another place" in done.stderr
+    assert "mine" == runs_dir.read_text()
+
+
 def test_ctrl_c_is_130_and_says_how_to_go_on(monkeypatch, capsys):
     """A command that was interrupted says that the same command goes on, without a traceback."""
     fail_with(monkeypatch, KeyboardInterrupt)

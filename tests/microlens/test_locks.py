@@ -52,3 +52,11 @@ def test_a_second_holder_is_refused_and_takes_nothing(tmp_path):
         with pytest.raises(NotReadyError, match="taken"), scratch_folder(tmp_path / "scratch", NotReadyError("taken")):
             pass
         assert (tmp_path / "scratch" / "draft").is_dir()
+
+
+@pytest.mark.parametrize("place", [Path("/proc/scratch"), Path("/dev/null/scratch")])
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a place where no folder can be made")
+def test_a_folder_that_cannot_be_made_is_told(place):
+    """It is no lock that someone has just taken away: nobody waits for it."""
+    with pytest.raises(OSError, match=str(place)), scratch_folder(place, NotReadyError("taken")):
+        pass
