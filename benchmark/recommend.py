@@ -121,13 +121,14 @@ def load_trained(checkpoint: Path, *, release: Path | None = None, device: str |
             f"{checkpoint} is of model {made_of['model']!r}, which this version does not have",
             hint=nearest(made_of["model"], MODELS),
         )
-    folder = release or checkpoint.resolve().parent / state["release"]
+    folder = release or (checkpoint.resolve().parent / state["release"]).resolve()
     if not folder.is_dir():
         raise NotReadyError(
             f"the release of {checkpoint} does not lie in {folder}", hint="say where it is with --release FOLDER"
         )
     settings, protocol = _asked(made_of, checkpoint)
     interactions, side = protocol.select(load_release(folder), Side(folder))
+    MODELS[made_of["model"]].read(side, settings)  # what it needs and is not there is told as such
     if not read_by(made_of["model"], settings, folder).items() <= made_of.items():
         raise RecipeError(
             f"{folder} is not the release that {checkpoint} was trained on, or has changed since",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import orjson
 from rich.table import Table
@@ -13,7 +13,7 @@ from benchmark.encoders import ENCODERS
 from benchmark.models import MODELS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from benchmark.metrics import Ranks
@@ -36,6 +36,20 @@ def label_of(row: Mapping[str, Any]) -> str:
     encoder = row.get("encoder")
     content = f"{_CONTENT[ENCODERS[encoder].source]}: " if encoder in ENCODERS else ""
     return f"{model} ({content}{features})"
+
+
+def notes_on(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What a reader of rows must know of them: a model that no epoch made better was tested as it was built."""
+    notes = []
+    for row in rows:
+        untrained = [run["seed"] for run in row.get("runs", []) if run.get("epochs") and not run.get("best_epoch")]
+        if untrained:
+            seeds = ", ".join(map(str, untrained))
+            notes.append(
+                f"{label_of(row)} (seed {seeds}): no epoch was better on validation than the model as it was built, "
+                "and so it was tested untrained"
+            )
+    return notes
 
 
 @dataclass(frozen=True)
@@ -79,19 +93,22 @@ class Leaderboard:
                 "",
                 *_markdown_table(self.rows),
                 "",
+                *(f"- {note}" for note in notes_on(self.rows)),
                 *(f"- {name.replace('_', ' ')}: {value}" for name, value in self.protocol.items()),
                 f"- release manifest: sha256 {self.manifest_sha256 or 'none'}",
                 f"- code: microlens-build {self.code_version}, torch {self.torch_version}, {self.device}",
-                f"- settings: {', '.join(f'{name}={value}' for name, value in self.settings.items())}",
+                f"- settings: {told_settings(self.settings)}",
                 "",
             ]
         )
 
     def to_table(self) -> Table:
         """Lay it out for `rich.print`."""
-        table = Table(title=f"{self.release}: {self.protocol['asked']}, full ranking")
+        table = Table(
+            title=f"{self.release}: {self.protocol['asked']}, full ranking", caption="\n".join(notes_on(self.rows))
+        )
         for name in SHOWN:
-            table.add_column(_heading(name), justify="left" if name == "model" else "right")
+            table.add_column(_heading(name), justify="left" if name == "model" else "right", no_wrap=name == "model")
         for row in self.rows:
             table.add_row(*(_cell_of(row, name) for name in SHOWN))
         return table
@@ -103,6 +120,13 @@ class Leaderboard:
             unfinished = folder / f".{name}.{os.getpid()}"
             unfinished.write_bytes(content)
             unfinished.replace(folder / name)
+
+
+def told_settings(settings: Mapping[str, object]) -> str:
+    """The preset, the seeds, and what was set beside the preset, on one line."""
+    changes = cast("Mapping[str, object]", settings.get("changes", {}))
+    told = {**{name: value for name, value in settings.items() if name != "changes"}, **changes}
+    return ", ".join(f"{name}={value}" for name, value in told.items())
 
 
 def _markdown_table(rows: list[dict[str, Any]]) -> list[str]:

@@ -99,7 +99,7 @@ def run_benchmark(
             release=release.resolve().name,
             rows=rows,
             protocol=_told(asked, interactions, next(iter(splits.values()))),
-            settings={**preset_facts(preset), "seeds": list(seeds)},
+            settings={**preset_facts(preset), "seeds": list(seeds), "changes": dict(overrides or {})},
             manifest_sha256=manifest_sha256(release),
             code_version=code_version(),
             code_sha256=code_sha256(),
@@ -145,7 +145,7 @@ def _run_seed(
     with seeded(seed, split.device, settings.threads):
         result, ranks = run_model(name, split, settings, side, seed=seed, progress=tell, checkpoint=checkpoint)
     if checkpoint is not None and out is not None:
-        result |= _write_ranks(out, f"ranks/{name}-{seed}.npz", split, ranks)
+        result |= _write_ranks(out, f"ranks/{checkpoint.path.stem}.npz", split, ranks)
         result["checkpoint"] = f"models/{checkpoint.path.name}"
     result |= {name: inputs[name] for name in ("data_sha256", "features_sha256")}
     if MODELS[name].reads_features and side.release is not None:

@@ -59,8 +59,8 @@ def _locked(path: Path, taken: MicrolensError) -> TextIO:
     while True:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-        except FileExistsError:  # also said where the folder went just after it was found
-            if path.parent.is_file() or path.parent.is_symlink():
+        except FileExistsError as error:  # also said where the folder went just after it was found
+            if error.filename != str(path.parent) or path.parent.is_file() or path.parent.is_symlink():
                 raise
             continue
         try:

@@ -127,7 +127,11 @@ def check_features(release: Path, name: str) -> Manifest:
     folder = features_folder(release, name)
     if not (folder / MANIFEST_NAME).is_file():
         known = feature_names(release)
-        others = f", or train on those with `--set features={known[0]}`" if known else ""
+        others = (
+            f", or train on those with `--set features={known[0]}`"
+            if known
+            else "; where there are no videos, take titles: `--encoder text`, and train with `--set features=text`"
+        )
         raise NotReadyError(
             f"the release {release} has no features {name!r} (it has: {', '.join(known) or 'none'})",
             hint=_command(release, name) + others,

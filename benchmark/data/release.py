@@ -92,7 +92,8 @@ def table_path(folder: Path, table: str) -> Path:
     if not path.is_file():
         raise NotReadyError(
             f"{folder} is no finished release: {path} does not exist",
-            hint="run `microlens-build subset` first, or name a folder such as runs/<run>/releases/<name>",
+            hint="make one with `microlens-build subset` or `microlens-build import`, or name a folder such as "
+            "runs/<run>/releases/<name>",
         )
     return path
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark.models import MODELS
 from benchmark.paper import FLOORS, SOURCE, PublishedRow, PublishedTable, nearest_dataset, published_tables
 from benchmark.protocol import LEAVE_ONE_OUT
-from benchmark.report import METRICS, label_of
+from benchmark.report import METRICS, label_of, notes_on, told_settings
 from microlens.errors import RecipeError
 from microlens.spelling import nearest
 
@@ -130,13 +130,14 @@ def _has_row(table: PublishedTable, rows: Mapping[tuple[str, int], object]) -> b
 
 
 def _beside_paper(table: PublishedTable, rows: Mapping[tuple[str, int], Mapping[str, Any]]) -> Section:
-    lines, points = [], []
+    lines, points, beside = [], [], []
     for warm in table.warm:
         kind = next(row.kind for row in table.rows if row.warm == warm) if len(table.warm) > 1 else "floor"
         shown = [PublishedRow(kind, f"{floor} (floor)", {}, floor, warm) for floor in FLOORS if (floor, warm) in rows]
         shown += [row for row in table.rows if row.warm == warm]
         for row in shown:
             ours = rows.get((row.model, warm)) if row.model else None
+            beside += [] if ours is None else [ours]
             cells = [
                 cell for metric in table.metrics for cell in (_cell(ours, metric), _number(row.values.get(metric)))
             ]
@@ -149,7 +150,7 @@ def _beside_paper(table: PublishedTable, rows: Mapping[tuple[str, int], Mapping[
         title=f"Table {table.number}: {table.title}, {table.dataset}",
         header=("class", "row", "ours", *columns),
         rows=lines,
-        notes=table.notes,
+        notes=(*notes_on(beside), *table.notes),
         axis="HR@10",
         points=points,
     )
@@ -188,9 +189,18 @@ def _own(result: Result) -> Section:
     told = {
         name.replace("_", " "): value for name, value in result.protocol.items() if name not in {"asked", "ranking"}
     }
-    notes = tuple(f"{name}: {_short(value)}" for name, value in told.items() if value not in (0, []))
+    notes = [f"{name}: {_short(value)}" for name, value in told.items() if value not in (0, [])]
+    if settings := result.board.get("settings"):
+        notes.append(f"settings: {told_settings(settings)}")
     asked = result.protocol.get("asked", LEAVE_ONE_OUT)
-    return Section(f"All models: {asked}", header, rows, notes=notes, axis="HR@10", points=points)
+    return Section(
+        f"All models: {asked}",
+        header,
+        rows,
+        notes=(*notes_on(list(result.rows.values())), *notes),
+        axis="HR@10",
+        points=points,
+    )
 
 
 def _facts(results: Sequence[Result]) -> list[str]:

@@ -41,9 +41,9 @@ REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, 
 app = typer.Typer(
     name="microlens-build",
     help="Turn a micro-video site into a published recommendation dataset and a leaderboard on it.",
-    epilog="Exit codes: 0 done, 2 recipe or option, 3 an earlier stage is not finished, 4 too few users (--strict), "
-    "5 site, Redis, database, store or Spark unreachable, 6 a page has changed, 7 another pseudonym key, "
-    "8 corrupt data, 9 disk full, 70 a bug.",
+    epilog="Exit codes: 0 done, 1 a check or a training failed, 2 recipe or option, 3 an earlier stage is not done, "
+    "4 too few users (--strict), 5 site, Redis, database, store or Spark unreachable, 6 a page has changed, "
+    "7 another pseudonym key, 8 corrupt data, 9 disk full, 70 a bug, 130 stopped by Ctrl-C.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

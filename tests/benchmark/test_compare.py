@@ -84,6 +84,19 @@ def test_a_comparison_has_the_leaderboards_means(results):
     assert 300 == found.users == sum(group.users for group in found.groups)
 
 
+def test_a_later_run_leaves_the_files_of_a_leaderboard_alone(tmp_path, small_release, results):
+    """Killed before its own leaderboard is there, it has changed none of the ranks that the old one names."""
+    folder = shutil.copytree(results, tmp_path / "one")
+    before = (folder / "leaderboard.json").read_bytes()
+    run_benchmark(small_release, ["sasrec"], seeds=[0, 1], out=folder, overrides=QUICK | {"epochs": 1}, device="cpu")
+    assert before != (folder / "leaderboard.json").read_bytes()
+    (folder / "leaderboard.json").write_bytes(before)
+
+    same = compare((read_result(results), "sasrec"), (read_result(folder), "sasrec"), resamples=200)
+
+    assert [(0, 0, 0)] * 2 == [(d.mean, d.low, d.high) for d in same.differences]
+
+
 def test_the_same_seed_draws_the_same_intervals(results):
     """A comparison can be repeated; another seed gives nearly the same."""
     result = read_result(results)
@@ -136,7 +149,7 @@ def test_the_same_release_in_another_folder_compares(tmp_path, small_release, re
 def test_other_users_do_not_compare(tmp_path, small_release, results):
     """Ranks of other users beside the same leaderboard are found."""
     run_benchmark(small_release, ["popularity"], out=tmp_path, device="cpu")
-    path = tmp_path / "ranks" / "popularity-0.npz"
+    (path,) = (tmp_path / "ranks").iterdir()
     with np.load(path) as file:
         changed = dict(file) | {"user_id": file["user_id"] + 1}
     np.savez(path, **changed)
@@ -175,7 +188,7 @@ def test_what_is_no_result_is_told(tmp_path):
 def test_ranks_that_are_damaged_or_pickled_are_not_opened(tmp_path, small_release):
     """A file cut short, and one that holds objects, are corrupt data, and no code of theirs is run."""
     run_benchmark(small_release, ["popularity"], out=tmp_path, device="cpu")
-    path = tmp_path / "ranks" / "popularity-0.npz"
+    (path,) = (tmp_path / "ranks").iterdir()
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(CorruptDataError, match="cannot be read as ranks"):
         read_result(tmp_path).ranks("popularity")

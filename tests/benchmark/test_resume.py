@@ -250,7 +250,9 @@ def test_two_benchmarks_do_not_write_to_the_same_results(small_release, tmp_path
 def test_ranks_of_every_user_lie_beside_the_leaderboard(small_release, tmp_path):
     """One file a model and seed, numbers alone: who, how many better items, how many equal ones."""
     board = run(small_release, tmp_path)
-    with np.load(tmp_path / "ranks" / "sasrec-0.npz", allow_pickle=False) as ranks:
+    (path,) = (tmp_path / "ranks").iterdir()
+    assert checkpoint_of(tmp_path).stem == path.stem
+    with np.load(path, allow_pickle=False) as ranks:
         assert list(range(1, 301)) == ranks["user_id"].tolist()
         assert board.ranks["sasrec"].above.tolist() == ranks["above"].tolist()
         assert board.ranks["sasrec"].tied.tolist() == ranks["tied"].tolist()

@@ -8,7 +8,9 @@ import torch
 from rich.console import Console
 
 from benchmark.metrics import hit_rate, standard_error
+from benchmark.reports.sections import make_report
 from benchmark.run import run_benchmark
+from benchmark.stored import read_result
 from microlens.errors import NotReadyError, RecipeError
 
 QUICK = {"width": 16, "blocks": 1, "epochs": 2}
@@ -85,6 +87,19 @@ def test_progress_hears_each_epoch_of_what_learns(small_release):
     assert {"loss", "hr@10", "ndcg@10", "seconds", "best_epoch"} <= heard[3][1].keys()
 
 
+def test_a_model_that_no_epoch_made_better_is_told(small_release, tmp_path):
+    """Its row is that of the weights it was built with: leaderboard and report say so, and of no other."""
+    still = run_benchmark(small_release, overrides=QUICK | {"learning_rate": 1e-30}, out=tmp_path / "still")
+    moved = run_benchmark(small_release, overrides=QUICK, out=tmp_path / "moved")
+    report = make_report([read_result(tmp_path / "still")])
+
+    assert "sasrec (seed 0): no epoch was better" in still.to_markdown()
+    assert "tested untrained" in still.to_table().caption
+    assert "popularity (seed" not in still.to_markdown()
+    assert any("sasrec (seed 0)" in note for section in report.sections for note in section.notes)
+    assert "untrained" not in moved.to_markdown()
+
+
 def test_reports_are_written_whole(small_release, tmp_path):
     """Markdown and JSON lie in the folder, nothing unfinished beside them, and the JSON says how it came about."""
     leaderboard = run_benchmark(small_release, overrides=QUICK, out=tmp_path / "new" / "folder")
@@ -99,7 +114,8 @@ def test_reports_are_written_whole(small_release, tmp_path):
     assert hashlib.sha256(b'{"name": "toy"}\n').hexdigest() == written["manifest_sha256"]
     assert (300, 200, 0) == tuple(written["protocol"][name] for name in ("users", "items", "users_skipped"))
     assert "whole history masked" in written["protocol"]["ranking"]
-    assert {"preset": "default", "seeds": [0]} == written["settings"]
+    assert {"preset": "default", "seeds": [0], "changes": QUICK} == written["settings"]
+    assert "settings: preset=default, seeds=[0], width=16" in (folder / "leaderboard.md").read_text()
     assert [16, 16] == [row["settings"]["width"] for row in written["rows"]]
 
 

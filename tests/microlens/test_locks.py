@@ -60,3 +60,11 @@ def test_a_folder_that_cannot_be_made_is_told(place):
     """It is no lock that someone has just taken away: nobody waits for it."""
     with pytest.raises(OSError, match=str(place)), scratch_folder(place, NotReadyError("taken")):
         pass
+
+
+def test_a_link_to_nowhere_is_told(tmp_path):
+    """As of a disk that is not mounted."""
+    (tmp_path / "disk").symlink_to(tmp_path / "unmounted")
+    place = tmp_path / "disk" / "scratch"
+    with pytest.raises(FileExistsError, match="disk"), scratch_folder(place, NotReadyError("taken")):
+        pass
