@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 def nearest(name: str, known: Collection[str]) -> str:
     """Say which known name was probably meant, and all that there are."""
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-    meant = f"did you mean {close[0]!r}? " if close else ""
+    written = {one.casefold(): one for one in known}
+    close = difflib.get_close_matches(name.casefold(), written, n=1, cutoff=0.4)
+    meant = f"did you mean {written[close[0]]!r}? " if close else ""
     return f"{meant}choose from: {', '.join(known)}"

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
+    from torch import Tensor
+
     from benchmark.data.side import Side
     from benchmark.data.split import Split
     from benchmark.models.protocol import Recommender
@@ -58,6 +60,8 @@ class Entry:
     """What makes it this model: these hold unless a preset's line for it, or an override, says otherwise."""
     reads_features: bool = False
     """Whether it reads the frozen features that the settings name."""
+    check_features: Callable[[Tensor, Settings], None] | None = None
+    """RecipeError for features that it cannot use with these settings."""
     reads_tags: bool = False
     """Whether it reads the tags of items."""
     sizes: tuple[str, ...] = ("width",)
@@ -74,9 +78,14 @@ class Entry:
         return ("chunk_scores", *self.sizes)
 
     def read(self, side: Side, settings: Settings) -> None:
-        """Read what the model needs besides interactions: NotReadyError where the release has none of it."""
+        """Read what the model needs besides interactions: NotReadyError where the release has none of it.
+
+        RecipeError where the settings do not go with what it has.
+        """
         if self.reads_features:
-            side.features(settings.features)
+            features = side.features(settings.features)
+            if self.check_features is not None:
+                self.check_features(features, settings)
         if self.reads_tags:
             side.tags()
 
@@ -155,6 +164,7 @@ MODELS = {
         NextItem,
         _OWN_FUSION,
         reads_features=True,
+        check_features=alphafuse.check_features,
     ),
 }
 

@@ -33,6 +33,16 @@ def build(split: Split, settings: Settings, side: Side) -> SequenceModel:
     return sasrec.over(item_table(split, settings, width=settings.width - frozen, side=content), settings)
 
 
+def check_features(features: Tensor, settings: Settings) -> None:
+    """RecipeError unless features (V, F) have the directions that this width keeps of them."""
+    count = settings.width // 2
+    if count > features.shape[1]:
+        raise RecipeError(
+            f"alphafuse keeps width / 2 = {count} directions of features that have only {features.shape[1]}",
+            hint=f"lower width to {2 * features.shape[1]} or below",
+        )
+
+
 class Beside(nn.Module):
     """Id vectors (..., D / 2) and, beside them, the frozen content (V, D / 2) of their items."""
 
@@ -46,15 +56,10 @@ class Beside(nn.Module):
 
 
 def strongest(features: Tensor, count: int) -> Tensor:
-    """Features (V, F) along their `count` directions of largest variance, of variance one in each: (V, count).
+    """Features (V, F) along their `count` directions of largest variance, of variance one in each: (V, count <= F).
 
     Rows of zeros, of items without a feature, stay zero; so does a direction without any variance.
     """
-    if count > features.shape[1]:
-        raise RecipeError(
-            f"alphafuse keeps width / 2 = {count} directions of features that have only {features.shape[1]}",
-            hint=f"lower width to {2 * features.shape[1]} or below",
-        )
     x = centred(features.double())
     has_some = int(features.any(1).sum())
     variance, directions = torch.linalg.eigh(x.T @ x / max(has_some, 1))  # ascending

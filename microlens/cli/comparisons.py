@@ -23,9 +23,9 @@ def print_comparisons(found: Sequence[Comparison], *, as_json: bool) -> None:
 
 
 def _text(one: Comparison) -> str:
+    sides = zip("AB", (one.a, one.b), one.seeds, strict=True)
     lines = [
-        f"A  {one.a} ({one.seeds[0]} seeds)",
-        f"B  {one.b} ({one.seeds[1]} seeds)",
+        *(f"{side}  {name} ({count} seed{'s' * (count != 1)})" for side, name, count in sides),
         f"{one.users:,} users, drawn anew {one.resamples:,} times",
         "",
         f"{'':<10}{'A':>9}{'B':>9}{'B - A':>10}   95% interval",

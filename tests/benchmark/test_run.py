@@ -2,11 +2,13 @@ import hashlib
 import math
 from io import StringIO
 
+import numpy as np
 import orjson
 import pytest
 import torch
 from rich.console import Console
 
+from benchmark.feature_import import import_features
 from benchmark.metrics import hit_rate, standard_error
 from benchmark.reports.sections import make_report
 from benchmark.run import run_benchmark
@@ -98,6 +100,23 @@ def test_a_model_that_no_epoch_made_better_is_told(small_release, tmp_path):
     assert "popularity (seed" not in still.to_markdown()
     assert any("sasrec (seed 0)" in note for section in report.sections for note in section.notes)
     assert "untrained" not in moved.to_markdown()
+
+
+def test_features_too_narrow_are_told_before_anything_is_trained(make_world, write_release, tmp_path):
+    """AlphaFuse keeps half of the width of them: hours of the other models are not lost to it."""
+    release = write_release(tmp_path / "toy", make_world(users=100))
+    np.save(tmp_path / "narrow.npy", np.random.default_rng(0).normal(size=(200, 4)).astype(np.float32))
+    import_features(release, tmp_path / "narrow.npy", "narrow")
+    heard = []
+
+    with pytest.raises(RecipeError, match="width / 2 = 8 directions of features that have only 4"):
+        run_benchmark(
+            release,
+            ["sasrec", "alphafuse"],
+            overrides=QUICK | {"features": "narrow"},
+            progress=lambda *told: heard.append(told),
+        )
+    assert [] == heard
 
 
 def test_reports_are_written_whole(small_release, tmp_path):

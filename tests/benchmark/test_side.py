@@ -10,9 +10,11 @@ import torch
 
 from benchmark.data.lists import Lists
 from benchmark.data.side import Side, Tags
+from benchmark.models import MODELS
 from benchmark.models.alphafuse import Beside, strongest
 from benchmark.models.fusion import FeatureFusion, MeanFusion, PopularityLevel, TagMean, centred
 from benchmark.models.items import ItemTable
+from benchmark.settings import Settings
 from microlens.errors import CorruptDataError, NotReadyError, RecipeError
 
 
@@ -172,6 +174,6 @@ def test_a_direction_in_which_nothing_varies_stays_zero():
 def test_more_directions_than_numbers_are_refused():
     """The message has both, and the largest width that fits."""
     with pytest.raises(RecipeError, match=r"width / 2 = 4 .* only 3") as caught:
-        strongest(torch.ones(5, 3), 4)
+        MODELS["alphafuse"].check_features(torch.ones(5, 3), Settings(width=8))
 
     assert "lower width to 6" in caught.value.hint
