@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from benchmark.models import (
@@ -26,7 +26,7 @@ from benchmark.models import (
     sasrec,
     youtube,
 )
-from benchmark.settings import load_preset
+from benchmark.settings import Settings, load_preset
 from benchmark.tasks.masked_item import MaskedItem
 from benchmark.tasks.next_item import NextItem
 from benchmark.tasks.pairs import Pairs
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from benchmark.data.side import Side
     from benchmark.data.split import Split
     from benchmark.models.protocol import Recommender
-    from benchmark.settings import Settings
     from benchmark.tasks import Task
 
 _OWN_FUSION = {"fusion": "own"}
@@ -178,8 +177,13 @@ def settings_of(model: str, preset: str, overrides: Mapping[str, object] | None 
             f"{model} is not trained with compile=true: {entry.why_not_compiled}",
             hint=f"leave compile out for {model}, and run the others in a command of their own",
         )
-    _check_fusion(model, settings.fusion, has_own=entry.settings.get("fusion") == "own")
-    return settings
+    has_own = entry.settings.get("fusion") == "own"
+    _check_fusion(model, settings.fusion, has_own=has_own)
+    if entry.reads_features:
+        return settings
+    # What is meant for other models of the command makes no other run of this one.
+    usual = Settings()
+    return replace(settings, features=usual.features, fusion=settings.fusion if has_own else usual.fusion)
 
 
 def _check_fusion(model: str, fusion: str, *, has_own: bool) -> None:

@@ -251,3 +251,15 @@ def test_a_file_of_another_form_is_refused(preset_file, text):
         load_preset(preset_file(text), "sasrec")
 
     assert "tune" in caught.value.hint
+
+
+def test_what_is_meant_for_models_of_content_makes_no_other_run_of_others():
+    """Rows of ids and of content are made by one command; ids need not be learned anew for it."""
+    changed = {"features": "text", "fusion": "concat"}
+
+    assert settings_of("sasrec", "tuned") == settings_of("sasrec", "tuned", changed)
+    assert ("text", "concat") == (
+        settings_of("sasrec_id_v", "tuned", changed).features,
+        settings_of("sasrec_id_v", "tuned", changed).fusion,
+    )
+    assert "own" == settings_of("sasrec_id_pop", "tuned", {"features": "text"}).fusion
