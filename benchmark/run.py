@@ -73,7 +73,7 @@ def run_benchmark(
     check_names(models, seeds)
     asked = protocol or Protocol()
     settings = {name: settings_of(name, preset, overrides) for name in models}
-    with process_group(find_device(device)) as place, _alone_in(out):
+    with process_group(find_device(device)) as place:
         tell = progress if rank() == 0 else silent
         with tells_lack_of_memory("reading and splitting the release"):
             interactions, side = asked.select(load_release(release), Side(release))
@@ -86,29 +86,29 @@ def run_benchmark(
             raise NotReadyError(f"{len(ready)} of the models can be run on {release}", hint=f"it takes {fewest}")
         rows: list[dict[str, Any]] = []
         ranks: dict[str, Ranks] = {}
-        for name, chosen in ready.items():
-            split, results = splits[chosen.keep_interactions], []
-            for seed in seeds if MODELS[name].task is not None else seeds[:1]:
-                inputs = made_of(name, seed, chosen, release, place) | {"protocol": asked.facts()}
-                result, found = _run_seed(name, split, chosen, side, inputs, seed=seed, out=out, tell=tell)
-                results.append(result)
-                ranks.setdefault(name, found)
-            rows.append(row_of(results) | {"configurations_tried": configurations_tried(preset, name)})
-        rows.sort(key=lambda row: row["ndcg@10"], reverse=True)
-        leaderboard = Leaderboard(
-            release=release.resolve().name,
-            rows=rows,
-            protocol=_told(asked, interactions, next(iter(splits.values()))),
-            settings={**preset_facts(preset), "seeds": list(seeds), "changes": dict(overrides or {})},
-            manifest_sha256=manifest_sha256(release),
-            code_version=code_version(),
-            code_sha256=code_sha256(),
-            torch_version=torch.__version__,
-            device=str(place),
-            ranks=ranks,
-        )
-        if rows and out is not None and rank() == 0:
-            leaderboard.write(out)
+        with _alone_in(out):
+            for name, chosen in ready.items():
+                runs = [
+                    made_of(name, seed, chosen, release, place) | {"protocol": asked.facts()}
+                    for seed in (seeds if MODELS[name].task is not None else seeds[:1])
+                ]
+                row, ranks[name] = _run_seeds(splits[chosen.keep_interactions], chosen, side, runs, out=out, tell=tell)
+                rows.append(row | {"configurations_tried": configurations_tried(preset, name)})
+            rows.sort(key=lambda row: row["ndcg@10"], reverse=True)
+            leaderboard = Leaderboard(
+                release=release.resolve().name,
+                rows=rows,
+                protocol=_told(asked, interactions, next(iter(splits.values()))),
+                settings={**preset_facts(preset), "seeds": list(seeds), "changes": dict(overrides or {})},
+                manifest_sha256=manifest_sha256(release),
+                code_version=code_version(),
+                code_sha256=code_sha256(),
+                torch_version=torch.__version__,
+                device=str(place),
+                ranks=ranks,
+            )
+            if rows and out is not None and rank() == 0:
+                leaderboard.write(out)
     return leaderboard
 
 
@@ -129,18 +129,31 @@ def _ready(
     return ready
 
 
+def _run_seeds(
+    split: Split,
+    settings: Settings,
+    side: Side,
+    runs: Sequence[Mapping[str, Any]],
+    *,
+    out: Path | None,
+    tell: Progress,
+) -> tuple[dict[str, Any], Ranks]:
+    """One model's row over its runs, told by what each follows from (`made_of`), and the first one's ranks."""
+    found = [_run_seed(split, settings, side, inputs, out=out, tell=tell) for inputs in runs]
+    return row_of([result for result, _ in found]), found[0][1]
+
+
 def _run_seed(
-    name: str,
     split: Split,
     settings: Settings,
     side: Side,
     inputs: Mapping[str, Any],
     *,
-    seed: int,
     out: Path | None,
     tell: Progress,
 ) -> tuple[dict[str, Any], Ranks]:
     """One result and its ranks; where there is a folder, its checkpoint and the ranks of all users lie there."""
+    name, seed = inputs["model"], inputs["seed"]
     checkpoint = None if out is None else Checkpoint(out / "models", inputs)
     with seeded(seed, split.device, settings.threads):
         result, ranks = run_model(name, split, settings, side, seed=seed, progress=tell, checkpoint=checkpoint)
