@@ -107,7 +107,7 @@ def read_checkpoint(path: Path, device: torch.device | str = "cpu", *, is_mapped
         if is_out_of_memory(error):
             raise  # it is the machine that is too small, and nothing is wrong with the file
         raise CorruptDataError(
-            f"{path} cannot be read as a checkpoint: {str(error).splitlines()[0]}",
+            f"{path} cannot be read as a checkpoint: it is cut short, damaged, or another file",
             hint="delete it, and train again with `microlens-build benchmark`",
         ) from error
     if not isinstance(state, dict) or not isinstance(state.get("made_of"), dict):

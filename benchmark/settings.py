@@ -209,12 +209,17 @@ def _parsed(text: str) -> Any:
     return yaml.safe_load(text)
 
 
+def _reason(error: OSError | UnicodeDecodeError) -> str:
+    return (error.strerror or str(error)) if isinstance(error, OSError) else "it is no text"
+
+
 def _read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(
-            f"the preset {path} cannot be read: {error}", hint="name the tuned.yaml that `microlens-build tune` wrote"
+            f"the preset {path} cannot be read: {_reason(error)}",
+            hint="name the tuned.yaml that `microlens-build tune` wrote",
         ) from error
 
 

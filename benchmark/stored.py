@@ -98,7 +98,8 @@ def read_result(path: Path) -> Result:
         rows = [(row["model"], row["hr@10"], row["ndcg@10"]) for row in board["rows"]]
         whole = all(isinstance(board[name], kind) for name, kind in (("release", str), ("protocol", dict)))
     except (orjson.JSONDecodeError, KeyError, TypeError) as error:
-        raise CorruptDataError(f"{file} is no leaderboard of the benchmark: {error!r}", hint=_RUN_AGAIN) from error
+        lacks = f"it has no {error}" if isinstance(error, KeyError) else "it is damaged, or another file"
+        raise CorruptDataError(f"{file} is no leaderboard of the benchmark: {lacks}", hint=_RUN_AGAIN) from error
     if not whole or not all(isinstance(model, str) for model, *_ in rows):
         raise CorruptDataError(f"{file} is no leaderboard of the benchmark", hint=_RUN_AGAIN)
     return Result(file.parent, board)
@@ -118,7 +119,9 @@ def _read_ranks(path: Path) -> UserRanks:
             names = ("user_id", "above", "tied", "target_count")
             user_id, above, tied, target_count = (file[name].astype(np.int64) for name in names)
     except (OSError, ValueError, KeyError, BadZipFile, EOFError) as error:
-        raise CorruptDataError(f"{path} cannot be read as ranks: {error}", hint=_RUN_AGAIN) from error
+        raise CorruptDataError(
+            f"{path} cannot be read as ranks: it is cut short, damaged, or holds more than numbers", hint=_RUN_AGAIN
+        ) from error
     if not len(user_id) == len(above) == len(tied) == len(target_count) or (tied < 1).any() or (above < 0).any():
         raise CorruptDataError(f"{path} holds no rank of each of its users", hint=_RUN_AGAIN)
     order = np.argsort(user_id)
