@@ -94,7 +94,11 @@ class Leaderboard:
                 *_markdown_table(self.rows),
                 "",
                 *(f"- {note}" for note in notes_on(self.rows)),
-                *(f"- {name.replace('_', ' ')}: {value}" for name, value in self.protocol.items()),
+                *(
+                    f"- {name.replace('_', ' ')}: {_fact(value)}"
+                    for name, value in self.protocol.items()
+                    if name != "why_skipped" or self.protocol["users_skipped"]
+                ),
                 f"- release manifest: sha256 {self.manifest_sha256 or 'none'}",
                 f"- code: microlens-build {self.code_version}, torch {self.torch_version}, {self.device}",
                 f"- settings: {told_settings(self.settings)}",
@@ -127,6 +131,12 @@ def told_settings(settings: Mapping[str, object]) -> str:
     changes = cast("Mapping[str, object]", settings.get("changes", {}))
     told = {**{name: value for name, value in settings.items() if name != "changes"}, **changes}
     return ", ".join(f"{name}={value}" for name, value in told.items())
+
+
+def _fact(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.2f}"
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def _markdown_table(rows: list[dict[str, Any]]) -> list[str]:
