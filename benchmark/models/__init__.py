@@ -26,11 +26,12 @@ from benchmark.models import (
     sasrec,
     youtube,
 )
-from benchmark.settings import Settings, load_preset
+from benchmark.settings import Settings, load_preset, read_preset
 from benchmark.tasks.masked_item import MaskedItem
 from benchmark.tasks.next_item import NextItem
 from benchmark.tasks.pairs import Pairs
 from microlens.errors import RecipeError
+from microlens.spelling import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -171,6 +172,9 @@ MODELS = {
 def settings_of(model: str, preset: str, overrides: Mapping[str, object] | None = None) -> Settings:
     """Read a model's settings from a preset, `overrides` above it; RecipeError for what could not be done with it."""
     entry = MODELS[model]
+    for line in read_preset(preset):
+        if line not in {"every_model", "tried", *MODELS}:
+            raise RecipeError(f"the preset {preset} has a line for {line!r}, no model", hint=nearest(line, MODELS))
     settings = load_preset(preset, model, overrides, own=entry.settings)
     if settings.compile and entry.why_not_compiled is not None:
         raise RecipeError(

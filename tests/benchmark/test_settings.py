@@ -263,3 +263,13 @@ def test_what_is_meant_for_models_of_content_makes_no_other_run_of_others():
         settings_of("sasrec_id_v", "tuned", changed).fusion,
     )
     assert "own" == settings_of("sasrec_id_pop", "tuned", {"features": "text"}).fusion
+
+
+def test_a_presets_line_for_no_model_is_refused(tmp_path):
+    """It would do nothing, and look as if it did."""
+    path = tmp_path / "mine.yaml"
+    path.write_text("every_model: {width: 8}\nsasrek: {width: 16}\n")
+
+    with pytest.raises(RecipeError, match="a line for 'sasrek'") as caught:
+        settings_of("sasrec", str(path))
+    assert "did you mean 'sasrec'?" in caught.value.hint
