@@ -5,7 +5,7 @@ import re
 import pytest
 
 from microlens import errors
-from microlens.cli import BUG_EXIT_CODE, app
+from microlens.cli import BUG_EXIT_CODE, INTERRUPT_EXIT_CODE, app
 from microlens.errors import MicrolensError
 
 CLASSES = [value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, MicrolensError)]
