@@ -127,6 +127,10 @@ class Settings:
         _require(self.log_q in {"inclusion", "frequency"}, "log_q", self.log_q, "inclusion or frequency")
 
 
+ABOUT_ALL_MODELS = ("every_model", "tried", "search")
+"""Lines of a preset that are no model's: settings, how many configurations were tried, and how `tune` searched."""
+
+
 def load_preset(
     name: str, model: str, overrides: Mapping[str, object] | None = None, *, own: Mapping[str, object] | None = None
 ) -> Settings:

@@ -26,7 +26,7 @@ from benchmark.models import (
     sasrec,
     youtube,
 )
-from benchmark.settings import Settings, load_preset, read_preset
+from benchmark.settings import ABOUT_ALL_MODELS, Settings, load_preset, read_preset
 from benchmark.tasks.masked_item import MaskedItem
 from benchmark.tasks.next_item import NextItem
 from benchmark.tasks.pairs import Pairs
@@ -173,7 +173,7 @@ def settings_of(model: str, preset: str, overrides: Mapping[str, object] | None 
     """Read a model's settings from a preset, `overrides` above it; RecipeError for what could not be done with it."""
     entry = MODELS[model]
     for line in read_preset(preset):
-        if line not in {"every_model", "tried", *MODELS}:
+        if line not in {*ABOUT_ALL_MODELS, *MODELS}:
             raise RecipeError(f"the preset {preset} has a line for {line!r}, no model", hint=nearest(line, MODELS))
     settings = load_preset(preset, model, overrides, own=entry.settings)
     if settings.compile and entry.why_not_compiled is not None:
