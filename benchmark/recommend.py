@@ -206,18 +206,12 @@ def _table(trained: Trained, asked: torch.Tensor, items: torch.Tensor, scores: t
     return pa.table([column[is_left.ravel()] for column in numbers], schema=SCHEMA)
 
 
-def _print(table: pa.Table) -> None:
-    sys.stdout.writelines(
-        ",".join(map(str, row)) + "\n" for row in zip(*(one.to_pylist() for one in table), strict=True)
-    )
-
-
 @contextmanager
 def _writer(out: Path | None) -> Iterator[Callable[[pa.Table], None]]:
     """Write tables one after the other; a file is whole or not there."""
     if out is None:
-        sys.stdout.write(",".join(SCHEMA.names) + "\n")
-        yield _print
+        with pa_csv.CSVWriter(sys.stdout.buffer, SCHEMA) as writer:
+            yield writer.write_table
         return
     out.parent.mkdir(parents=True, exist_ok=True)
     unfinished = out.with_name(f".{out.name}.{os.getpid()}")

@@ -243,8 +243,9 @@ def _read(key: str, value: object, kind: str) -> Any:
             return switches[text.lower()]
         return {"int": int, "float": float, "str": str}[kind](text)
     except (KeyError, ValueError) as error:
+        wanted = {"bool": "true or false", "int": "a whole number", "float": "a number"}[kind]
         raise RecipeError(
-            f"the benchmark setting {key!r} is {value!r}, which is no {kind}",
+            f"the benchmark setting {key!r} is {value!r}, which is not {wanted}",
             hint=f"give {key} a value such as {getattr(Settings, key)}",
         ) from error
 

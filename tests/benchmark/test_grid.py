@@ -57,7 +57,7 @@ def test_a_grid_of_ones_own():
     ("tries", "overrides", "words"),
     [
         (["widht=3"], {}, "did you mean 'width'"),
-        (["width=3,many"], {}, "'many', which is no int"),
+        (["width=3,many"], {}, "'many', which is not a whole number"),
         (["width="], {}, "is not NAME=VALUE,VALUE"),
         (["width=1", "width=2"], {}, "twice"),
         (["width=1,2"], {"width": 3}, "settled by --set and searched by --try"),

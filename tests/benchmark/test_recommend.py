@@ -96,13 +96,16 @@ def test_chosen_users_have_the_lists_that_they_have_among_all(checkpoints, tmp_p
     assert [row["item_id"] for user in (9, 4) for row in everyone[user]] == [row["item_id"] for row in rows]
 
 
-def test_lists_go_to_standard_output_without_a_file(checkpoints, capsys):
-    """As CSV with a header."""
+def test_lists_go_to_standard_output_without_a_file(checkpoints, tmp_path, capfdbinary):
+    """As the CSV that a file would hold, byte for byte."""
     rows = recommend(checkpoints["sasrec"], users=[5], top=2)
-    lines = capsys.readouterr().out.splitlines()
+    recommend(checkpoints["sasrec"], users=[5], top=2, out=tmp_path / "lists.csv")
+    printed = capfdbinary.readouterr().out
 
     assert 2 == rows
-    assert "user_id,rank,item_id,score" == lines[0]
+    assert (tmp_path / "lists.csv").read_bytes() == printed
+    lines = printed.decode().splitlines()
+    assert '"user_id","rank","item_id","score"' == lines[0]
     assert ["5,1", "5,2"] == [line.rsplit(",", 2)[0] for line in lines[1:]]
 
 
