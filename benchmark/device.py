@@ -19,6 +19,11 @@ def find_device(name: str | None) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
+        if device.type not in {"cpu", "cuda"}:
+            raise RecipeError(
+                f"the benchmark does not compute on device {name!r}",
+                hint="choose cpu, cuda, or one of several as cuda:1",
+            )
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:  # torch built without CUDA says so with an assertion
         raise RecipeError(

@@ -4,7 +4,8 @@
     .csv    item id, then F numbers; lines in any order, a first line of names is passed over, other items are left out
 
 Ids are the items' own: those of the files that an imported release was made of (`data/imported_item_ids.parquet`), else
-the release's. N is the largest of them; a table with any other number of rows is another dataset's.
+the release's. N is the largest of them, or the number of the release's items: a table with any other number of rows is
+another dataset's. An item whose numbers are not all finite has no feature, and a row of zeros.
 """
 
 from __future__ import annotations
@@ -17,9 +18,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import csv
 
-from benchmark.data.feature_draft import Draft, one_maker
+from benchmark.data.feature_draft import Draft, Features, check_dtype, one_maker
 from benchmark.data.features import features_folder, items_sha256, read_items
-from benchmark.features import Features
 from microlens import __version__
 from microlens.errors import CorruptDataError, RecipeError
 from microlens.store import sha256_of
@@ -30,25 +30,36 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def import_features(release: Path, source: Path, name: str) -> Features:
+NOT_FINITE = "not_finite"
+"""Why an item that has a row has no feature."""
+
+
+def import_features(release: Path, source: Path, name: str, *, dtype: str = "float32") -> Features:
     """Take over a file of features as `<release>/features/<name>/`; RecipeError if it does not fit the release."""
+    check_dtype(dtype)
     folder = features_folder(release, name)
     item_ids = np.array([item.item_id for item in read_items(release)])
     if not source.is_file():
         raise RecipeError(f"there is no file {source}", hint="name a .npy or .csv file")
     read = _read_csv if source.suffix == ".csv" else _read_npy
     found = read(source, _own_ids(release, item_ids)).astype(np.float32)
-    if not np.isfinite(found).all():
-        bad = item_ids[~np.isfinite(found).all(1)]
-        raise RecipeError(f"{source} has numbers that are not finite, of item {bad[0]}", hint="mend the file")
+    has_feature: NDArray[np.bool_] = np.isfinite(found).all(axis=1)
+    if not has_feature.any():
+        raise RecipeError(f"{source} has no row whose numbers are all finite", hint="mend the file")
+    found[~has_feature] = 0
+    if np.abs(found).max() > np.finfo(dtype).max:
+        raise RecipeError(f"{source} has numbers too large for {dtype}", hint="choose --dtype float32")
     started = datetime.now(UTC).isoformat(timespec="seconds")
     sha256 = sha256_of(source)
     with one_maker(folder) as partial:
-        draft = Draft(partial, {"imported": sha256}, found.shape, "float32")
+        draft = Draft(partial, {"imported": sha256, "dtype": dtype}, found.shape, dtype)
         draft.rows[:] = found
         manifest = draft.publish(
             folder,
-            [(int(item_id), None) for item_id in item_ids],
+            [
+                (int(item_id), None if has else NOT_FINITE)
+                for item_id, has in zip(item_ids, has_feature.tolist(), strict=True)
+            ],
             run_id=release.resolve().name,
             code_version=__version__,
             recipe_sha256=sha256,
@@ -56,10 +67,10 @@ def import_features(release: Path, source: Path, name: str) -> Features:
             counters={
                 "encoder": None,
                 "imported_from": source.name,
-                "dtype": "float32",
+                "dtype": dtype,
                 "shape": list(found.shape),
                 "items": len(found),
-                "items_with_feature": len(found),
+                "items_with_feature": int(has_feature.sum()),
             },
             started_at=started,
             finished_at=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -20,9 +20,8 @@ import torch
 
 from benchmark.checkpoint import sha256_of_json
 from benchmark.data.decoding import Decoders, Unread
-from benchmark.data.feature_draft import Draft, one_maker
+from benchmark.data.feature_draft import Draft, Features, check_dtype, one_maker
 from benchmark.data.features import (
-    IDS,
     Item,
     features_folder,
     finished_features,
@@ -30,11 +29,12 @@ from benchmark.data.features import (
     load_feature_ids,
     read_items,
 )
-from benchmark.device import cpu_threads, find_device, is_out_of_memory
+from benchmark.device import cpu_threads, find_device
 from benchmark.encoders import ENCODERS, PREPROCESSINGS, Encoder, Entry
+from benchmark.memory import tells_lack_of_memory
 from benchmark.progress import silent
 from microlens import __version__
-from microlens.errors import CorruptDataError, NotReadyError, RecipeError
+from microlens.errors import NotReadyError, RecipeError
 from microlens.spelling import nearest
 
 if TYPE_CHECKING:
@@ -45,12 +45,10 @@ if TYPE_CHECKING:
 
     from microlens.manifest import Manifest
 
-    Progress = Callable[[Mapping[str, object]], None]
+    Heard = Callable[[Mapping[str, object]], None]
 
-DTYPES = ("float32", "float16")
 NO_INPUT = {"video": "no_video_file", "cover": "no_cover_file", "title": "no_title"}
 """Why an item has no feature though nothing is wrong."""
-_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,31 +57,6 @@ class Input:
 
     what: Path | str
     rows: list[int]
-
-
-@dataclass(frozen=True)
-class Features:
-    """Finished features."""
-
-    name: str
-    path: Path
-    facts: dict[str, Any]
-    """Of their manifest: encoder, weights, shape, counts."""
-    broken: list[dict[str, Any]]
-    """Items whose file cannot be decoded: `item_id`, `reason`."""
-    is_new: bool
-    """False if the very same stood there already."""
-
-    def refuse_broken(self) -> None:
-        """CorruptDataError if a file could not be decoded; the features are finished all the same."""
-        if self.broken:
-            some = ", ".join(f"item {each['item_id']} ({each['reason']})" for each in self.broken[:_NAMED])
-            more = f" and {len(self.broken) - _NAMED} more" if len(self.broken) > _NAMED else ""
-            raise CorruptDataError(
-                f"{self.path} is finished, but {len(self.broken)} of {self.facts['items']} items have rows of zeros: "
-                f"their files cannot be decoded: {some}{more}; all are in {IDS}",
-                hint="get these files again, delete the folder and run the same command; or use it as it is",
-            )
 
 
 def extract_features(
@@ -98,7 +71,7 @@ def extract_features(
     device: str | None = None,
     processes: int = 2,
     threads: int | None = None,
-    progress: Progress = silent,
+    progress: Heard = silent,
 ) -> Features:
     """Encode a release's items into `<release>/features/<name>/`, or go on where a process before this one stopped.
 
@@ -107,19 +80,19 @@ def extract_features(
     batch, device or number of threads moves a number by what rounding does, about 1e-6.
     """
     entry = _entry(encoder)
-    _require(preprocessing, PREPROCESSINGS, "preprocessing")
-    _require(dtype, DTYPES, "dtype")
+    if preprocessing not in PREPROCESSINGS:
+        raise RecipeError(f"preprocessing {preprocessing!r} is not known", hint=nearest(preprocessing, PREPROCESSINGS))
+    check_dtype(dtype)
     folder = features_folder(release, name or encoder)
     items = read_items(release)
     inputs, lacking = _inputs(release, items, entry.source)
     if not inputs:
-        able = ", ".join(possible_encoders(release))
-        raise NotReadyError(
-            f"no item of {release} has a {entry.source}, which {encoder} takes",
-            hint=f"choose another --encoder: {able}" if able else "get a release with titles, covers or videos",
+        raise _nothing_for(
+            f"no item of {release} has a {entry.source}, which {encoder} takes", possible_encoders(release)
         )
     place = find_device(device)
-    model, found = entry.load(weights, place, preprocessing=preprocessing)
+    with tells_lack_of_memory(f"loading the weights of {encoder}", "choose --device cpu, or smaller --weights"):
+        model, found = entry.load(weights, place, preprocessing=preprocessing)
     identity = {
         "encoder": encoder,
         "weights_sha256": found.sha256,
@@ -174,15 +147,23 @@ def possible_encoders(release: Path) -> list[str]:
     ]
 
 
+def usual_encoders(release: Path) -> list[str]:
+    """Name the encoders that are meant where none is; NotReadyError for a release with nothing to encode."""
+    able = possible_encoders(release)
+    if not able:
+        raise _nothing_for(f"no item of {release} has a title, a cover or a video", able)
+    return able
+
+
+def _nothing_for(lacking: str, able: Sequence[str]) -> NotReadyError:
+    other = f"choose another --encoder: {', '.join(able)}"
+    return NotReadyError(lacking, hint=other if able else "get a release with titles, covers or videos")
+
+
 def _entry(encoder: str) -> Entry:
     if encoder not in ENCODERS:
         raise RecipeError(f"there is no encoder {encoder!r}", hint=nearest(encoder, ENCODERS))
     return ENCODERS[encoder]
-
-
-def _require(value: str, known: Sequence[str], name: str) -> None:
-    if value not in known:
-        raise RecipeError(f"{name} {value!r} is not known", hint=nearest(value, known))
 
 
 def _inputs(release: Path, items: Sequence[Item], source: str) -> tuple[list[Input], dict[int, str]]:
@@ -209,7 +190,7 @@ def _inputs(release: Path, items: Sequence[Item], source: str) -> tuple[list[Inp
 
 
 def _encode(
-    model: Encoder, inputs: Sequence[Input], draft: Draft, batch: int, *, processes: int, progress: Progress
+    model: Encoder, inputs: Sequence[Input], draft: Draft, batch: int, *, processes: int, progress: Heard
 ) -> None:
     """Fill the draft from where it stands, a batch at a time."""
     with ExitStack() as stack:
@@ -232,15 +213,9 @@ def _encode(
 
 def _vectors(model: Encoder, inputs: Sequence[Any], batch: int, dtype: np.dtype[Any]) -> NDArray[Any]:
     """Encode one batch, to numbers that can be kept: (B, F)."""
-    try:
+    less = f"lower --batch, to {max(1, batch // 2)} for example; what is done stays"
+    with tells_lack_of_memory(f"encoding a batch of {batch}", less):
         vectors = model.encode(inputs).float().cpu().numpy().astype(dtype)
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-        raise RecipeError(
-            f"a batch of {batch} does not fit in memory: {str(error).splitlines()[0]}",
-            hint=f"lower --batch, to {max(1, batch // 2)} for example; what is done stays",
-        ) from error
     if not np.isfinite(vectors).all():
         raise RecipeError(
             f"the weights give numbers that are not finite, or too large for {dtype}",

@@ -14,16 +14,18 @@ import contextlib
 import json
 import os
 import shutil
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
 from benchmark.data.features import FEATURES, IDS, IDS_SCHEMA
-from microlens.errors import RecipeError
+from microlens.errors import CorruptDataError, RecipeError
 from microlens.locks import exclusive
 from microlens.manifest import Manifest, describe_output, write_atomically, write_manifest
 from microlens.parts import write_table
+from microlens.spelling import nearest
 from microlens.store import sync
 
 if TYPE_CHECKING:
@@ -33,6 +35,39 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _PROGRESS = "progress.json"
+_NAMED = 5
+DTYPES = ("float32", "float16")
+
+
+@dataclass(frozen=True)
+class Features:
+    """Finished features."""
+
+    name: str
+    path: Path
+    facts: dict[str, Any]
+    """Of their manifest: encoder, weights, shape, counts."""
+    broken: list[dict[str, Any]]
+    """Items whose file cannot be decoded: `item_id`, `reason`."""
+    is_new: bool
+    """False if the very same stood there already."""
+
+    def refuse_broken(self) -> None:
+        """CorruptDataError if a file could not be decoded; the features are finished all the same."""
+        if self.broken:
+            some = ", ".join(f"item {each['item_id']} ({each['reason']})" for each in self.broken[:_NAMED])
+            more = f" and {len(self.broken) - _NAMED} more" if len(self.broken) > _NAMED else ""
+            raise CorruptDataError(
+                f"{self.path} is finished, but {len(self.broken)} of {self.facts['items']} items have rows of zeros: "
+                f"their files cannot be decoded: {some}{more}; all are in {IDS}",
+                hint="get these files again, delete the folder and run the same command; or use it as it is",
+            )
+
+
+def check_dtype(dtype: str) -> None:
+    """RecipeError for a way of keeping numbers that is not known."""
+    if dtype not in DTYPES:
+        raise RecipeError(f"dtype {dtype!r} is not known", hint=nearest(dtype, DTYPES))
 
 
 class Draft:

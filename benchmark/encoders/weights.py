@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 from torch import float32
 from transformers import logging as transformers_logging
 
+from benchmark.device import is_out_of_memory
 from microlens.errors import RecipeError, UnreachableError
 from microlens.store import sha256_of
 
@@ -55,6 +56,8 @@ class Weights:
                 self.folder, **_SAFELY, dtype=float32, output_loading_info=True, ignore_mismatched_sizes=True
             )
         except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
+            if is_out_of_memory(error):
+                raise
             raise self.unusable(kind, str(error)) from error
         wrong = {*told["missing_keys"], *(name for name, *_ in told["mismatched_keys"])}
         missing = sorted(name for name in wrong if not name.startswith(unused))

@@ -25,16 +25,16 @@ def import_features(path: Path, tokens: pa.Array, output: Path) -> dict[str, int
 
     `tokens` (N,) are the items' own ids in the order of the public ones. Read are tables of M rows, row i of the item
     with the own id i + 1, and of N rows, in the order of the own ids; if N = M these are the same. ForeignFileError for
-    any other number of rows, and for what is no table of floats: nothing is unpickled.
+    any other number of rows, and for what is no table of numbers: nothing is unpickled.
     """
     try:
         features = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
         raise ForeignFileError(path, f"is no .npy table that can be read: {error}", hint="fetch it again") from error
-    if features.ndim != 2 or features.dtype.kind != "f":  # noqa: PLR2004 - items and numbers
+    if features.ndim != 2 or features.dtype.kind not in "fiu":  # noqa: PLR2004 - items and numbers
         raise ForeignFileError(
             path,
-            f"holds {features.dtype} of shape {features.shape}, not floats of shape (items, numbers)",
+            f"holds {features.dtype} of shape {features.shape}, not numbers of shape (items, numbers)",
             hint=_TAKE_OUT,
         )
     highest, count = highest_number(tokens), len(tokens)
@@ -46,7 +46,8 @@ def import_features(path: Path, tokens: pa.Array, output: Path) -> dict[str, int
         wanted = f"{count:,} items" + (f", whose highest id is {highest:,}" if highest not in {None, count} else "")
         raise ForeignFileError(path, f"has {len(features):,} rows for {wanted}", hint=_TAKE_OUT)
     output.parent.mkdir(parents=True, exist_ok=True)
-    dtype = features.dtype if features.dtype.itemsize <= 4 else np.dtype(np.float32)  # noqa: PLR2004 - bytes
+    is_small = features.dtype in {np.dtype(np.float16), np.dtype(np.float32)}
+    dtype = features.dtype if is_small else np.dtype(np.float32)
     written = np.lib.format.open_memmap(output, mode="w+", dtype=dtype, shape=(count, features.shape[1]))
     strange = 0
     for start in range(0, count, _ROWS_AT_ONCE):

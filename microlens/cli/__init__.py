@@ -31,6 +31,7 @@ from microlens.cli import (
     tune,
     work,
 )
+from microlens.cli.extras import install
 from microlens.errors import BUG_EXIT_CODE, DiskFullError, MicrolensError, RecipeError
 from microlens.garbage import collect_seldom
 
@@ -80,6 +81,12 @@ def main() -> NoReturn:
         if end.code == INTERRUPT_EXIT_CODE:  # what typer makes of a KeyboardInterrupt
             sys.stderr.write("microlens-build: stopped; run the same command again to go on\n")
         raise
+    except ModuleNotFoundError as error:
+        command = install(error.name)
+        if command is None:
+            _tell_bug()
+        sys.stderr.write(f"microlens-build: this command needs {error.name}, which is not installed\n{command}\n")
+        sys.exit(RecipeError.exit_code)
     except Exception:  # noqa: BLE001 - the last stop: a bug is shown whole and has its own exit code
         _tell_bug()
     sys.exit(0)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from microlens.cli.extras import EXTRAS
 from microlens.errors import MicrolensError
 
 if TYPE_CHECKING:
@@ -19,13 +20,6 @@ if TYPE_CHECKING:
     from microlens.settings import Settings
 
 _LEAST_FREE_BYTES = 2 << 30
-
-_EXTRAS = {
-    "crawl": ("scrapy", "parsel"),
-    "node": ("aiohttp", "av", "cv2", "regex", "rq", "uvloop"),
-    "build": ("duckdb", "regex"),
-    "bench": ("torch",),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +49,7 @@ def _python() -> Check:
 
 
 def _packages() -> Iterator[Check]:
-    for extra, modules in _EXTRAS.items():
+    for extra, modules in EXTRAS.items():
         missing = [name for name in modules if not _is_importable(name)]
         found = f"missing: {', '.join(missing)}" if missing else "installed"
         yield Check(f"extra {extra}", not missing, found, f"pip install 'microlens-build[{extra}]'")

@@ -34,11 +34,12 @@ def command(
         ),
     ] = None,
     preprocessing: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="What is done to an input: encoder, as the weights were trained with; paper, by the paper's recipe."
+            help="What is done to an input: encoder, as the weights were trained with; paper, by the paper's recipe.",
+            show_default="encoder",
         ),
-    ] = "encoder",
+    ] = None,
     batch: Annotated[
         int | None,
         typer.Option(min=1, help="Inputs encoded at once.", show_default="8 videos, 64 covers, 256 or 128 titles"),
@@ -47,7 +48,9 @@ def command(
     dtype: Annotated[
         str, typer.Option(help="How numbers are kept: float32, or float16, which takes half the space.")
     ] = "float32",
-    processes: Annotated[int, typer.Option("-n", "--processes", min=1, help="Processes that decode files.")] = 2,
+    processes: Annotated[
+        int | None, typer.Option("-n", "--processes", min=1, help="Processes that decode files.", show_default="2")
+    ] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="torch's on a CPU.", show_default="its cores")] = None,
     name: Annotated[
         str | None, typer.Option(help="What the features are called.", show_default="the encoder's name")
@@ -67,7 +70,7 @@ def command(
     microlens-build features runs/demo/releases/demo --encoder text --weights ./all-MiniLM-L6-v2
     """
     from benchmark.feature_import import import_features
-    from benchmark.features import extract_features, possible_encoders
+    from benchmark.features import extract_features, usual_encoders
     from microlens.cli.output import print_features
     from microlens.cli.pipeline import newest_release
     from microlens.cli.reporter import Reporter
@@ -76,14 +79,25 @@ def command(
     reporter = Reporter()
     folder = release or newest_release(Settings())
     if import_from is not None:
-        if name is None or encoder or weights:
+        encoding = {
+            "--encoder": encoder,
+            "--weights": weights,
+            "--preprocessing": preprocessing,
+            "--batch": batch,
+            "--device": device,
+            "--processes": processes,
+            "--threads": threads,
+        }
+        useless = [option for option, value in encoding.items() if value is not None]
+        if name is None or useless:
             raise RecipeError(
-                "--import takes features as they are: it goes with --name, and without --encoder and --weights",
-                hint=f"microlens-build features {folder} --import {import_from} --name official-video",
+                "--import takes features as they are: it goes with --name, and without "
+                + (", ".join(useless) or "what is told of an encoder"),
+                hint=f"microlens-build features {folder} --import {import_from} --name {name or 'official-video'}",
             )
-        print_features([import_features(folder, import_from, name)], as_json=as_json)
+        print_features([import_features(folder, import_from, name, dtype=dtype)], as_json=as_json)
         return
-    encoders = list(dict.fromkeys(encoder or possible_encoders(folder)))
+    encoders = list(dict.fromkeys(encoder or usual_encoders(folder)))
     if len(encoders) > 1 and (weights or name):
         raise RecipeError(
             f"--weights and --name are for one encoder, not for {', '.join(encoders)}",
@@ -98,11 +112,11 @@ def command(
                 each,
                 name=name,
                 weights=weights,
-                preprocessing=preprocessing,
+                preprocessing=preprocessing or "encoder",
                 dtype=dtype,
                 batch=batch,
                 device=device,
-                processes=processes,
+                processes=processes or 2,
                 threads=threads,
                 progress=lambda facts, stage=stage: reporter.tick(stage, lambda: facts),  # type: ignore[misc]
             )

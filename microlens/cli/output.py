@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from benchmark.features import Features
+    from benchmark.data.feature_draft import Features
     from benchmark.report import Leaderboard
     from benchmark.tuning.result import Tuning
     from integration.release import BuiltRelease

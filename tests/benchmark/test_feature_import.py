@@ -3,6 +3,7 @@
 import re
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -114,14 +115,38 @@ def test_what_is_no_table_is_refused(release, tmp_path, name, body, words):
         import_features(release, tmp_path / name, "bad")
 
 
-def test_objects_and_holes_are_refused(release, rows, tmp_path):
-    """A pickle is never opened; a number that is none is named with its item."""
-    np.save(tmp_path / "pickle.npy", np.array([[{"a": 1}]], dtype=object), allow_pickle=True)
+def test_an_item_whose_numbers_are_not_finite_has_no_feature(release, rows, tmp_path):
+    """A row of zeros, and a word in the map of ids, as for one whose file cannot be decoded."""
     rows[6, 2] = np.nan
     np.save(tmp_path / "hole.npy", rows)
-    np.save(tmp_path / "flat.npy", rows[:, 0])
+    features = import_features(release, tmp_path / "hole.npy", "hole")
+    ids = pq.read_table(features.path / "ids.parquet").to_pylist()
 
-    for name, words in (("pickle", "is no .npy file of numbers"), ("hole", "of item 7"), ("flat", "shape (200,)")):
+    assert ITEMS - 1 == features.facts["items_with_feature"]
+    assert [(7, "not_finite")] == [(row["item_id"], row["reason"]) for row in ids if not row["has_feature"]]
+    assert not load_features(release, "hole")[7].any()
+
+
+def test_half_precision_is_kept_as_asked(release, rows, tmp_path):
+    """And refused where it would make numbers infinite."""
+    np.save(tmp_path / "fine.npy", rows)
+    np.save(tmp_path / "large.npy", rows + 1e6)
+    features = import_features(release, tmp_path / "fine.npy", "half", dtype="float16")
+
+    assert np.float16 == np.load(features.path / "features.npy").dtype
+    with pytest.raises(RecipeError, match="too large for float16"):
+        import_features(release, tmp_path / "large.npy", "large", dtype="float16")
+    with pytest.raises(RecipeError, match="'float61' is not known"):
+        import_features(release, tmp_path / "fine.npy", "half", dtype="float61")
+
+
+def test_objects_and_lists_are_refused(release, rows, tmp_path):
+    """A pickle is never opened; numbers without a shape, or none that can be used, are no features."""
+    np.save(tmp_path / "pickle.npy", np.array([[{"a": 1}]], dtype=object), allow_pickle=True)
+    np.save(tmp_path / "flat.npy", rows[:, 0])
+    np.save(tmp_path / "holes.npy", np.full_like(rows, np.inf))
+
+    for name, words in (("pickle", "is no .npy file of numbers"), ("flat", "shape (200,)"), ("holes", "all finite")):
         with pytest.raises(RecipeError, match=re.escape(words)):
             import_features(release, tmp_path / f"{name}.npy", "bad")
 

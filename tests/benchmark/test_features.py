@@ -21,6 +21,7 @@ from benchmark.data.release import load_release
 from benchmark.data.side import Side
 from benchmark.encoders import ENCODERS
 from benchmark.features import extract_features, possible_encoders
+from benchmark.memory import NoMemoryError
 from microlens.errors import CorruptDataError, NotReadyError, RecipeError
 from microlens.manifest import verify
 from microlens.parts import write_table
@@ -320,7 +321,7 @@ def test_a_batch_too_large_names_the_setting(release, extract, monkeypatch):
         return encode(self, covers)
 
     monkeypatch.setattr(CLIPCovers, "encode", with_little_memory)
-    with pytest.raises(RecipeError, match="a batch of 3 does not fit in memory: CUDA out of memory") as caught:
+    with pytest.raises(NoMemoryError, match="out of memory while encoding a batch of 3: CUDA out of memory") as caught:
         extract("clip", batch=3)
     monkeypatch.setattr(CLIPCovers, "encode", lambda self, covers: seen.append(len(covers)) or encode(self, covers))
 

@@ -136,3 +136,13 @@ def test_ctrl_c_is_130_and_says_how_to_go_on(monkeypatch, capsys):
     assert (130, "") == (code, told.out)
     assert "stopped; run the same command again to go on" in told.err
     assert "Traceback" not in told.err
+
+
+@pytest.mark.parametrize(("missing", "extra"), [("torch", "bench"), ("scrapy", "crawl")])
+def test_an_extra_that_is_not_installed_is_2(cli, tmp_path, recipe_file, missing, extra):
+    """A package that only this command needs is named with what brings it; that it is absent is no bug."""
+    command = {"torch": ["benchmark", "nowhere"], "scrapy": ["crawl", recipe_file()]}[missing]
+    (tmp_path / f"{missing}.py").write_text(f"raise ModuleNotFoundError('no', name={missing!r})")
+    done = cli(*command, PYTHONPATH=str(tmp_path))
+
+    assert_refused(done, 2, missing, f"pip install 'microlens-build[{extra}]'")

@@ -45,6 +45,8 @@ def test_a_broken_cover_is_8_and_the_rest_is_there(cli, release, tmp_path):
         (["--encoder", "vidoemae"], 2, "did you mean 'videomae'?"),
         (["--weights", "x"], 2, "--weights and --name are for one encoder"),
         (["--import", "x.npy"], 2, "it goes with --name"),
+        (["--import", "x.npy", "--name", "x", "--batch", "4", "-n", "3"], 2, "without --batch, --processes"),
+        (["--device", "meta", "--encoder", "text"], 2, "does not compute on device 'meta'"),
     ],
 )
 def test_what_cannot_be_used_is_told(here, release, options, code, words):

@@ -250,12 +250,12 @@ def test_features_follow_their_items(tmp_path):
     [
         (np.zeros((4, 2), np.float32), "has 4 rows for 3 items, whose highest id is 7"),
         (np.zeros(7, np.float32), r"of shape \(7,\)"),
-        (np.zeros((7, 2), np.int64), "holds int64"),
+        (np.zeros((7, 2), bool), "holds bool"),
         (np.array([[{}]] * 7, object), "no .npy table that can be read"),
     ],
 )
 def test_features_of_other_items_are_refused(tmp_path, table, words):
-    """Another number of rows, another shape, no floats, and what would have to be unpickled."""
+    """Another number of rows, another shape, no numbers, and what would have to be unpickled."""
     source = folder_of(tmp_path / "source", A_pairs__tsv="1\t2 5\n2\t7\n")
     np.save(source / "A.npy", table)
 
