@@ -43,7 +43,7 @@ def import_features(release: Path, source: Path, name: str, *, dtype: str = "flo
         raise RecipeError(f"there is no file {source}", hint="name a .npy or .csv file")
     read = _read_csv if source.suffix == ".csv" else _read_npy
     found = read(source, _own_ids(release, item_ids)).astype(np.float32)
-    has_feature: NDArray[np.bool_] = np.isfinite(found).all(axis=1)
+    has_feature = np.isfinite(found).all(axis=1).reshape(-1)
     if not has_feature.any():
         raise RecipeError(f"{source} has no row whose numbers are all finite", hint="mend the file")
     found[~has_feature] = 0

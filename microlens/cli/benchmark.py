@@ -48,7 +48,7 @@ def command(
     microlens-build benchmark runs/demo/releases/demo --models popularity,sasrec --seeds 0,1,2
     """
     from microlens.cli.output import print_leaderboard, print_models
-    from microlens.cli.pipeline import newest_release, results_beside
+    from microlens.cli.places import newest_release, results_beside
     from microlens.cli.reporter import Reporter
     from microlens.settings import Settings
 

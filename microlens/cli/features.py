@@ -72,7 +72,7 @@ def command(
     from benchmark.feature_import import import_features
     from benchmark.features import extract_features, usual_encoders
     from microlens.cli.output import print_features
-    from microlens.cli.pipeline import newest_release
+    from microlens.cli.places import newest_release
     from microlens.cli.reporter import Reporter
     from microlens.settings import Settings
 

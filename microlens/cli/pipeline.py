@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import tempfile
 import time
 from dataclasses import asdict, dataclass
@@ -11,20 +10,17 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from microlens import __version__
 from microlens.cli.collector import Collector, wants_pages
 from microlens.cli.failure_note import note_failures
+from microlens.cli.ranking import rank_release
 from microlens.cli.recrawl import named_run
 from microlens.cli.reporter import crawl_facts, work_facts
 from microlens.cli.waiting import await_run, when_collected
 from microlens.embedded import redis_server
-from microlens.errors import NotReadyError
 from microlens.frontier import Frontier
-from microlens.manifest import MANIFEST_NAME
 from microlens.recipe import Recipe
 from microlens.retries import reopen
-from microlens.runs import find_run, mark_used, open_or_create
-from microlens.store import sha256_of
+from microlens.runs import mark_used, open_or_create
 
 if TYPE_CHECKING:
     from microlens.cli.reporter import Reporter
@@ -140,44 +136,10 @@ def _publish(
     published, did_anything = [], False
     for release in run.recipe.releases:
         built = subset(run, settings, Draw.of(release), lambda step: reporter.tick("release", lambda: {"step": step}))
-        rows, did_rank = _rank(run, built.name, built.path, reporter) if is_ranking else ([], False)
+        rows, did_rank = rank_release(run, built.name, built.path, reporter) if is_ranking else ([], False)
         did_anything = did_anything or built.is_new or did_rank
         published.append({"name": built.name, "path": str(built.path), "counts": built.counts, "leaderboard": rows})
     return published, did_anything
-
-
-def _rank(run: Run, name: str, release: Path, reporter: Reporter) -> tuple[list[dict[str, Any]], bool]:
-    """Rank the recipe's models on a release, unless the same was done before."""
-    plan, out = run.recipe.benchmark, run.results_folder(name)
-    if not plan.models:
-        return [], False
-    known = _known_board(out / "leaderboard.json")
-    same = {
-        "models": sorted(plan.models),
-        "preset": plan.preset,
-        "seeds": [plan.seed],
-        "manifest": sha256_of(release / MANIFEST_NAME),
-        "code": __version__,
-    }
-    if known is not None and same == known[0]:
-        return known[1], False
-    from benchmark.run import run_benchmark
-
-    board = run_benchmark(
-        release, plan.models, preset=plan.preset, seeds=(plan.seed,), out=out, progress=reporter.training
-    )
-    return board.rows, True
-
-
-def _known_board(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]] | None:
-    """What a leaderboard that is there already was asked for, and its rows."""
-    if not path.exists():
-        return None
-    board = json.loads(path.read_text(encoding="utf-8"))
-    asked = {name: board["settings"].get(name) for name in ("preset", "seeds")}
-    models = sorted(row["model"] for row in board["rows"])
-    asked["code"] = board["code_version"]
-    return {"models": models, "manifest": board["manifest_sha256"], **asked}, board["rows"]
 
 
 def crawl_alone(
@@ -211,19 +173,3 @@ def crawl_alone(
         if not run.ledger.is_stage_finished("crawl"):
             reporter.note("the crawl is not finished: run the same command again to go on")
         return run.ledger.pages() if is_dry_run else []
-
-
-def newest_release(settings: Settings) -> Path:
-    """The release that was finished last in the run used last."""
-    run = find_run(None, settings)
-    finished = sorted(run.folder.glob(f"releases/*/{MANIFEST_NAME}"), key=lambda path: path.stat().st_mtime_ns)
-    if not finished:
-        raise NotReadyError(f"the run {run.run_id!r} has no release yet", hint="run `microlens-build subset` first")
-    return finished[-1].parent
-
-
-def results_beside(release: Path) -> Path:
-    """Where a release's leaderboards go: in its run, or in this folder for a release that lies elsewhere."""
-    release = release.resolve()
-    home = release.parent.parent if release.parent.name == "releases" else Path.cwd()
-    return home / "results" / release.name

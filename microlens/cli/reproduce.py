@@ -49,7 +49,7 @@ def command(
     from benchmark.reproduce import reproduce
     from benchmark.settings import read_changes
     from microlens.cli.output import print_json
-    from microlens.cli.pipeline import results_beside
+    from microlens.cli.places import results_beside
     from microlens.cli.reporter import Reporter
 
     reporter = Reporter()

@@ -71,7 +71,7 @@ def command(
     from benchmark.tuning.grid import read_grid
     from benchmark.tuning.result import PRESET
     from microlens.cli.output import print_tuning
-    from microlens.cli.pipeline import newest_release, results_beside
+    from microlens.cli.places import newest_release, results_beside
     from microlens.cli.reporter import Reporter
     from microlens.settings import Settings
 
