@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from contextlib import contextmanager
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,7 +14,7 @@ from benchmark.device import cpu_threads
 from benchmark.evaluate import evaluate_and_list
 from benchmark.memory import forget_peak, names_what_to_lower, peak_bytes, tells_lack_of_memory
 from benchmark.metrics import Ranks, coverage, hit_rate, mean_popularity, standard_error, summarise
-from benchmark.models import MODELS
+from benchmark.models import MODELS, settings_read
 from benchmark.models.protocol import Recommender, TrainableModel
 from benchmark.parallel import rank
 from benchmark.results import fit_facts
@@ -87,8 +86,8 @@ def run_model(
         "parameters": parameters,
         **fit_facts(fitted),
         "standard_error_hr@10": standard_error(hit_rate(ranks, 10)),
-        "settings": asdict(settings),
-        "config_sha256": sha256_of_json({"model": name, **asdict(settings)}),
+        "settings": settings_read(name, settings),
+        "config_sha256": sha256_of_json({"model": name, **settings_read(name, settings)}),
     }
     if checkpoint is not None and side.release is not None:
         _save_finished(checkpoint, model, result, ranks, side.release)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -12,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from benchmark.data.release import manifest_sha256
-from benchmark.models import MODELS
+from benchmark.models import MODELS, settings_read
 from benchmark.parallel import world
+from benchmark.settings import NO_OTHER_RUN
 from microlens.store import sha256_of
 
 if TYPE_CHECKING:
@@ -50,10 +50,11 @@ once; a test holds this list against what `benchmark.run` imports."""
 
 def made_of(model: str, seed: int, settings: Settings, release: Path, device: torch.device) -> dict[str, Any]:
     """Whatever differs here may give another result; what is the same gives the same, on one machine to the bit."""
+    told = settings_read(model, settings)
     return {
         "model": model,
         "seed": seed,
-        "settings": asdict(settings),
+        "settings": {name: value for name, value in told.items() if name not in NO_OTHER_RUN},
         **read_by(model, settings, release),
         "code_sha256": code_sha256(),
         "code_version": code_version(),

@@ -24,6 +24,8 @@ STARTS = ("random", "spectral")
 COMPUTING = ("chunk_scores", "compile", "row_wise", "threads")
 """Settings that say how fast something is computed: a result changes by its rounding, and with `compile` by
 what dropout draws."""
+NO_OTHER_RUN = ("chunk_scores",)
+"""What may be lowered where memory lacks and trains nothing anew, though it moves sums by their rounding."""
 
 
 @dataclass(frozen=True)

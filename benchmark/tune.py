@@ -5,6 +5,7 @@ Configurations are compared on validation. The test is not asked: its questions 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -162,12 +163,14 @@ def _prepare(
 def _check_ready(release: Path, drawn: Mapping[str, Sequence[Settings]]) -> None:
     """NotReadyError for features or tags that the release has not, before hours go into the other models.
 
-    What is read is dropped again: a worker reads it for itself, rather than being sent it.
+    What is read is dropped again: a worker reads it for itself, rather than being sent it. A configuration that does
+    not go with what is there (it is wider than the features, say) costs itself alone: a worker records it.
     """
     side = Side(release)
     for model, settings in drawn.items():
         for one in settings:
-            MODELS[model].read(side, one)
+            with suppress(RecipeError):
+                MODELS[model].read(side, one)
 
 
 def _code_and_data(leg: Leg) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from torch import Tensor
+
+    from benchmark.data.split import Split
+    from benchmark.settings import Settings
 
 
 class Task(Protocol):
@@ -33,6 +36,19 @@ class Task(Protocol):
 
     def loss(self, batch: Tensor) -> Tensor:
         """A scalar to make smaller."""
+        ...
+
+
+class TaskKind(Protocol):
+    """A class of tasks, which a model is trained by."""
+
+    losses: tuple[str, ...]
+    """Which of `benchmark.settings.LOSSES` it has."""
+    reads: tuple[str, ...]
+    """Settings that say how its losses are computed, beside those of all training."""
+
+    def __call__(self, model: Any, split: Split, settings: Settings, /) -> Task:
+        """Prepare to train a model on the training part of a split."""
         ...
 
 

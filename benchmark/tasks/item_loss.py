@@ -20,13 +20,16 @@ from benchmark.losses import (
     sampled_softmax,
 )
 from benchmark.parallel import whole_batch
-from microlens.errors import RecipeError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from benchmark.models.items import ItemTable
     from benchmark.settings import Settings
+
+
+LOSSES = ("in_batch", "full", "sampled", "bce", "gbce")
+READS = ("log_q", "negatives", "share_negatives", "calibration")
 
 
 class ItemLoss:
@@ -45,12 +48,7 @@ class ItemLoss:
         target = batch[is_target]
         if self.settings.loss == "full":
             return self.items.cross_entropy(states, target)
-        if self.settings.loss in {"sampled", "bce", "gbce"}:
-            return self._drawn(states, target)
-        raise RecipeError(
-            f"a sequence model is not trained with loss={self.settings.loss!r}",
-            hint="choose in_batch, full, sampled, bce or gbce",
-        )
+        return self._drawn(states, target)
 
     def _in_batch(self, states: Tensor, batch: Tensor, is_target: Tensor) -> Tensor:
         everyones, own = whole_batch(batch)

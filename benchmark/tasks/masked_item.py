@@ -5,14 +5,14 @@ B users, T steps, N predictions, D width.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 
 from benchmark.losses import predicted
 from benchmark.models.sequence import shortest_first
 from benchmark.tasks import shuffled, step_count
-from benchmark.tasks.item_loss import ItemLoss
+from benchmark.tasks.item_loss import LOSSES, READS, ItemLoss
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +29,9 @@ LAST_ONLY = 0.1
 
 class MaskedItem:
     """Every user once an epoch, other items hidden each time."""
+
+    losses: ClassVar[tuple[str, ...]] = LOSSES
+    reads: ClassVar[tuple[str, ...]] = (*READS, "mask_share")
 
     def __init__(self, model: BERT4Rec, split: Split, settings: Settings) -> None:
         self.model = model

@@ -5,7 +5,7 @@ B users, T steps, N predictions, D width.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch.nn.functional import pad
@@ -13,7 +13,7 @@ from torch.nn.functional import pad
 from benchmark.losses import predicted
 from benchmark.models.sequence import shortest_first
 from benchmark.tasks import shuffled, step_count
-from benchmark.tasks.item_loss import ItemLoss
+from benchmark.tasks.item_loss import LOSSES, READS, ItemLoss
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 class NextItem:
     """Every user once an epoch, whole sequences in a batch."""
+
+    losses: ClassVar[tuple[str, ...]] = LOSSES
+    reads: ClassVar[tuple[str, ...]] = READS
 
     def __init__(self, model: SequenceModel, split: Split, settings: Settings) -> None:
         self.model = model

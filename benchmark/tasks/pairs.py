@@ -5,7 +5,7 @@ B pairs of a batch, K drawn items, C candidates.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 
@@ -15,7 +15,6 @@ from benchmark.losses import bce, bpr, in_batch_softmax, log_frequency, log_incl
 from benchmark.models.pairs import DotProduct
 from benchmark.parallel import whole_batch
 from benchmark.tasks import shuffled, step_count
-from microlens.errors import RecipeError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,13 +26,16 @@ if TYPE_CHECKING:
     from benchmark.settings import Settings
 
 PAIRWISE = ("bce", "bpr")
+"""Losses of models that are no dot product: one candidate at a time."""
 
 
 class Pairs:
     """Every training interaction once an epoch, with `negatives` items drawn anew that its user never met."""
 
+    losses: ClassVar[tuple[str, ...]] = ("in_batch", *PAIRWISE)
+    reads: ClassVar[tuple[str, ...]] = ("log_q", "negatives")
+
     def __init__(self, model: PairModel, split: Split, settings: Settings) -> None:
-        _require_fit(model, settings.loss)
         self.model = model
         self.settings = settings
         self.met = Met.of_pairs(split.pairs, split.user_count, split.item_count)
@@ -82,11 +84,3 @@ class Pairs:
         if self.settings.log_q == "frequency":
             return log_frequency(frequency)
         return log_inclusion(frequency, batch_size / len(self.pairs))
-
-
-def _require_fit(model: PairModel, loss: str) -> None:
-    fitting = [*PAIRWISE, "in_batch"] if isinstance(model, DotProduct) else [*PAIRWISE]
-    if loss not in fitting:
-        raise RecipeError(
-            f"{type(model).__name__} is not trained with loss={loss!r}", hint=f"choose one of {', '.join(fitting)}"
-        )

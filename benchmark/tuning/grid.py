@@ -56,6 +56,11 @@ def configurations(
     fixed = ONE_THREAD | dict(overrides)
     points = [dict(zip(chosen, values, strict=True)) for values in product(*chosen.values())]
     found = list(dict.fromkeys(settings_of(model, preset, fixed | point) for point in points))
+    if grid and not set(grid) & MODELS[model].reads:
+        raise RecipeError(
+            f"{model} does not read {' and '.join(grid)}, so that all configurations would be the same",
+            hint=f"it reads {', '.join(sorted(MODELS[model].reads))}",
+        )
     order = np.random.default_rng(seed).permutation(len(found)).tolist()
     is_preset = settings_of(model, preset, fixed)
     order.sort(key=lambda place: found[place] != is_preset)  # a stable sort: the others stay as they were drawn

@@ -106,6 +106,7 @@ def _train(leg: Leg, device: torch.device) -> None:
         file.write(replace(before, curves=curves, is_over=ends, peak_memory_bytes=_peak(device)))
 
     forget_peak(device)
+    MODELS[leg.model].read(leg.side, settings)
     with seeded(leg.seed, device, settings.threads):
         model = MODELS[leg.model].build(split, settings, leg.side)
         if MODELS[leg.model].task is None:

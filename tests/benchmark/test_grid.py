@@ -62,6 +62,7 @@ def test_a_grid_of_ones_own():
         (["width=1", "width=2"], {}, "twice"),
         (["width=1,2"], {"width": 3}, "settled by --set and searched by --try"),
         (["dropout=0.1,1"], {}, "at least 0 and below 1"),
+        (["ridge=1,10", "recency=0.5"], {}, "does not read ridge and recency"),
     ],
 )
 def test_what_cannot_be_tried_is_told(tries, overrides, words):

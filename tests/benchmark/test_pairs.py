@@ -6,7 +6,6 @@ from benchmark.data.split import leave_one_out
 from benchmark.models import MODELS
 from benchmark.settings import Settings
 from benchmark.tasks.pairs import Pairs
-from microlens.errors import RecipeError
 
 
 @pytest.fixture
@@ -67,12 +66,3 @@ def test_the_in_batch_loss_equals_a_loop(split):
         losses.append(np.log(np.exp(corrected).sum()) - (scores[row, target] - np.log(counts[target])))
 
     assert pytest.approx(np.mean(losses), rel=1e-5) == float(task.loss(batch).detach())
-
-
-@pytest.mark.parametrize(("model", "loss", "fitting"), [("nfm", "in_batch", "bce, bpr"), ("dssm", "full", "in_batch")])
-def test_a_loss_that_does_not_fit_is_refused(split, model, loss, fitting):
-    """Before anything is trained; the hint names those that fit."""
-    with pytest.raises(RecipeError, match=f"loss='{loss}'") as caught:
-        task_of(split, model, loss=loss)
-
-    assert fitting in caught.value.hint

@@ -1,10 +1,17 @@
+from dataclasses import fields
+from itertools import product
+from typing import ClassVar
+
 import pytest
 import torch
 
 from benchmark.data.split import leave_one_out
 from benchmark.models import MODELS, settings_of
+from benchmark.models.entry import EVERYONES
+from benchmark.progress import silent
 from benchmark.settings import Settings, as_line, configurations_tried, load_preset, preset_facts
-from benchmark.tasks.pairs import Pairs
+from benchmark.tasks.pairs import PAIRWISE, Pairs
+from benchmark.train import fit
 from microlens.errors import RecipeError
 
 
@@ -273,3 +280,67 @@ def test_a_presets_line_for_no_model_is_refused(tmp_path):
     with pytest.raises(RecipeError, match="a line for 'sasrek'") as caught:
         settings_of("sasrec", str(path))
     assert "did you mean 'sasrec'?" in caught.value.hint
+
+
+class Watched(Settings):
+    """Settings that remember which of them were asked for."""
+
+    asked: ClassVar[set[str]] = set()
+
+    def __getattribute__(self, name):
+        if name in {field.name for field in fields(Settings)}:
+            Watched.asked.add(name)
+        return super().__getattribute__(name)
+
+
+def asked_for(model, split, side, chosen):
+    """Which settings are looked at from the building of a model to its last answer."""
+    entry, watched = MODELS[model], Watched(**vars(chosen))
+    Watched.asked.clear()
+    built = entry.build(split, watched, side)
+    if entry.task is not None:
+        fit(built, entry.task(built, split, watched), split.validation, watched, seed=0, progress=silent)
+    return set(Watched.asked)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_model_reads_the_settings_that_it_says(model, make_world, make_side):
+    """Each of them by one of its losses and starts, and no other; the rest may be whatever it is meant for."""
+    world, entry = leave_one_out(make_world(users=20)), MODELS[model]
+    side, asked = make_side(world.item_count), set(EVERYONES)
+    small = {"width": 8, "blocks": 1, "epochs": 1, "batch_size": 64}
+    losses = () if entry.task is None else entry.losses or entry.task.losses
+    ways = product(
+        losses or ("in_batch",), ("random", "spectral"), (True, False) if "start" in entry.built_by else (True,)
+    )
+    for loss, start, is_shared in ways:
+        own = {"loss": loss, "start": start, "share_negatives": is_shared} if losses else {}
+        asked |= asked_for(model, world, side, settings_of(model, "default", small | own))
+
+    never = {"fusion"} if entry.has_own_fusion else set()  # it is told, and there is no choice
+    never |= {"log_q"} if entry.losses == PAIRWISE else set()  # of the loss that these do not take
+    assert entry.reads - never == asked
+
+
+@pytest.mark.parametrize(
+    ("model", "chosen", "fitting"),
+    [
+        ("nfm", {"loss": "in_batch"}, "choose one of bce, bpr"),
+        ("dssm", {"loss": "full"}, "choose one of in_batch, bce, bpr"),
+        ("sasrec", {"loss": "bpr"}, "choose one of in_batch, full, sampled, bce, gbce"),
+    ],
+)
+def test_a_loss_that_does_not_fit_is_refused(model, chosen, fitting):
+    """Before anything is trained, by the model's name; the hint names those that fit."""
+    with pytest.raises(RecipeError, match=f"{model} is not trained with loss={chosen['loss']}") as caught:
+        settings_of(model, "default", chosen)
+
+    assert fitting in caught.value.hint
+
+
+def test_what_a_model_does_not_read_makes_no_other_run_of_it():
+    """Settings that are meant for others of a command leave its own as they were."""
+    usual, others = settings_of("gru4rec", "default"), {"ridge": 5, "heads": 4, "recency": 0.5, "norm_first": False}
+
+    assert usual == settings_of("gru4rec", "default", others)
+    assert usual != settings_of("gru4rec", "default", others | {"dropout": 0.5})

@@ -272,7 +272,7 @@ def test_what_killed_writers_left_is_removed_and_nothing_else(small_release, tmp
         (tmp_path / name).write_text("half")
     (tmp_path / "a.tmp").mkdir()
     (tmp_path / "models" / "gru4rec-1-00000000.tmp").mkdir()
-    search(small_release, tmp_path, ["popularity"], grid={"epochs": (1,)}, overrides={})
+    search(small_release, tmp_path, ["popularity"], grid={"keep_interactions": (13,)}, overrides={})
 
     assert [] == [name for name in ours if (tmp_path / name).exists()]
     assert theirs == [name for name in theirs if (tmp_path / name).read_text() == "half"]
@@ -433,9 +433,9 @@ def test_models_without_epochs_are_tuned_too(small_release, tmp_path):
 
 def test_a_model_of_which_nothing_can_be_trained_is_told(small_release, tmp_path):
     """The others' table and preset are written first; here heads do not fit the width, which EASE does not ask."""
-    fixed = {"epochs": 1, "width": 9, "heads": 2}
+    fixed, grid = {"epochs": 1, "width": 9}, {"ridge": (1, 2), "heads": (2,)}
     with pytest.raises(MicrolensError, match="no configuration of sasrec came to a result"):
-        search(small_release, tmp_path, ["ease", "sasrec"], grid={"ridge": (1, 2)}, overrides=fixed)
+        search(small_release, tmp_path, ["ease", "sasrec"], grid=grid, overrides=fixed)
 
     assert {"ease", "sasrec"} == {one["model"] for one in read_json(tmp_path)["configurations"]}
     assert ["ease"] == list(read_json(tmp_path)["chosen"])
