@@ -15,7 +15,7 @@ from benchmark.reports.sections import groups_section, make_report
 from benchmark.reports.write import write_report
 from benchmark.run import run_benchmark
 from benchmark.stored import Result, read_result
-from microlens.errors import NotReadyError, RecipeError
+from microlens.errors import MicrolensError, NotReadyError, RecipeError
 from microlens.spelling import nearest
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def reproduce(
     not_run: dict[str, str] = {}
     folders = []
     for protocol in protocols:
-        folder, left_out = out / protocol.name.replace(", ", "-"), dict[str, NotReadyError]()
+        folder, left_out = out / protocol.name.replace(", ", "-"), dict[str, MicrolensError]()
         try:
             run_benchmark(
                 release,

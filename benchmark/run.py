@@ -16,7 +16,7 @@ from benchmark.memory import tells_lack_of_memory
 from benchmark.metrics import Ranks, mean_popularity
 from benchmark.model_run import run_model, seeded
 from benchmark.models import MODELS, settings_of
-from benchmark.parallel import process_group, rank
+from benchmark.parallel import process_group, rank, world
 from benchmark.progress import silent
 from benchmark.protocol import Protocol
 from benchmark.provenance import code_sha256, code_version, made_of
@@ -48,7 +48,7 @@ def run_benchmark(
     out: Path | None = None,
     device: str | None = None,
     overrides: Mapping[str, object] | None = None,
-    leave_out: Callable[[str, NotReadyError], None] | None = None,
+    leave_out: Callable[[str, MicrolensError], None] | None = None,
     fewest: int = 0,
     progress: Progress = silent,
 ) -> Leaderboard:
@@ -60,15 +60,18 @@ def run_benchmark(
     in `models/` checkpoints: what was killed goes on, and what is finished is taken from there. Under torchrun every
     process calls this, and the first one writes.
 
-    A model that cannot be run on this release (its features are not made, say) ends it all with a NotReadyError, before
-    any is trained; where `leave_out` is given, that is called with the model and the error instead, and the others go
-    on, if they are `fewest` or more: else a NotReadyError says so.
+    A model that cannot be run on this release (its features are not made, say) ends it all with a NotReadyError, and
+    unknown names or settings that cannot be with a RecipeError, before any is trained. One that fails later (with a
+    DivergedError, a NoMemoryError, or a CorruptDataError for its checkpoint) costs no other its row: their leaderboard
+    is written, and then the first such error raised; several processes end at once. Where `leave_out` is given, it is
+    called with a model and its error, and nothing is raised if `fewest` rows are left: else a NotReadyError says so.
+    MicrolensError where another benchmark writes to `out`.
 
     `progress` is called with an event and its facts: `model_started` and `model_finished` once a model and seed, or
-    `model_known` if it was finished before; `epoch` after each epoch; `step`, about once a second, for where a
-    long training, validation or test is; `other_checkpoint`, where training begins at its start, for the most similar
-    file of the same model and seed. `device` is torch's word (`cpu`, `cuda`, `cuda:1`); without it, a GPU where there
-    is one.
+    `model_known` if it was finished before, or `model_failed`; `epoch` after each epoch; `step`, about once a second,
+    for where a long training, validation or test is; `other_checkpoint`, where training begins at its start, for the
+    most similar file of the same model and seed. `device` is torch's word (`cpu`, `cuda`, `cuda:1`); without it, a GPU
+    where there is one.
     """
     check_names(models, seeds)
     asked = protocol or Protocol()
@@ -82,18 +85,18 @@ def run_benchmark(
                 for keep in {one.keep_interactions for one in settings.values()}
             }
             ready = _ready(settings, side, leave_out)
-        if len(ready) < fewest:
-            raise NotReadyError(f"{len(ready)} of the models can be run on {release}", hint=f"it takes {fewest}")
-        rows: list[dict[str, Any]] = []
-        ranks: dict[str, Ranks] = {}
+        _require_rows(len(ready), fewest, release)
+        plans = {
+            name: [
+                made_of(name, seed, chosen, release, place) | {"protocol": asked.facts()}
+                for seed in (seeds if MODELS[name].task is not None else seeds[:1])
+            ]
+            for name, chosen in ready.items()
+        }
         with _alone_in(out):
-            for name, chosen in ready.items():
-                runs = [
-                    made_of(name, seed, chosen, release, place) | {"protocol": asked.facts()}
-                    for seed in (seeds if MODELS[name].task is not None else seeds[:1])
-                ]
-                row, ranks[name] = _run_seeds(splits[chosen.keep_interactions], chosen, side, runs, out=out, tell=tell)
-                rows.append(row | {"configurations_tried": configurations_tried(preset, name)})
+            rows, ranks, failed = _rank_each(ready, splits, side, plans, out=out, tell=tell)
+            for row in rows:
+                row["configurations_tried"] = configurations_tried(preset, row["model"])
             rows.sort(key=lambda row: row["ndcg@10"], reverse=True)
             leaderboard = Leaderboard(
                 release=release.resolve().name,
@@ -105,15 +108,43 @@ def run_benchmark(
                 code_sha256=code_sha256(),
                 torch_version=torch.__version__,
                 device=str(place),
+                failed={name: error.message for name, error in failed.items()},
                 ranks=ranks,
             )
             if rows and out is not None and rank() == 0:
                 leaderboard.write(out)
+    _tell_failed(failed, leave_out, out if rows else None)
+    _require_rows(len(rows), fewest, release)
     return leaderboard
 
 
+def _require_rows(count: int, fewest: int, release: Path) -> None:
+    if count < fewest:
+        raise NotReadyError(f"{count} of the models can be run on {release}", hint=f"it takes {fewest}")
+
+
+def _without_frames(error: MicrolensError) -> MicrolensError:
+    """What went wrong without where: the frames of a failed training hold its model and all that it computed with."""
+    error.__cause__ = error.__context__ = None
+    return error.with_traceback(None)
+
+
+def _tell_failed(
+    failed: Mapping[str, MicrolensError], leave_out: Callable[[str, MicrolensError], None] | None, out: Path | None
+) -> None:
+    """Say it to who wants to hear; else raise the first error, which says where the others' rows stand."""
+    for name, error in failed.items():
+        if leave_out is None:
+            error.message = f"{name}: {error.message}"
+            also = [f"{' and '.join(list(failed)[1:])} failed as well"] if len(failed) > 1 else []
+            also += [f"the rows of the others stand in {out / 'leaderboard.md'}"] if out is not None else []
+            error.hint = "\n".join([error.hint, *also])
+            raise error
+        leave_out(name, error)
+
+
 def _ready(
-    settings: Mapping[str, Settings], side: Side, leave_out: Callable[[str, NotReadyError], None] | None
+    settings: Mapping[str, Settings], side: Side, leave_out: Callable[[str, MicrolensError], None] | None
 ) -> dict[str, Settings]:
     """Those models for which the release has everything; looked at before hours go into the others."""
     ready = {}
@@ -127,6 +158,36 @@ def _ready(
         else:
             ready[name] = chosen
     return ready
+
+
+def _rank_each(
+    ready: Mapping[str, Settings],
+    splits: Mapping[int, Split],
+    side: Side,
+    plans: Mapping[str, Sequence[Mapping[str, Any]]],
+    *,
+    out: Path | None,
+    tell: Progress,
+) -> tuple[list[dict[str, Any]], dict[str, Ranks], dict[str, MicrolensError]]:
+    """Rows, ranks of the first seed by model, and what went wrong with those that have none.
+
+    `splits` are by how many interactions they keep, `plans` say by model what each of its results follows from.
+    """
+    rows, ranks = list[dict[str, Any]](), dict[str, Ranks]()
+    failed = dict[str, MicrolensError]()
+    for name, chosen in ready.items():
+        try:
+            row, ranks[name] = _run_seeds(
+                splits[chosen.keep_interactions], chosen, side, plans[name], out=out, tell=tell
+            )
+        except MicrolensError as error:
+            if out is None or world() > 1:  # nothing would be kept of the others; or other processes wait
+                raise
+            failed[name] = _without_frames(error)
+            tell("model_failed", {"model": name, "seed": plans[name][0]["seed"], "why": error.message})
+        else:
+            rows.append(row)
+    return rows, ranks, failed
 
 
 def _run_seeds(

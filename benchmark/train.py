@@ -171,7 +171,7 @@ class Trainer:
         if not math.isfinite(loss):
             raise DivergedError(
                 f"training diverged: loss {loss} in epoch {epoch} at learning_rate={self.settings.learning_rate}",
-                hint="lower learning_rate or gradient_clip in the preset",
+                hint="lower learning_rate or gradient_clip, as with --set learning_rate=1e-4",
             )
         return loss
 

@@ -73,6 +73,8 @@ class Reporter:
         elif event in {"model_finished", "model_known"}:
             measured = {name: value for name, value in facts.items() if name in RANKED or name == "seconds"}
             self.done(told, measured | ({"finished": "before"} if event == "model_known" else {}))
+        elif event == "model_failed":
+            self.note(f"{told}: failed, and the others go on: {facts['why']}")
         elif event == "other_checkpoint":
             differs = "; ".join(cast("Sequence[str]", facts["differs"]))
             self.note(f"{told}: from the start; {facts['file']} is of another run ({differs}), and stays")

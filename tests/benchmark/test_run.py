@@ -13,6 +13,7 @@ from benchmark.metrics import hit_rate, standard_error
 from benchmark.reports.sections import make_report
 from benchmark.run import run_benchmark
 from benchmark.stored import read_result
+from benchmark.train import DivergedError
 from microlens.errors import NotReadyError, RecipeError
 
 QUICK = {"width": 16, "blocks": 1, "epochs": 2}
@@ -189,3 +190,56 @@ def test_a_folder_that_is_no_release_is_not_ready(tmp_path):
     """The path and the command to run stand in the message."""
     with pytest.raises(NotReadyError, match="microlens-build subset"):
         run_benchmark(tmp_path / "nowhere")
+
+
+def with_too_large_steps(folder, *models):
+    """A preset by which these models diverge in their first epoch."""
+    path = folder / "steep.yaml"
+    lines = [f"{model}: {{learning_rate: 1.0e+30}}" for model in models]
+    path.write_text("\n".join(["every_model: {width: 8, epochs: 2, batch_size: 64}", *lines]) + "\n")
+    return str(path)
+
+
+def test_a_model_that_fails_costs_no_other_its_row(small_release, tmp_path):
+    """The others are trained and written; then the error says whose it is, and where those stand."""
+    models, heard = ["sasrec", "popularity", "dssm", "gru4rec"], []
+    preset, out = with_too_large_steps(tmp_path, "sasrec", "dssm"), tmp_path / "out"
+    with pytest.raises(DivergedError, match="sasrec: training diverged") as caught:
+        run_benchmark(small_release, models, preset=preset, out=out, progress=lambda *told: heard.append(told))
+    board = orjson.loads((out / "leaderboard.json").read_bytes())
+
+    assert {"gru4rec", "popularity"} == {row["model"] for row in board["rows"]}
+    assert ["sasrec", "dssm"] == list(board["failed"])
+    assert "- dssm has no row: training diverged" in (out / "leaderboard.md").read_text()
+    assert ["sasrec", "dssm"] == [facts["model"] for event, facts in heard if event == "model_failed"]
+    assert "dssm failed as well" in caught.value.hint
+    assert str(out / "leaderboard.md") in caught.value.hint
+    assert "--set learning_rate" in caught.value.hint
+
+
+def test_a_model_that_fails_is_left_out_where_someone_hears_of_it(small_release, tmp_path):
+    """As one that cannot be run from the first; and too few that are left are told."""
+    preset, left_out = with_too_large_steps(tmp_path, "sasrec"), {}
+    choices = {"preset": preset, "out": tmp_path / "out", "leave_out": left_out.__setitem__}
+    board = run_benchmark(small_release, ["popularity", "sasrec"], fewest=1, **choices)
+
+    assert ["popularity"] == [row["model"] for row in board.rows]
+    assert "training diverged" in left_out["sasrec"].message
+    with pytest.raises(NotReadyError, match="1 of the models can be run"):
+        run_benchmark(small_release, ["popularity", "sasrec"], fewest=2, **choices)
+
+
+def test_less_memory_for_ranking_trains_nothing_anew(small_release, tmp_path):
+    """What is advised where an evaluation has no room takes up the checkpoint that is there."""
+    heard = []
+    for chunk_scores in (4_000_000, 1_000):
+        run_benchmark(
+            small_release,
+            ["sasrec"],
+            overrides=QUICK | {"chunk_scores": chunk_scores},
+            out=tmp_path,
+            progress=lambda event, _: heard.append(event),
+        )
+
+    assert "model_known" == heard[-1]
+    assert 1 == len(list((tmp_path / "models").iterdir()))
