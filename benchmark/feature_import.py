@@ -1,4 +1,4 @@
-"""Features that others made, such as the files published with MicroLens: one row an item, in the order of ids.
+"""Features that others made, such as the files published with MicroLens: one row per item, in the order of ids.
 
     .npy    (N, F), row i is item i + 1: how MicroLens publishes them; or a row for each item of the release, in order
     .csv    item id, then F numbers; lines in any order, a first line of names is passed over, other items are left out

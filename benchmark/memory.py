@@ -68,7 +68,7 @@ def tells_lack_of_memory(doing: str, hint: str = LESS_DATA) -> Iterator[None]:
 
 
 def names_what_to_lower(doing: str, settings: Settings, names: Sequence[str]) -> AbstractContextManager[None]:
-    """The same, naming the settings that made it so large; a model may have none."""
+    """Turn a lack of memory into an error that names the settings that made it so large; a model may have none."""
     if not names:
         return tells_lack_of_memory(doing)
     sizes = " and ".join(f"{name}={getattr(settings, name)}" for name in names)

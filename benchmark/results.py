@@ -21,7 +21,7 @@ OF_A_SEED = ("seed", "curves", "checkpoint", "ranks")
 
 
 def row_of(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Put one model's results, one a seed, in a row: numbers as means, `deviation` of each that is a metric.
+    """Put one model's results, one per seed, in a row: numbers as means, `deviation` of each that is a metric.
 
     The deviation is that of a sample (n - 1), and stands where there are two seeds or more.
     """

@@ -31,7 +31,8 @@ NO_OTHER_RUN = ("chunk_scores",)
 @dataclass(frozen=True)
 class Settings:
     keep_interactions: int = 13
-    """Number of a user's last interactions that are used, validation and test included."""
+    """Steps of the longest sequence that a model is trained on and asked with, validation and test included. Popularity
+    counts its training part; models of pairs, ItemKNN and EASE learn from all interactions before a user's last two."""
 
     width: int = 64
     """Numbers in an item vector and in a user's."""
@@ -89,7 +90,7 @@ class Settings:
     """Epochs without a better validation NDCG@10 after which training stops."""
     row_wise: str = "auto"
     """Move only those rows of an embedding that a step looks up, to the same result: `always`, `never`, or `auto`,
-    which is large tables (benchmark/optimizer.py)."""
+    which is large tables (benchmark/optimizer.py). `loss=full` looks up all."""
     chunk_scores: int = 4_000_000
     """Scores of users times items that an evaluation holds at once, 4 bytes each and as much again."""
     mixed_precision: bool = True
@@ -201,12 +202,15 @@ def as_line(settings: Settings) -> dict[str, Any]:
 def read_changes(changes: Iterable[str]) -> dict[str, str]:
     """Read `name=value` of a command line, for `load_preset` to lay over a preset."""
     pairs = [change.partition("=") for change in changes]
+    names = [name.strip() for name, _, _ in pairs]
     for name, sign, value in pairs:
+        if names.count(name.strip()) > 1:
+            raise RecipeError(f"--set names {name.strip()} more than once", hint="give each setting one value")
         if not (name.strip() and sign):
             raise RecipeError(
                 f"--set {name}{sign}{value} is not NAME=VALUE", hint="give a setting and its value, as width=128"
             )
-    return {name.strip(): value for name, _, value in pairs}
+    return {name: value for name, (_, _, value) in zip(names, pairs, strict=True)}
 
 
 @cache

@@ -70,7 +70,7 @@ class Result:
         return self.rows[model]
 
     def ranks(self, model: str) -> list[UserRanks]:
-        """One a seed: (S,)."""
+        """One per seed: (S,)."""
         runs = self.row(model).get("runs", [])
         if not all("ranks" in run for run in runs) or not runs:
             raise NotReadyError(f"{self.folder / BOARD} names no file of ranks of {model}", hint=_RUN_AGAIN)

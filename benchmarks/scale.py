@@ -1,7 +1,7 @@
 """The paper's full scale, for real: a run of so many comments, taken in in increments, merged, and drawn from.
 
 `--items 1000000000` is the paper's Table 1: 1.14 million videos and 34.5 million users. Comments come in increments of
-a twentieth, whose parts are deleted once they are taken in. That takes up to 50 GB under TMPDIR and an hour or two. All
+a twentieth, whose parts are deleted once they are taken in. That takes up to 35 GB under TMPDIR and an hour or so. All
 stages are the ones that `microlens-build integrate --gather`, `integrate` and `subset` run, each in a process of its
 own; but a release links no media, for of these the ledger alone knows.
 """

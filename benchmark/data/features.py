@@ -3,7 +3,7 @@
 <release>/features/<name>/
     features.npy     (N, F): row i is the item that the benchmark numbers i + 1, which is item_id i + 1 unless items
                      were taken down
-    ids.parquet      a row an item, in the same order: item_id, has_feature, and why not
+    ids.parquet      a row per item, in the same order: item_id, has_feature, and why not
     _manifest.json   written last: encoder, hash of its weights, what was done to an input, counts
 
 The release's own manifest lists none of this, and none of it changes a file that it lists. A release of foreign files

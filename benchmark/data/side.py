@@ -41,9 +41,9 @@ class Side:
         tags: Tags | None = None,
         items: NDArray[np.int64] | None = None,
     ) -> None:
-        """Take a release's folder, or what would be read from one; both, and what is given comes first.
+        """Take a release's folder, or what would be read from one: `features` and `tags` stand above what it holds.
 
-        `items` (W,) alone are told of, if they are named, and numbered anew in their order.
+        Where `items` (W,) are named, only these are told of, numbered anew in their order.
         """
         self.release = release
         self._features = dict(features or {})

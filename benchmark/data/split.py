@@ -49,7 +49,10 @@ class Question:
 
 @dataclass(frozen=True)
 class Split:
-    """Batches are drawn from it by index."""
+    """What is trained on, and what validation and test ask: by one protocol, on one device.
+
+    U users, T steps, N training interactions, Q test questions, V items with padding.
+    """
 
     train: Tensor  # (U, T) each user's last training items
     pairs: Tensor  # (N, 2) user and item of every training interaction, beyond those steps too

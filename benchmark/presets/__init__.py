@@ -1,1 +1,5 @@
-"""Named settings: one YAML file a preset, each key a field of `benchmark.settings.Settings`."""
+"""Named settings, one YAML file per preset.
+
+Its lines are `every_model` and models, each with fields of `benchmark.settings.Settings`, and `tried` and `search`,
+which tell how they were chosen.
+"""

@@ -50,9 +50,9 @@ class Report:
 
 
 def make_report(results: Sequence[Result], tables: Sequence[str] | None = None) -> Report:
-    """Put results of one release beside the paper's tables: those named.
+    """Put results of one release beside the paper's `tables`.
 
-    Without names, those of which the results have a row, out of the paper's release of the most similar size.
+    Without names, beside those that have a model of the results, of the paper's dataset nearest in size.
 
     RecipeError for results of several releases, for two rows of one model and protocol, and for an unknown table.
     """

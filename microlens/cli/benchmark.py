@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from microlens.cli.options import AsJson, Cuts, ReleasePath, SplitRule, Warm, numbers, words
+from microlens.cli.options import AsJson, Changes, Cuts, Device, ReleasePath, Seeds, SplitRule, Warm, numbers, words
 
 NAME = "benchmark"
 
@@ -20,17 +20,12 @@ def command(
     preset: Annotated[
         str, typer.Option(help="Settings: default, tuned, paper, official, or a .yaml file that tune wrote.")
     ] = "default",
-    changes: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="A setting instead of the preset's; may be given repeatedly."),
-    ] = None,
-    seeds: Annotated[
-        str, typer.Option("--seeds", "--seed", help="Each draws first weights and batches anew, as 0,1,2.")
-    ] = "0",
+    changes: Changes = None,
+    seeds: Seeds = "0",
     split: SplitRule = "leave-one-out",
     cuts: Cuts = None,
     warm: Warm = 0,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1; a GPU if there is one.")] = None,
+    device: Device = None,
     out: Annotated[
         Path | None,
         typer.Option(help="Where leaderboard, ranks and checkpoints go; else results/<release>/ beside the releases."),
@@ -38,7 +33,7 @@ def command(
     tensorboard: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Write curves for TensorBoard, if it is installed.")
     ] = None,
-    is_listing: Annotated[bool, typer.Option("--list", help="Only name the models, a sentence each.")] = False,
+    is_listing: Annotated[bool, typer.Option("--list", help="Only name the models, with a sentence on each.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Train and rank models on a release: leave-one-out, full ranking, HR and NDCG at 10 and 20.

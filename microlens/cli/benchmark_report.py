@@ -16,7 +16,7 @@ NAME = "report"
 def command(
     results: Annotated[
         list[Path],
-        typer.Argument(metavar="RESULT...", help="Results folders of one release, or their leaderboard.json."),
+        typer.Argument(metavar="RESULT", help="Results folders of one release, or their leaderboard.json."),
     ],
     *,
     out: Annotated[

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from microlens.cli.options import AsJson, ReleasePath
+from microlens.cli.options import AsJson, Device, ReleasePath
 from microlens.errors import RecipeError
 
 NAME = "features"
@@ -44,7 +44,7 @@ def command(
         int | None,
         typer.Option(min=1, help="Inputs encoded at once.", show_default="8 videos, 64 covers, 256 or 128 titles"),
     ] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1; a GPU if there is one.")] = None,
+    device: Device = None,
     dtype: Annotated[
         str, typer.Option(help="How numbers are kept: float32, or float16, which takes half the space.")
     ] = "float32",

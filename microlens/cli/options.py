@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object on standard output.")]
 RunName = Annotated[
-    str | None, typer.Argument(metavar="[RUN]", help="A run's name or folder; the one used last if left out.")
+    str | None, typer.Argument(metavar="RUN", help="A run's name or folder; the one used last if left out.")
 ]
 ReleasePath = Annotated[
     Path | None,
-    typer.Argument(metavar="[RELEASE]", help="A release's folder; the newest of the last run if left out."),
+    typer.Argument(metavar="RELEASE", help="A release's folder; the newest of the last run if left out."),
 ]
 RecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe: see deploy/recipes/.")]
 Processes = Annotated[int, typer.Option("-n", "--processes", min=1, max=256, help="Download processes.")]
 
-# Of the commands that train and rank: how models are asked.
+# Of the commands that train and rank: how models are asked, and what is set.
 SplitRule = Annotated[
     str,
     typer.Option(
@@ -39,6 +39,12 @@ Cuts = Annotated[
 Warm = Annotated[
     int, typer.Option("--warm", min=0, help="Remove items with fewer interactions first, as 20; 0 keeps all.")
 ]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="A setting instead of the preset's; may be given repeatedly."),
+]
+Seeds = Annotated[str, typer.Option("--seeds", "--seed", help="Each draws first weights and batches anew, as 0,1,2.")]
+Device = Annotated[str | None, typer.Option("--device", help="cpu, cuda, cuda:1; a GPU if there is one.")]
 
 # Of the commands that run steps. Each goes above the setting of its name, whose default holds without either.
 EngineName = Annotated[

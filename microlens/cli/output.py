@@ -54,14 +54,14 @@ def print_release(built: BuiltRelease, *, as_json: bool) -> None:
 
 def print_leaderboard(board: Leaderboard, *, as_json: bool) -> None:
     if as_json:
-        sys.stdout.write(board.to_json().decode() + "\n")
+        sys.stdout.write(board.to_json().decode())
         return
     _print_table(board.to_table())
 
 
 def print_tuning(found: Tuning, *, as_json: bool) -> None:
     if as_json:
-        sys.stdout.write(found.to_json().decode() + "\n")
+        sys.stdout.write(found.to_json().decode())
         return
     _print_table(found.to_table())
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from microlens.cli.options import numbers
+from microlens.cli.options import Device, numbers
 
 NAME = "recommend"
 
@@ -18,14 +18,14 @@ def command(
     ],
     *,
     users: Annotated[str | None, typer.Option(help="Ids of the release, as 1,5,17; all if left out.")] = None,
-    top: Annotated[int, typer.Option(min=1, help="Items a list.")] = 10,
+    top: Annotated[int, typer.Option(min=1, help="Items per list.")] = 10,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A .parquet or .csv; else CSV on standard output.")
     ] = None,
     release: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Where the checkpoint's release lies, if it was moved.")
     ] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1; a GPU if there is one.")] = None,
+    device: Device = None,
 ) -> None:
     """Write what a trained model would show each user next: user_id, rank, item_id, score; nothing that they have met.
 

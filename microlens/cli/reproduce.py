@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from microlens.cli.options import AsJson, numbers, words
+from microlens.cli.options import AsJson, Changes, Device, Seeds, numbers, words
 
 NAME = "reproduce"
 
@@ -23,16 +23,13 @@ def command(
     preset: Annotated[
         str, typer.Option(help="Settings: paper wants a GPU, default does not; or a .yaml file that tune wrote.")
     ] = "paper",
-    changes: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="A setting instead of the preset's; may be given repeatedly."),
-    ] = None,
-    seeds: Annotated[str, typer.Option(help="Each draws first weights and batches anew.")] = "0,1,2",
+    changes: Changes = None,
+    seeds: Seeds = "0,1,2",
     models: Annotated[
         str | None,
         typer.Option(show_default="all", help="Only these rows, comma-separated; of a figure, what is compared."),
     ] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1; a GPU if there is one.")] = None,
+    device: Device = None,
     out: Annotated[
         Path | None,
         typer.Option(metavar="FOLDER", help="Where results and report go; else results/<release>/<subject>/."),

@@ -47,14 +47,17 @@ def command(
         ),
     ] = None,
     k_core: Annotated[
-        int | None, typer.Option(min=2, help="Keep what is drawn as far as users and items have so many, as 5.")
+        int | None,
+        typer.Option(
+            min=2, help="Keep the K-core of what is drawn: users and items with at least K interactions each, as 5."
+        ),
     ] = None,
     stage: Annotated[str | None, typer.Option(help="Only items that were found so: seed or related.")] = None,
     min_likes: Annotated[
         int | None, typer.Option(min=0, help="Fewest likes of an item, at the cutoff, as 10000.")
     ] = None,
     pool: Annotated[
-        int | None, typer.Option(min=1, help="So many items, the first by the order of the crawl, as 34321.")
+        int | None, typer.Option(min=1, help="Only the first items by the order of the crawl, as 34321.")
     ] = None,
     cutoff: Annotated[
         str | None,

@@ -35,11 +35,20 @@ def command(
         ),
     ] = None,
     configurations: Annotated[
-        int, typer.Option(min=1, metavar="N", help="So many of a model, drawn from the grid; all if it has no more.")
+        int,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Configurations to try per model, drawn at random from the grid; all if it has no more.",
+        ),
     ] = 30,
     first_epochs: Annotated[
         int,
-        typer.Option(min=1, metavar="N", help="After them, and three times as many, ..., the better third goes on."),
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Epochs before the first comparison; the best third goes on, to be compared at 3x, 9x, ... as many.",
+        ),
     ] = 3,
     processes: Annotated[
         int | None,
