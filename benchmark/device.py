@@ -44,6 +44,25 @@ def cpu_threads(count: int | None) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+@contextmanager
+def tf32(device: torch.device, *, is_on: bool) -> Iterator[None]:
+    """Let a GPU multiply float32 with 10 bits of mantissa for the length of the block, or do not let it.
+
+    torch has one word for products of matrices, and one for cuDNN's convolutions and recurrent layers, which is on.
+    """
+    if device.type != "cuda":
+        yield
+        return
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    torch.set_float32_matmul_precision("high" if is_on else "highest")
+    torch.backends.cudnn.allow_tf32 = is_on
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before[0])
+        torch.backends.cudnn.allow_tf32 = before[1]
+
+
 def is_out_of_memory(error: Exception) -> bool:
     """Whether torch, or the system, had no memory left; on a CPU torch says so with a plain RuntimeError."""
     words = ("out of memory", "not enough memory", "can't allocate memory")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from benchmark.device import tf32
 from benchmark.metrics import Ranks, ranks
 from benchmark.parallel import joined, rank, world
 from benchmark.progress import counted, silent
@@ -61,7 +62,7 @@ def _ranked(model: Recommender, question: Question, chunk_scores: int, tell: Tel
     width = max(1, chunk_scores // (question.item_count + 1))
     first, end = (len(question.target) * turn // world() for turn in (rank(), rank() + 1))
     starts = range(first, end, width)
-    with torch.inference_mode():
+    with torch.inference_mode(), tf32(question.target.device, is_on=False):
         for start in counted(starts, len(starts), tell):
             asked = torch.arange(start, min(start + width, end), device=question.target.device)
             scores = model.scores(question.users[asked], question.history[asked])

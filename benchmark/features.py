@@ -29,7 +29,7 @@ from benchmark.data.features import (
     load_feature_ids,
     read_items,
 )
-from benchmark.device import cpu_threads, find_device
+from benchmark.device import cpu_threads, find_device, tf32
 from benchmark.encoders import ENCODERS, PREPROCESSINGS, Encoder, Entry
 from benchmark.memory import tells_lack_of_memory
 from benchmark.progress import silent
@@ -109,7 +109,7 @@ def extract_features(
             return _finished(release, folder, known, is_new=False)
         began, started = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
         draft = Draft(partial, identity, (len(items), model.width), dtype)
-        with cpu_threads(threads), torch.inference_mode():
+        with cpu_threads(threads), torch.inference_mode(), tf32(place, is_on=False):
             _encode(model, inputs, draft, batch or entry.batch, processes=processes, progress=progress)
         for number, reason in draft.broken.items():
             lacking |= dict.fromkeys(inputs[int(number)].rows, reason)

@@ -8,15 +8,21 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
+from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING
+from itertools import count as numbers
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from torch import distributed as dist
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+_MEETINGS = numbers()
 
 
 @contextmanager
@@ -31,11 +37,21 @@ def process_group(device: torch.device) -> Iterator[torch.device]:
     # Its functions have the group of the moment as a default. Imported later (AdamW does so, by way of torch._dynamo),
     # they would keep it and its threads beyond its end: one that dies with the interpreter may abort the process.
     import_module("torch.distributed.nn.functional")
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    store, own, count = _store()
+    # Keys of an earlier meeting are still there: whoever came first would take them for the others' of this one.
+    meeting = PrefixStore(f"meeting {next(_MEETINGS)}", store)
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", store=meeting, rank=own, world_size=count)
     try:
         yield device
     finally:
         dist.destroy_process_group()
+
+
+@cache
+def _store() -> tuple[Any, int, int]:
+    """Find torchrun's store, this process's rank, and how many there are; one connection for all meetings."""
+    found: tuple[Any, int, int] = next(rendezvous("env://"))
+    return found
 
 
 def rank() -> int:

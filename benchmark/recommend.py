@@ -23,7 +23,7 @@ from benchmark.checkpoint import read_checkpoint
 from benchmark.data.release import load_release
 from benchmark.data.side import Side
 from benchmark.data.split import whole_histories
-from benchmark.device import find_device
+from benchmark.device import find_device, tf32
 from benchmark.memory import tells_lack_of_memory
 from benchmark.models import MODELS
 from benchmark.models.protocol import TrainableModel
@@ -187,7 +187,7 @@ def _lists(trained: Trained, asked: torch.Tensor, top: int) -> Iterator[tuple[in
     width = max(1, trained.settings.chunk_scores // (item_count + 1))
     for start in range(0, len(asked), width):
         users = asked[start : start + width].to(trained.history.device)
-        with torch.inference_mode():
+        with torch.inference_mode(), tf32(users.device, is_on=False):
             scores = trained.model.scores(users, trained.history[users])
             row, met = trained.met.of(users)
             scores[row, met] = -torch.inf

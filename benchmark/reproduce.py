@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from benchmark.compare import compare
+from benchmark.device import find_device
 from benchmark.models import MODELS
 from benchmark.paper import FLOORS, published_tables
-from benchmark.parallel import is_first
+from benchmark.parallel import is_first, process_group
 from benchmark.progress import silent
 from benchmark.protocol import Protocol
 from benchmark.reports.sections import groups_section, make_report
@@ -62,27 +63,30 @@ def reproduce(
     needed = 2 if subject == FIGURE6 else 1
     not_run: dict[str, str] = {}
     folders = []
-    for protocol in protocols:
-        folder, left_out = out / protocol.name.replace(", ", "-"), dict[str, MicrolensError]()
-        try:
-            run_benchmark(
-                release,
-                wanted,
-                preset=preset,
-                seeds=seeds,
-                protocol=protocol,
-                out=folder,
-                device=device,
-                overrides=overrides,
-                leave_out=left_out.__setitem__,
-                fewest=needed,
-                progress=progress,
-            )
-        except NotReadyError as error:  # of the protocol itself (too few items are warm, say), or too few rows are left
-            left_out = left_out or dict.fromkeys(wanted, error)
-        else:
-            folders.append(folder)
-        not_run |= {f"{name}, {protocol.name}": str(error) for name, error in left_out.items()}
+    with process_group(find_device(device)):  # the same one for all protocols
+        for protocol in protocols:
+            folder, left_out = out / protocol.name.replace(", ", "-"), dict[str, MicrolensError]()
+            try:
+                run_benchmark(
+                    release,
+                    wanted,
+                    preset=preset,
+                    seeds=seeds,
+                    protocol=protocol,
+                    out=folder,
+                    device=device,
+                    overrides=overrides,
+                    leave_out=left_out.__setitem__,
+                    fewest=needed,
+                    progress=progress,
+                )
+            except (
+                NotReadyError
+            ) as error:  # of the protocol itself (too few items are warm, say), or too few rows are left
+                left_out = left_out or dict.fromkeys(wanted, error)
+            else:
+                folders.append(folder)
+            not_run |= {f"{name}, {protocol.name}": str(error) for name, error in left_out.items()}
     if not is_first():
         return Reproduction([], not_run)
     results = [read_result(folder) for folder in folders]

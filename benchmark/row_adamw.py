@@ -4,11 +4,12 @@ Dense AdamW (Loshchilov & Hutter, ICLR 2019) moves every row in every step. But 
 moves in a way that can be summed up: its moments shrink by b1 and b2 a step, its weights by d = 1 - lr * decay, so that
 g steps later, with c(j) = lr * sqrt(1 - b2^j) / (1 - b1^j) and r = b1 / sqrt(b2),
 
-    w(s + g) = d^g w(s)  -  m(s) / (sqrt(v(s)) + eps)  *  sum over k = 1 ... g of  c(s + k) r^k d^(g - k)
+    w(s + g) = d^g w(s)  -  m(s) / (sqrt(v(s)) + e)  *  sum over k = 1 ... g of  c(s + k) r^k d^(g - k)
 
 So a row is left alone until it is looked up again, and then brought up to date. The sum is a difference of two tails
 T(s) = sum over k >= 1 of c(s + k) (r / d)^k, which lie in a table. The one difference from the dense formula is that
-epsilon does not grow against a second moment that shrinks, 1e-8 against it; moments are exact.
+e = eps * sqrt(1 - b2^(s + 1)) is that of the first of these steps: with each further one it would grow against a second
+moment that shrinks. That is felt where gradients are not much larger than eps = 1e-8; moments are exact.
 
 R rows of an embedding, D width, n rows at hand.
 """
@@ -77,7 +78,8 @@ class RowAdamW:
         owed = self.tails[last.clamp(max=final)] - ratio**gap * self.tails[min(self.steps, final)]
         with torch.no_grad():
             mean, square = self.mean[rows], self.square[rows]
-            pull = mean / (square.sqrt() + EPSILON) * owed[:, None].float()
+            epsilon = EPSILON * (1 - beta_2 ** (last + 1).double()).sqrt()[:, None].float()
+            pull = mean / (square.sqrt() + epsilon) * owed[:, None].float()
             self.weight[rows] = (self.weight[rows] - pull) * decay
         self.mean[rows] = mean * (beta_1**gap)[:, None].float()
         self.square[rows] = square * (beta_2**gap)[:, None].float()

@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from benchmark.device import tf32
 from benchmark.evaluate import evaluate
 from benchmark.memory import names_what_to_lower
 from benchmark.metrics import summarise
@@ -163,7 +164,7 @@ class Trainer:
         order = torch.Generator().manual_seed(_epoch_seed(self.seed, epoch))
         torch.manual_seed(_epoch_seed(self.seed, epoch, rank() + 1))
         self.model.train()
-        with _tf32(self.device, is_on=self.settings.mixed_precision):
+        with tf32(self.device, is_on=self.settings.mixed_precision):
             batches = counted(self.task.batches(order), self.task.steps, partial(self._tell, "training"))
             losses = [self.step(batch) for batch in batches if len(batch) >= world()]
             self.optimizer.catch_up()
@@ -213,20 +214,6 @@ def as_written(settings: Settings) -> AbstractContextManager[Any]:
 def _epoch_seed(seed: int, epoch: int, stream: int = 0) -> int:
     """Independent random numbers for every seed, epoch and stream: none to be kept from epoch to epoch."""
     return int(np.random.SeedSequence([seed, epoch, stream]).generate_state(1, np.uint64)[0])
-
-
-@contextmanager
-def _tf32(device: torch.device, *, is_on: bool) -> Iterator[None]:
-    """Let a GPU multiply float32 with 10 bits of mantissa for the length of the block: not while it evaluates."""
-    if device.type != "cuda":
-        yield
-        return
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("high" if is_on else "highest")
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
 
 
 @contextmanager

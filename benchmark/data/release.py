@@ -105,9 +105,13 @@ def _check_items(item: NDArray[np.int64], item_ids: NDArray[np.int64], path: Pat
             hint="loosen the filters of the recipe and run `microlens-build run` again",
         )
     unknown = np.setdiff1d(item, item_ids)
-    if len(unknown) or item_ids[0] < 1:
+    if len(unknown):
         raise CorruptDataError(
-            f"{path} names {len(unknown)} items that items.parquet does not have, such as {unknown[:3].tolist()}, "
-            f"or items are not numbered from 1 (the first is {item_ids[0]})",
+            f"{path} names {len(unknown)} items that items.parquet does not have, such as {unknown[:3].tolist()}",
+            hint=_BUILD_AGAIN,
+        )
+    if item_ids[0] < 1:
+        raise CorruptDataError(
+            f"the items of {path.with_name('items.parquet')} are not numbered from 1: the first is {item_ids[0]}",
             hint=_BUILD_AGAIN,
         )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import torch
 
@@ -78,14 +79,15 @@ class Side:
 def _read_tags(path: Path) -> Tags:
     try:
         lists = pq.read_table(path, columns=["item_id", "tags"]).sort_by("item_id")["tags"].combine_chunks()
-        names = pa.array(lists.flatten()).dictionary_encode()
+        item, tag = pc.list_parent_indices(lists), pc.list_flatten(lists)
+        item, names = item.filter(tag.is_valid()), tag.drop_null().dictionary_encode()
     except (pa.ArrowException, KeyError, OSError) as error:
         raise CorruptDataError(
             f"{path} cannot be read as item_id, tags: {error}", hint="get the release again"
         ) from error
     if not len(names):
         raise NotReadyError(f"no item of {path} has a tag", hint="leave out the models that use tags")
-    counts = lists.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
+    counts = np.bincount(item.to_numpy(), minlength=len(lists))
     bounds = np.concatenate([[0, 0], np.cumsum(counts)])  # padding has none
     ids = names.indices.to_numpy().astype(np.int64) + 1
     return Tags(Lists(torch.from_numpy(ids), torch.from_numpy(bounds.astype(np.int64))), len(names.dictionary))

@@ -94,6 +94,14 @@ def count_items(sequences: Tensor, item_count: int) -> Tensor:
     return counts
 
 
+def each_once(rows: Tensor) -> Tensor:
+    """Sort rows (B, T), and put padding for what stands in a row already."""
+    ordered = rows.sort(dim=1).values
+    repeated = torch.zeros_like(ordered, dtype=torch.bool)
+    repeated[:, 1:] = ordered[:, 1:] == ordered[:, :-1]
+    return ordered.masked_fill(repeated, 0)
+
+
 def leave_one_out(interactions: Interactions, *, keep: int = 13, device: torch.device | str = "cpu") -> Split:
     """A user's last item is the test, the last but one validation, the rest training.
 

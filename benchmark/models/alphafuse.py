@@ -36,6 +36,10 @@ def build(split: Split, settings: Settings, side: Side) -> SequenceModel:
 def check_features(features: Tensor, settings: Settings) -> None:
     """RecipeError unless features (V, F) have the directions that this width keeps of them."""
     count = settings.width // 2
+    if count == 0:
+        raise RecipeError(
+            "alphafuse keeps width / 2 directions of features, and width is 1", hint="set width to 2 or more"
+        )
     if count > features.shape[1]:
         raise RecipeError(
             f"alphafuse keeps width / 2 = {count} directions of features that have only {features.shape[1]}",

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn.functional import embedding_bag
 
 from benchmark.data.met import Met
+from benchmark.data.split import each_once
 from benchmark.memory import free_bytes
 from benchmark.models.itemknn import met_together
 from microlens.errors import RecipeError
@@ -40,7 +41,7 @@ class EASE:
 
     def scores(self, users: Tensor, history: Tensor) -> Tensor:  # noqa: ARG002
         """Sum up the rows of what was met, each item counted once: (B,), (B, T) to (B, V)."""
-        return embedding_bag(_once(history), self.weight, padding_idx=0, mode="sum")
+        return embedding_bag(each_once(history), self.weight, padding_idx=0, mode="sum")
 
 
 def solved(met: Met, ridge: float) -> Tensor:
@@ -57,14 +58,6 @@ def solved(met: Met, ridge: float) -> Tensor:
     weight = precision.div_(-precision.diagonal().clone())
     weight.fill_diagonal_(0)
     return weight
-
-
-def _once(history: Tensor) -> Tensor:
-    """Put padding for what a row (B, T) has met before."""
-    ordered = history.sort(dim=1).values
-    repeated = torch.zeros_like(ordered, dtype=torch.bool)
-    repeated[:, 1:] = ordered[:, 1:] == ordered[:, :-1]
-    return ordered.masked_fill(repeated, 0)
 
 
 def _require_room(item_count: int, device: torch.device) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor, nn
 
 from benchmark.models.items import item_table
@@ -40,5 +41,8 @@ class GRU4Rec(nn.Module):
     def forward(self, vectors: Tensor, real: Tensor) -> Tensor:
         """Take item vectors (B, T, D) and which steps are real (B, T); return states (B, T, D)."""
         # Without a bias, a GRU at rest that is given zeros stays at rest: padding on the left changes nothing.
-        states, _ = self.gru(self.dropout(vectors * real[..., None]))
+        inputs = self.dropout(vectors * real[..., None])
+        # Whatever is asked for, autocast has cuDNN's GRU compute in float16, in which most gradients vanish.
+        with torch.autocast(inputs.device.type, enabled=False):
+            states, _ = self.gru(inputs.float())
         return self.out(states)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from benchmark.data.split import count_items
+from benchmark.data.split import count_items, each_once
 from benchmark.losses import (
     Candidates,
     bce,
@@ -38,7 +38,9 @@ class ItemLoss:
         self.items = items
         self.item_count = item_count
         self.user_count = len(sequences)
-        self.frequency = count_items(sequences, item_count)
+        # A batch has an item if it has one of its users, who may have met it more than once.
+        counted = sequences if settings.log_q == "frequency" else each_once(sequences)
+        self.frequency = count_items(counted, item_count)
         self.settings = settings
 
     def __call__(self, states: Tensor, batch: Tensor, is_target: Tensor) -> Tensor:

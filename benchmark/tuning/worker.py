@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, cast
 
 import torch
 
-from benchmark.checkpoint import Checkpoint
+from benchmark.checkpoint import Checkpoint, read_checkpoint
 from benchmark.evaluate import evaluate
 from benchmark.memory import NoMemoryError, forget_peak, names_what_to_lower, peak_bytes, tells_lack_of_memory
 from benchmark.metrics import summarise
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from benchmark.data.side import Side
     from benchmark.data.split import Split
     from benchmark.settings import Settings
+    from benchmark.tuning.records import Record
 
 _LOOK_EVERY_S = 0.5  # less than a new server takes to start, so no two workers write the same files
 
@@ -92,7 +93,7 @@ def _train(leg: Leg, device: torch.device) -> None:
     with tells_lack_of_memory("reading what is trained on"):
         split = read_questions(leg.questions, device)
     before = file.read()
-    curves = list(before.curves)
+    curves = _curves_so_far(leg, before)
 
     def hear(event: str, facts: Mapping[str, object]) -> None:
         """Write the next epoch down; not one that is known, since what was dropped is trained again."""
@@ -127,6 +128,14 @@ def _train(leg: Leg, device: torch.device) -> None:
     if fitted.epochs >= len(curves):
         ends = is_over(fitted.epochs, fitted.best_epoch, settings)
         file.write(replace(before, curves=list(fitted.curves), is_over=ends, peak_memory_bytes=_peak(device)))
+
+
+def _curves_so_far(leg: Leg, before: Record) -> list[dict[str, float]]:
+    """What is known of every epoch so far: a process may have been killed between a checkpoint and its record."""
+    saved = read_checkpoint(leg.checkpoint.path, is_mapped=True)["curves"] if leg.checkpoint.path.exists() else []
+    if len(saved) > len(before.curves):
+        leg.record.write(replace(before, curves=list(saved)))
+    return list(max(saved, before.curves, key=len))
 
 
 def _asked_once(model: Any, split: Split, settings: Settings) -> dict[str, float]:

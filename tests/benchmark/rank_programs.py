@@ -1,5 +1,6 @@
 """What tests have each rank of a group do (tests.benchmark.ranks); each gives what can be pickled."""
 
+import time
 from pathlib import Path
 
 import torch
@@ -73,6 +74,15 @@ def share_and_gather():
         begun = torch.nn.Parameter(torch.full((3, 2), float(rank)))
         parallel.take_over_first([begun])
         assert not begun.any(), begun
+
+
+def meet_again_and_again():
+    """One rank is late each time: none takes what is left of an earlier meeting for the other's of this one."""
+    for meeting in range(4):
+        if parallel.is_first() == meeting % 2:
+            time.sleep(0.5)
+        with parallel.process_group(CPU):
+            assert float(parallel.total(torch.ones(()))) == 2.0
 
 
 def leave_a_group():

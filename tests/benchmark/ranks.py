@@ -2,8 +2,9 @@
 
 import multiprocessing
 import os
-import socket
 import traceback
+
+from torch.distributed import TCPStore
 
 
 def on_ranks(processes, function, *arguments, start="forkserver", within_s=200):
@@ -14,9 +15,14 @@ def on_ranks(processes, function, *arguments, start="forkserver", within_s=200):
     context = multiprocessing.get_context(start)
     if start == "forkserver":
         context.set_forkserver_preload(["benchmark.run", "torch._dynamo"])
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        meeting = {"WORLD_SIZE": str(processes), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(probe.getsockname()[1])}
+    # As torchrun does: the store is no rank's own, and lives as long as all of them.
+    store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    meeting = {
+        "WORLD_SIZE": str(processes),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(store.port),
+        "TORCHELASTIC_USE_AGENT_STORE": "True",
+    }
     answers = [context.Pipe(duplex=False) for _ in range(processes)]
     started = [
         context.Process(

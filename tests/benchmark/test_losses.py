@@ -15,6 +15,9 @@ from benchmark.losses import (
     predicted,
     sampled_softmax,
 )
+from benchmark.models.items import ItemTable
+from benchmark.settings import Settings
+from benchmark.tasks.item_loss import ItemLoss
 
 BATCH = [[0, 3, 5, 2], [4, 3, 1, 7], [0, 0, 0, 6]]  # the last user has nothing to predict
 TARGETS = [(0, 5), (0, 2), (1, 3), (1, 1), (1, 7)]  # (user, target), in row order
@@ -119,6 +122,16 @@ def test_log_inclusion_is_the_chance_seen_in_drawn_batches():
     found = [np.mean((batches < count).any(1)) for count in (1, 2, 5)]
 
     assert pytest.approx(found, abs=0.03) == log_inclusion(frequency, 0.5)[1:].exp().tolist()
+
+
+def test_an_item_that_one_user_met_again_and_again_is_in_a_batch_with_that_user():
+    """Batches are drawn of users: what counts for the chance is whose batches have it, and not how often."""
+    sequences = torch.tensor([[5, 5, 5, 5], [0, 0, 1, 2], [0, 0, 2, 3]])
+    settings = {name: Settings(log_q=name) for name in ("inclusion", "frequency")}
+    found = {name: ItemLoss(ItemTable(5, 4), sequences, 5, one).frequency for name, one in settings.items()}
+
+    assert [0, 1, 2, 1, 0, 1] == found["inclusion"].tolist()
+    assert [0, 1, 2, 1, 0, 4] == found["frequency"].tolist()
 
 
 def test_both_corrections_agree_on_rare_items():

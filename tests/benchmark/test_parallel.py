@@ -128,6 +128,11 @@ def test_ranks_share_and_gather():
     on_ranks(2, rank_programs.share_and_gather)
 
 
+def test_processes_meet_again_and_again():
+    """As where a program calls the benchmark more than once."""
+    on_ranks(2, rank_programs.meet_again_and_again)
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="threads are named in /proc")
 def test_no_thread_of_a_group_outlives_it():

@@ -41,6 +41,14 @@ def test_an_item_beyond_the_catalogue_is_corrupt(tmp_path, interactions, write_r
         load_release(folder)
 
 
+def test_a_catalogue_without_items_is_corrupt(tmp_path, interactions, write_release):
+    """Interactions with what nobody lists are told as such."""
+    release = write_release(tmp_path / "none", interactions([1, 1, 1], [1, 2, 3], item_count=0))
+
+    with pytest.raises(CorruptDataError, match=r"names 3 items that items\.parquet does not have"):
+        load_release(release)
+
+
 def test_a_release_without_interactions_is_not_ready(tmp_path, interactions, write_release):
     """An empty table is refused before anything divides by its length."""
     folder = write_release(tmp_path / "toy", interactions([], []))

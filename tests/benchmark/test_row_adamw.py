@@ -50,6 +50,21 @@ def test_rows_move_as_dense_adamw_moves_them(learning_rate, weight_decay, steps)
     assert not torch.equal(start[:20], ours.weight[:20])
 
 
+@pytest.mark.parametrize(("size", "error"), [(1e-4, 0.002), (1e-5, 0.01), (1e-6, 0.04), (1e-7, 0.1)])
+def test_small_gradients_move_rows_as_dense_adamw_moves_them(size, error):
+    """Of all movement a small share is off, where they are not much larger than AdamW's epsilon, in the first steps."""
+    torch.manual_seed(0)
+    (dense, reference), (ours, rowwise) = twins(learning_rate=0.01, weight_decay=0.0)
+    start = ours.weight.detach().clone()
+    for _ in range(60):
+        rows, pull = torch.randint(0, ROWS, (2,)), torch.randn(2, WIDTH) * size
+        step(dense, reference, rows, pull)
+        step(ours, rowwise, rows, pull)
+    rowwise.catch_up_all()
+
+    assert (ours.weight - dense.weight).norm() < error * (dense.weight - start).norm()
+
+
 def test_a_gap_beyond_all_bias_correction_is_bridged():
     """After 25,000 steps without a gradient a row is where the formula, step by step, brings it."""
     _, (ours, rowwise) = twins(learning_rate=0.01, weight_decay=0.001)

@@ -92,6 +92,16 @@ def test_gru4rec_is_torchs_gru_of_the_unpadded_sequence():
     assert torch.allclose(expected, encoder(vectors, torch.arange(7)[None] >= 4)[:, 4:], atol=1e-6)
 
 
+def test_autocast_leaves_a_gru_in_float32():
+    """Under it cuDNN's would compute in float16, whatever type is asked for."""
+    model, seen = GRU4Rec(8), []
+    model.gru.register_forward_hook(lambda _, given, made: seen.extend([given[0].dtype, made[0].dtype]))
+    with torch.autocast("cpu", torch.bfloat16):
+        model(torch.randn(2, 3, 8).bfloat16(), torch.ones(2, 3, dtype=torch.bool))
+
+    assert [torch.float32] * 2 == seen
+
+
 @pytest.mark.parametrize("dilation", [1, 2, 8])
 def test_a_causal_convolution_is_torchs_own(dilation):
     """The same taps in conv1d, with zeros before the first step, give the same numbers."""

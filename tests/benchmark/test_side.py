@@ -42,6 +42,15 @@ def test_tags_are_numbered_as_the_benchmark_numbers_items(release_of_tags):
     assert [bags[2][2], bags[2][0]] == bags[3]
 
 
+def test_a_tag_that_is_null_is_none(release_of_tags):
+    """Within a list, and instead of one."""
+    tags = release_of_tags([[None, "dog"], None, ["dog", None, "cat"]]).tags()  # of items 9, 2 and 7
+    bags = [tags.of_item.of(torch.tensor([row]))[1].tolist() for row in range(len(tags.of_item.bounds) - 1)]
+
+    assert 2 == tags.count
+    assert [0, 0, 2, 1] == [len(bag) for bag in bags]
+
+
 def test_a_release_without_tags_says_so(release_of_tags):
     """There is nothing to learn of: the message names the table."""
     with pytest.raises(NotReadyError, match=r"no item of .*items\.parquet has a tag"):
@@ -175,5 +184,7 @@ def test_more_directions_than_numbers_are_refused():
     """The message has both, and the largest width that fits."""
     with pytest.raises(RecipeError, match=r"width / 2 = 4 .* only 3") as caught:
         MODELS["alphafuse"].check_features(torch.ones(5, 3), Settings(width=8))
+    with pytest.raises(RecipeError, match="width is 1"):
+        MODELS["alphafuse"].check_features(torch.ones(5, 3), Settings(width=1, heads=1))
 
     assert "lower width to 6" in caught.value.hint

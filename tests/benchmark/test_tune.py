@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from multiprocessing import forkserver
 from pathlib import Path
 
@@ -28,7 +29,7 @@ from benchmark.settings import Settings
 from benchmark.tune import tune
 from benchmark.tuning.processes import DEATHS, Processes
 from benchmark.tuning.questions import read_questions, write_questions
-from benchmark.tuning.worker import Leg
+from benchmark.tuning.worker import Leg, _curves_so_far
 from microlens.errors import DiskFullError, MicrolensError, NotReadyError, RecipeError
 from microlens.locks import exclusive
 from tests.benchmark.with_media import release_with_media
@@ -300,6 +301,20 @@ def test_a_process_that_dies_again_and_again_is_given_up(small_release, tmp_path
 
     assert "killed" == leg.record.read().trouble
     assert "SIGKILL" in leg.record.read().message
+
+
+def test_what_a_checkpoint_knows_and_the_record_does_not_is_taken_over(small_release, tmp_path):
+    """A process may be killed between the two: the next one goes on with the epoch after, and tells of both."""
+    leg = leg_of(small_release, tmp_path, epochs=2)
+    with Processes(1, ["cpu"]) as at_work:
+        at_work.start(leg)
+        while not at_work.wait(1):
+            pass
+    whole = leg.record.read()
+    leg.record.write(replace(whole, curves=whole.curves[:1], is_over=False))
+
+    assert whole.curves == _curves_so_far(leg, leg.record.read())
+    assert whole.curves == leg.record.read().curves
 
 
 def test_a_server_that_was_killed_is_started_again(small_release, tmp_path):
