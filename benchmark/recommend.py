@@ -7,7 +7,6 @@ B users of a chunk, T steps, K places of a list, V items with padding.
 
 from __future__ import annotations
 
-import os
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -32,6 +31,7 @@ from benchmark.provenance import read_by
 from benchmark.settings import Settings
 from microlens.errors import NotReadyError, RecipeError
 from microlens.spelling import nearest
+from microlens.whole_files import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -214,10 +214,6 @@ def _writer(out: Path | None) -> Iterator[Callable[[pa.Table], None]]:
             yield writer.write_table
         return
     out.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = out.with_name(f".{out.name}.{os.getpid()}")
-    try:
-        with (pq.ParquetWriter if out.suffix == ".parquet" else pa_csv.CSVWriter)(unfinished, SCHEMA) as writer:
-            yield writer.write_table
-        unfinished.replace(out)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    kind = pq.ParquetWriter if out.suffix == ".parquet" else pa_csv.CSVWriter
+    with replacing(out) as unfinished, kind(unfinished, SCHEMA) as writer:
+        yield writer.write_table

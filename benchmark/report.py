@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
@@ -11,6 +10,7 @@ from rich.table import Table
 
 from benchmark.encoders import ENCODERS
 from benchmark.models import MODELS
+from microlens.whole_files import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -125,9 +125,8 @@ class Leaderboard:
         """Write `leaderboard.md` and `leaderboard.json`; a reader sees an old file or a new one, never a half."""
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in (("leaderboard.md", self.to_markdown().encode()), ("leaderboard.json", self.to_json())):
-            unfinished = folder / f".{name}.{os.getpid()}"
-            unfinished.write_bytes(content)
-            unfinished.replace(folder / name)
+            with replacing(folder / name) as unfinished:
+                unfinished.write_bytes(content)
 
 
 def told_settings(settings: Mapping[str, object]) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import statistics
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from microlens.whole_files import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -46,14 +47,9 @@ def write_ranks(path: Path, user_ids: NDArray[np.int64], ranks: Ranks, target_co
     Numbers alone: `np.load` needs no pickle. A reader sees an old file or a new one.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(f".{os.getpid()}.tmp")
-    try:
-        with unfinished.open("wb") as file:
-            above, tied = ranks.above.cpu().numpy(), ranks.tied.cpu().numpy()
-            np.savez_compressed(file, user_id=user_ids, above=above, tied=tied, target_count=target_count)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)  # what a full disk has left
+    above, tied = ranks.above.cpu().numpy(), ranks.tied.cpu().numpy()
+    with replacing(path) as unfinished, unfinished.open("wb") as file:
+        np.savez_compressed(file, user_id=user_ids, above=above, tied=tied, target_count=target_count)
 
 
 def _mean(values: Sequence[Any]) -> Any:

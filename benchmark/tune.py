@@ -118,7 +118,11 @@ def _remove_unfinished(out: Path) -> None:
     No benchmark is at work on its own in `models/`: it would hold the lock.
     """
     digest = "[0-9a-f]" * DIGITS
-    own = (f"models/*-[0-9]*-{digest}.tmp", f"configurations/*-[0-9]*-{digest}.[0-9]*.tmp", "questions-[0-9]*.tmp")
+    own = (
+        f"models/*-[0-9]*-{digest}.tmp",
+        f"configurations/.*-[0-9]*-{digest}.json.[0-9]*.tmp",
+        "questions-[0-9]*.tmp",
+    )
     for left in (path for names in own for path in out.glob(names)):
         if left.is_file():
             left.unlink()

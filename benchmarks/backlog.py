@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from benchmarks.made_runs import bench_run, finish_videos
+from benchmarks.measure import high_water_mb
 from download_nodes.backlog import lost_files, outstanding
 from microlens.platforms import platform_of
 from microlens.runs import open_run
@@ -60,7 +61,7 @@ class _Listed:
 def _look(folder: Path, hashes: Path) -> tuple[float, float, float]:
     """Seconds of both looks, and megabytes by which the process has grown."""
     opened = replace(open_run(folder, Settings(runs_dir=folder.parent)), store=cast("WritableStore", _Listed(hashes)))
-    idle = _megabytes()
+    idle = high_water_mb()
     began = time.perf_counter()
     left = sum(1 for _ in outstanding(opened, platform_of(opened.recipe)))
     looked = time.perf_counter()
@@ -69,10 +70,4 @@ def _look(folder: Path, hashes: Path) -> tuple[float, float, float]:
     opened.ledger.close()
     if (left, lost) != (1, 0):
         raise AssertionError(f"{left} items are outstanding and {lost} are lost, where one and none are")
-    return looked - began, listed - looked, _megabytes() - idle
-
-
-def _megabytes() -> float:
-    """The most memory that this program has had; rusage would tell of its parent, which made the ledger."""
-    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    return int(status["VmHWM"].split()[0]) / 1024
+    return looked - began, listed - looked, high_water_mb() - idle

@@ -103,7 +103,7 @@ def _watch(pid: int, peaks: dict[int, int]) -> None:
     while Path(f"/proc/{pid}/status").exists():
         for one in _tree(pid):
             # The last word counts: between fork and exec a child still tells its parent's.
-            peaks[one] = _high_water_kib(one) or peaks.get(one, 0)
+            peaks[one] = high_water_kib(one) or peaks.get(one, 0)
         time.sleep(_LOOK_S)
 
 
@@ -118,7 +118,13 @@ def _tree(pid: int) -> Iterator[int]:
             yield from _tree(int(child))
 
 
-def _high_water_kib(pid: int) -> int:
+def high_water_mb() -> float:
+    """The most memory that this program has had, in MB; rusage would tell of its parent, too."""
+    return high_water_kib(os.getpid()) / 1024
+
+
+def high_water_kib(pid: int) -> int:
+    """The highest resident set that a process has had; 0 if it is gone."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except OSError:

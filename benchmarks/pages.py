@@ -5,17 +5,16 @@ Measured with one collection node and with two that share one frontier.
 
 from __future__ import annotations
 
-import contextlib
 import resource
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import redis
 
+from benchmarks.measure import redis_cpu_s
 from microlens.embedded import redis_server
 from microlens.platforms import load_platform
 from microlens.recipe import Recipe
@@ -51,9 +50,9 @@ def _round(folder: Path, url: str, items: int, processes: int) -> tuple[int, flo
     with redis_server(None) as redis_url:
         client = redis.Redis.from_url(redis_url)
         opened, _ = open_or_create(_recipe(url, items), Settings(runs_dir=folder))
-        before = _redis_cpu_s(client)
+        before = redis_cpu_s(client)
         ours = _cpu_s([[sys.executable, "-m", "crawler", str(opened.folder), redis_url]] * processes)
-        in_redis = _redis_cpu_s(client) - before
+        in_redis = redis_cpu_s(client) - before
         platform = load_platform("sandbox")
         urls = [platform.home_url(home.instance, home.refresh) for home in opened.ledger.homes()]
         urls += [page.url for page in opened.ledger.pages()]
@@ -88,10 +87,3 @@ def _cpu_s(commands: list[list[str]]) -> float:
             raise subprocess.CalledProcessError(process.returncode, process.args)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return (after.ru_utime - before.ru_utime) + (after.ru_stime - before.ru_stime)
-
-
-def _redis_cpu_s(client: redis.Redis) -> float:
-    with contextlib.suppress(redis.RedisError):
-        info: dict[str, Any] = client.info("cpu")
-        return float(info["used_cpu_user"]) + float(info["used_cpu_sys"])
-    return time.process_time()

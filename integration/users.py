@@ -13,8 +13,9 @@ import pyarrow.parquet as pq
 from integration.integrated import add_interactions
 from integration.sampling_order import start_of
 from integration.steps import step_sql
-from microlens.manifest import Output, describe_output, write_atomically
+from microlens.manifest import Output, describe_output
 from microlens.store import sha256_of
+from microlens.whole_files import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from microlens.errors import CorruptDataError, NotReadyError
 from microlens.store import sha256_of
+from microlens.whole_files import write_atomically
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,12 +41,6 @@ class Manifest:
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     write_atomically(folder / MANIFEST_NAME, json.dumps(asdict(manifest), indent=1, ensure_ascii=False) + "\n")
-
-
-def write_atomically(path: Path, text: str) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
 
 
 def read_manifest(folder: Path, *, next_step: str) -> Manifest:

@@ -31,7 +31,6 @@ from microlens.keeping import new_folder_word
 from microlens.ledger import Ledger
 from microlens.ledger_places import ledger_to_join, open_ledger, place_of_new_ledger, told_of_ledger
 from microlens.locks import exclusive, one_at_a_time
-from microlens.manifest import write_atomically
 from microlens.parts_bucket import PartsBucket
 from microlens.platforms import load_platform
 from microlens.platforms.base import is_asking
@@ -39,6 +38,7 @@ from microlens.privacy import Pseudonymiser, create_key, open_key
 from microlens.recipe import Recipe, parse_recipe
 from microlens.refreshes import Refreshes
 from microlens.stores import open_bucket, open_store
+from microlens.whole_files import write_atomically
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager

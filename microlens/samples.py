@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from microlens.errors import PageChangedError
 from microlens.logs import log
-from microlens.manifest import write_atomically
+from microlens.whole_files import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

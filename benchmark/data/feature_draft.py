@@ -23,10 +23,11 @@ import pyarrow as pa
 from benchmark.data.features import FEATURES, IDS, IDS_SCHEMA
 from microlens.errors import CorruptDataError, RecipeError
 from microlens.locks import exclusive
-from microlens.manifest import Manifest, describe_output, write_atomically, write_manifest
+from microlens.manifest import Manifest, describe_output, write_manifest
 from microlens.parts import write_table
 from microlens.spelling import nearest
 from microlens.store import sync
+from microlens.whole_files import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from microlens.errors import CorruptDataError
+from microlens.whole_files import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,11 +60,6 @@ class RecordFile:
 
     def write(self, record: Record) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = self.path.with_suffix(f".{os.getpid()}.tmp")
-        try:
-            unfinished.write_bytes(
-                orjson.dumps({"made_of": self.made_of, "record": asdict(record)}, option=orjson.OPT_INDENT_2)
-            )
-            unfinished.replace(self.path)
-        finally:
-            unfinished.unlink(missing_ok=True)  # what a full disk has left
+        told = {"made_of": self.made_of, "record": asdict(record)}
+        with replacing(self.path) as unfinished:
+            unfinished.write_bytes(orjson.dumps(told, option=orjson.OPT_INDENT_2))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from rich.table import Table
 
 from benchmark.settings import as_line, read_preset
 from benchmark.tuning.grid import searched
+from microlens.whole_files import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -138,9 +138,8 @@ class Tuning:
         folder.mkdir(parents=True, exist_ok=True)
         files = {JSON: self.to_json(), TABLE: self.to_markdown().encode(), PRESET: self.to_yaml().encode()}
         for name, content in files.items():
-            unfinished = folder / f".{name}.{os.getpid()}"
-            unfinished.write_bytes(content)
-            unfinished.replace(folder / name)
+            with replacing(folder / name) as unfinished:
+                unfinished.write_bytes(content)
 
 
 def cell_of(row: Mapping[str, Any], name: str) -> str:

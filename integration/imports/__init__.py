@@ -24,11 +24,10 @@ class Format:
     find: Callable[[Path], Files]
     read: Callable[[Files, Options, Path, Tell], Foreign]
     """Into the folder that is its third argument."""
-    what: str
 
 
 FORMATS = {
-    "microlens": Format(microlens.find, microlens.read, "the official MicroLens files"),
-    "recbole": Format(recbole.find, recbole.read, "RecBole's atomic files"),
-    "s3rec": Format(s3rec.find, s3rec.read, "S3-Rec's sequences and attributes"),
+    "microlens": Format(microlens.find, microlens.read),
+    "recbole": Format(recbole.find, recbole.read),
+    "s3rec": Format(s3rec.find, s3rec.read),
 }

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from microlens.cli.output import print_funnel, print_json
 from microlens.cli.recrawl import named_run
 from microlens.errors import RecipeError
-from microlens.manifest import write_atomically
 from microlens.recipe import load_recipe
 from microlens.runs import mark_used, open_or_create
+from microlens.whole_files import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -266,7 +266,7 @@ def test_a_full_disk_is_told_before_the_first_epoch_too(small_release, tmp_path)
 
 def test_what_killed_writers_left_is_removed_and_nothing_else(small_release, tmp_path):
     """Half-written files of a search, by their names; files and folders of others that end alike stay."""
-    ours = ["models/sasrec-0-1a2b3c4d.tmp", "configurations/sasrec_id_v-0-1a2b3c4d.4711.tmp", "questions-13.tmp"]
+    ours = ["models/sasrec-0-1a2b3c4d.tmp", "configurations/.sasrec_id_v-0-1a2b3c4d.json.4711.tmp", "questions-13.tmp"]
     theirs = ["thesis/chapter.tmp", "chapter.tmp", "models/chapter.tmp", "Toy/models/sasrec-0-1a2b3c4d.tmp"]
     for name in (*ours, *theirs):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,6 @@ from microlens.manifest import (
     describe_output,
     read_manifest,
     verify,
-    write_atomically,
     write_manifest,
 )
 
@@ -88,12 +87,3 @@ def test_a_known_hash_is_not_computed_again(tmp_path):
     (tmp_path / "a").write_bytes(b"aaa")
 
     assert Output("a", 3, "known", None) == describe_output(tmp_path, tmp_path / "a", sha256="known")
-
-
-def test_a_text_is_replaced_whole(tmp_path):
-    """A reader sees the old text or the new one, in UTF-8."""
-    for text in ("old", "新\u202e"):
-        write_atomically(tmp_path / "a.txt", text)
-
-    assert "新\u202e" == (tmp_path / "a.txt").read_text(encoding="utf-8")
-    assert ["a.txt"] == [path.name for path in tmp_path.iterdir()]
