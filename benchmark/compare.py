@@ -17,7 +17,7 @@ import numpy as np
 
 from benchmark.groups import Group, by_popularity
 from benchmark.metrics import hit_rate, ndcg
-from benchmark.stored import Result, UserRanks, mean_by_user, read_result
+from benchmark.read_results import Result, UserRanks, mean_by_user, read_result
 from microlens.errors import RecipeError
 
 if TYPE_CHECKING:

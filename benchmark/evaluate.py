@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from benchmark.data.split import Question
-    from benchmark.models.protocol import Recommender
+    from benchmark.models.recommender import Recommender
     from benchmark.progress import Tell
 
 CHUNK_SCORES = Settings.chunk_scores

@@ -110,6 +110,11 @@ def gbce_power(negatives: int, item_count: int, calibration: float) -> float:
     return alpha * (calibration * (1 - 1 / alpha) + 1 / alpha)
 
 
+def log_q(kind: str, frequency: Tensor, batch_share: float) -> Tensor:
+    """Take what `in_batch_softmax` takes off scores, by the setting `log_q`, of candidates' frequencies (C,): (C,)."""
+    return log_frequency(frequency) if kind == "frequency" else log_inclusion(frequency, batch_share)
+
+
 def log_frequency(frequency: Tensor) -> Tensor:
     """Take the log of candidates' training frequencies (C,): the correction of Yi et al. (RecSys 2019).
 

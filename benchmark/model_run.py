@@ -15,7 +15,7 @@ from benchmark.evaluate import evaluate_and_list
 from benchmark.memory import forget_peak, names_what_to_lower, peak_bytes, tells_lack_of_memory
 from benchmark.metrics import Ranks, coverage, hit_rate, mean_popularity, standard_error, summarise
 from benchmark.models import MODELS, settings_read
-from benchmark.models.protocol import Recommender, TrainableModel
+from benchmark.models.recommender import Recommender, TrainableModel
 from benchmark.parallel import rank
 from benchmark.results import fit_facts
 from benchmark.train import Fit, as_written, fit

@@ -33,12 +33,12 @@ NO_RESULT_FOLLOWS_FROM = (
     # what comes after: results are told, compared, and used
     "compare.py",
     "groups.py",
+    "leaderboard.py",
     "paper",
+    "read_results.py",
     "recommend.py",
-    "report.py",
     "reports",
     "reproduce.py",
-    "stored.py",
     "tensorboard.py",
     # what is around: the search for settings trains as `benchmark.run` does
     "tune.py",

@@ -25,7 +25,7 @@ from benchmark.data.split import whole_histories
 from benchmark.device import find_device, tf32
 from benchmark.memory import tells_lack_of_memory
 from benchmark.models import MODELS
-from benchmark.models.protocol import TrainableModel
+from benchmark.models.recommender import TrainableModel
 from benchmark.protocol import Protocol
 from benchmark.provenance import read_by
 from benchmark.settings import Settings
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from benchmark.data.lists import Lists
-    from benchmark.models.protocol import Recommender
+    from benchmark.models.recommender import Recommender
 
 SCHEMA = pa.schema(
     [

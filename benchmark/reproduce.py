@@ -12,10 +12,10 @@ from benchmark.paper import FLOORS, published_tables
 from benchmark.parallel import is_first, process_group
 from benchmark.progress import silent
 from benchmark.protocol import Protocol
+from benchmark.read_results import Result, read_result
 from benchmark.reports.sections import groups_section, make_report
 from benchmark.reports.write import write_report
 from benchmark.run import run_benchmark
-from benchmark.stored import Result, read_result
 from microlens.errors import MicrolensError, NotReadyError, RecipeError
 from microlens.spelling import nearest
 

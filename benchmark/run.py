@@ -12,6 +12,7 @@ from benchmark.data.features import encoder_of
 from benchmark.data.release import load_release, manifest_sha256
 from benchmark.data.side import Side
 from benchmark.device import find_device
+from benchmark.leaderboard import Leaderboard
 from benchmark.memory import tells_lack_of_memory
 from benchmark.metrics import Ranks, mean_popularity
 from benchmark.model_run import run_model, seeded
@@ -20,7 +21,6 @@ from benchmark.parallel import process_group, rank, world
 from benchmark.progress import silent
 from benchmark.protocol import Protocol
 from benchmark.provenance import code_sha256, code_version, made_of
-from benchmark.report import Leaderboard
 from benchmark.results import row_of, write_ranks
 from benchmark.settings import Settings, configurations_tried, preset_facts
 from microlens.errors import MicrolensError, NotReadyError, RecipeError

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from benchmark.checkpoint import Checkpoint
     from benchmark.data.split import Question
-    from benchmark.models.protocol import TrainableModel
+    from benchmark.models.recommender import TrainableModel
     from benchmark.progress import Progress
     from benchmark.settings import Settings
     from benchmark.tasks import Task

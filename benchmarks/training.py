@@ -26,7 +26,7 @@ from benchmark.data.release import load_release
 from benchmark.data.side import Side
 from benchmark.data.split import leave_one_out
 from benchmark.models import MODELS, settings_of
-from benchmark.models.protocol import TrainableModel
+from benchmark.models.recommender import TrainableModel
 from benchmark.train import fit
 from benchmarks.measure import cost_of, cost_of_command
 from benchmarks.ranking import RELEASE_VARIABLE

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from benchmark.models.items import item_table
-from benchmark.models.protocol import TrainableModel
+from benchmark.models.recommender import TrainableModel
 from benchmark.models.sasrec import Block
 from benchmark.models.sequence import shortest_first
 from benchmark.models.stack import Stack, with_itself

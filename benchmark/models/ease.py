@@ -16,13 +16,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
-from benchmark.data.met import Met
 from benchmark.data.split import each_once
 from benchmark.memory import free_bytes
 from benchmark.models.itemknn import met_together
 from microlens.errors import RecipeError
 
 if TYPE_CHECKING:
+    from benchmark.data.met import Met
     from benchmark.data.side import Side
     from benchmark.data.split import Split
     from benchmark.settings import Settings
@@ -31,7 +31,7 @@ BLOCK = 256
 
 
 def build(split: Split, settings: Settings, side: Side) -> EASE:  # noqa: ARG001
-    return EASE(Met.of_pairs(split.pairs, split.user_count, split.item_count), ridge=settings.ridge)
+    return EASE(split.met, ridge=settings.ridge)
 
 
 class EASE:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from benchmark.data.side import Side
     from benchmark.data.split import Split
-    from benchmark.models.protocol import Recommender
+    from benchmark.models.recommender import Recommender
     from benchmark.settings import Settings
     from benchmark.tasks import TaskKind
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from benchmark.models.protocol import TrainableModel
+from benchmark.models.recommender import TrainableModel
 from benchmark.models.tables import new_table
 
 if TYPE_CHECKING:

@@ -17,9 +17,8 @@ from torch import Tensor
 from torch.autograd.function import Function, once_differentiable
 from torch.nn.functional import embedding_bag
 
-from benchmark.data.met import Met
-
 if TYPE_CHECKING:
+    from benchmark.data.met import Met
     from benchmark.data.split import Split
 
 
@@ -34,7 +33,7 @@ class Graph:
     @classmethod
     def of(cls, split: Split) -> Graph:
         """Of who met what in training."""
-        return cls(Met.of_pairs(split.pairs, split.user_count, split.item_count))
+        return cls(split.met)
 
     @property
     def user_degree(self) -> Tensor:

@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from benchmark.data.met import Met
-
 if TYPE_CHECKING:
+    from benchmark.data.met import Met
     from benchmark.data.side import Side
     from benchmark.data.split import Split
     from benchmark.settings import Settings
@@ -27,8 +26,7 @@ BLOCK_NUMBERS = 4_000_000  # of a dense block of the similarity matrix, which ne
 
 
 def build(split: Split, settings: Settings, side: Side) -> ItemKNN:  # noqa: ARG001
-    met = Met.of_pairs(split.pairs, split.user_count, split.item_count)
-    return ItemKNN(met, neighbours=settings.neighbours, recency=settings.recency)
+    return ItemKNN(split.met, neighbours=settings.neighbours, recency=settings.recency)
 
 
 class ItemKNN:

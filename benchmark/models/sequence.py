@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from benchmark.models.protocol import TrainableModel
+from benchmark.models.recommender import TrainableModel
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

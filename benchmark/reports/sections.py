@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from benchmark.leaderboard import METRICS, label_of, notes_on, told_settings
 from benchmark.models import MODELS
 from benchmark.paper import FLOORS, SOURCE, PublishedRow, PublishedTable, nearest_dataset, published_tables
 from benchmark.protocol import LEAVE_ONE_OUT
-from benchmark.report import METRICS, label_of, notes_on, told_settings
 from microlens.errors import RecipeError
 from microlens.spelling import nearest
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from benchmark.groups import Group
-    from benchmark.stored import Result
+    from benchmark.read_results import Result
 
 NOTHING = "\u2013"  # a dash
 

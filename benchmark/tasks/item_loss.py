@@ -15,8 +15,7 @@ from benchmark.losses import (
     bce,
     gbce_power,
     in_batch_softmax,
-    log_frequency,
-    log_inclusion,
+    log_q,
     sampled_softmax,
 )
 from benchmark.parallel import whole_batch
@@ -56,14 +55,9 @@ class ItemLoss:
         everyones, own = whole_batch(batch)
         candidates = Candidates.of_batch(everyones, is_target, own)
         logits = self.items.logits(states, candidates.items)
-        log_q = self._log_q(self.frequency[candidates.items], len(everyones))
-        return in_batch_softmax(logits, candidates.column, candidates.excluded, log_q)
-
-    def _log_q(self, frequency: Tensor, batch_size: int) -> Tensor:
-        """Correct candidates of this training frequency (C,) in a batch of so many users: (C,)."""
-        if self.settings.log_q == "frequency":
-            return log_frequency(frequency)
-        return log_inclusion(frequency, batch_size / self.user_count)
+        share = len(everyones) / self.user_count
+        correction = log_q(self.settings.log_q, self.frequency[candidates.items], share)
+        return in_batch_softmax(logits, candidates.column, candidates.excluded, correction)
 
     def _drawn(self, states: Tensor, target: Tensor) -> Tensor:
         """Against items drawn uniformly; one that happens to be the target itself is left out."""

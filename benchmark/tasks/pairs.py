@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import torch
 
-from benchmark.data.met import Met
 from benchmark.data.split import count_items
-from benchmark.losses import bce, bpr, in_batch_softmax, log_frequency, log_inclusion
+from benchmark.losses import bce, bpr, in_batch_softmax, log_q
 from benchmark.models.pairs import DotProduct
 from benchmark.parallel import whole_batch
 from benchmark.tasks import shuffled, step_count
@@ -38,7 +37,7 @@ class Pairs:
     def __init__(self, model: PairModel, split: Split, settings: Settings) -> None:
         self.model = model
         self.settings = settings
-        self.met = Met.of_pairs(split.pairs, split.user_count, split.item_count)
+        self.met = split.met
         # Who met everything has nothing to be told apart.
         self.pairs = split.pairs[self.met.items.counts(split.pairs[:, 0]) < split.item_count]
         self.steps = step_count(self.pairs, settings.batch_size)
@@ -77,10 +76,5 @@ class Pairs:
         column = place[own]
         excluded = self.met.among(users, candidates).scatter(1, column[:, None], value=False)
         logits = self.model.logits(users, candidates)
-        return in_batch_softmax(logits, column, excluded, self._log_q(self.frequency[candidates], len(everyones)))
-
-    def _log_q(self, frequency: Tensor, batch_size: int) -> Tensor:
-        """Correct candidates of this training frequency (C,) in a batch of so many pairs: (C,)."""
-        if self.settings.log_q == "frequency":
-            return log_frequency(frequency)
-        return log_inclusion(frequency, batch_size / len(self.pairs))
+        share = len(everyones) / len(self.pairs)
+        return in_batch_softmax(logits, column, excluded, log_q(self.settings.log_q, self.frequency[candidates], share))

@@ -35,9 +35,9 @@ def command(
 
     microlens-build benchmark report results/demo results/demo/leave-one-out-warm-20 --out reports/demo
     """
+    from benchmark.read_results import read_result
     from benchmark.reports.sections import make_report
     from benchmark.reports.write import write_report
-    from benchmark.stored import read_result
     from microlens.cli.output import print_json
 
     found = [read_result(path) for path in results]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from benchmark.data.feature_draft import Features
-    from benchmark.report import Leaderboard
+    from benchmark.leaderboard import Leaderboard
     from benchmark.tuning.result import Tuning
     from integration.release import BuiltRelease
     from microlens.cli.checks import Check

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from benchmark.compare import bootstrap, compare, named_pairs
 from benchmark.groups import EDGES, by_popularity, group_names
 from benchmark.protocol import Protocol
+from benchmark.read_results import read_result
 from benchmark.reports.sections import make_report
 from benchmark.run import run_benchmark
-from benchmark.stored import read_result
 from microlens.errors import CorruptDataError, NotReadyError, RecipeError
 
 QUICK = {"width": 16, "blocks": 1, "epochs": 2, "threads": 1}

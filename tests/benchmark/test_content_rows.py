@@ -3,8 +3,8 @@
 import pytest
 
 from benchmark.features import extract_features
+from benchmark.leaderboard import label_of
 from benchmark.models import MODELS
-from benchmark.report import label_of
 from benchmark.run import run_benchmark
 from tests.benchmark.tiny import tiny_clip, tiny_text, tiny_videomae
 from tests.benchmark.with_media import release_with_media

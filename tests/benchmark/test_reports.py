@@ -8,10 +8,11 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from benchmark.leaderboard import label_of
 from benchmark.models import MODELS
 from benchmark.paper import FLOORS, nearest_dataset, published_tables
 from benchmark.protocol import Protocol
-from benchmark.report import label_of
+from benchmark.read_results import read_result
 from benchmark.reports.html import to_html
 from benchmark.reports.latex import escaped, to_latex
 from benchmark.reports.markdown import to_markdown
@@ -20,7 +21,6 @@ from benchmark.reports.sections import Point, Report, Section, make_report
 from benchmark.reports.write import write_report
 from benchmark.reproduce import reproduce
 from benchmark.run import run_benchmark
-from benchmark.stored import read_result
 from microlens.errors import NotReadyError, RecipeError
 
 PAPER = Path(__file__).parents[3] / "shared" / "reference" / "microlens-paper.txt"

@@ -10,9 +10,9 @@ from rich.console import Console
 
 from benchmark.feature_import import import_features
 from benchmark.metrics import hit_rate, standard_error
+from benchmark.read_results import read_result
 from benchmark.reports.sections import make_report
 from benchmark.run import run_benchmark
-from benchmark.stored import read_result
 from benchmark.train import DivergedError
 from microlens.errors import NotReadyError, RecipeError
 

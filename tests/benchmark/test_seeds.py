@@ -4,9 +4,9 @@ import orjson
 import pytest
 import torch
 
+from benchmark.leaderboard import METRICS
 from benchmark.memory import names_what_to_lower, tells_lack_of_memory
 from benchmark.models import MODELS
-from benchmark.report import METRICS
 from benchmark.run import run_benchmark
 from benchmark.settings import Settings
 from microlens.errors import MicrolensError, RecipeError
