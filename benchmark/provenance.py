@@ -23,13 +23,12 @@ if TYPE_CHECKING:
 
 HOME = Path(__file__).parent
 NO_RESULT_FOLLOWS_FROM = (
-    # what comes before: the features that are made, and the settings, are among the inputs themselves
+    # what comes before: the features that are made are among the inputs themselves
     "data/decoding.py",
     "data/feature_draft.py",
     "encoders",
     "feature_import.py",
     "features.py",
-    "presets",
     # what comes after: results are told, compared, and used
     "compare.py",
     "groups.py",

@@ -18,11 +18,11 @@ from benchmark.metrics import Ranks, mean_popularity
 from benchmark.model_run import run_model, seeded
 from benchmark.models import MODELS, settings_of
 from benchmark.parallel import process_group, rank, world
+from benchmark.presets import configurations_tried, preset_facts
 from benchmark.progress import silent
 from benchmark.protocol import Protocol
 from benchmark.provenance import code_sha256, code_version, made_of
 from benchmark.results import row_of, write_ranks
-from benchmark.settings import Settings, configurations_tried, preset_facts
 from microlens.errors import MicrolensError, NotReadyError, RecipeError
 from microlens.locks import exclusive
 from microlens.spelling import nearest
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from benchmark.data.release import Interactions
     from benchmark.data.split import Split
     from benchmark.progress import Progress
+    from benchmark.settings import Settings
 
 DEFAULT_MODELS = ("popularity", "sasrec")
 

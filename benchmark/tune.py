@@ -16,11 +16,11 @@ from benchmark.device import find_device
 from benchmark.memory import tells_lack_of_memory
 from benchmark.models import MODELS
 from benchmark.parallel import is_started_by_torchrun
+from benchmark.presets import is_file_name, preset_facts
 from benchmark.progress import silent
 from benchmark.protocol import Protocol
 from benchmark.provenance import made_of
 from benchmark.run import check_names
-from benchmark.settings import is_file_name, preset_facts
 from benchmark.tuning.grid import configurations
 from benchmark.tuning.processes import Processes, devices_of, usual_count
 from benchmark.tuning.questions import write_questions

@@ -17,7 +17,7 @@ from benchmark.data.split import leave_one_out
 from benchmark.evaluate import CHUNK_SCORES, evaluate
 from benchmark.models import MODELS
 from benchmark.models.sequence import SequenceModel
-from benchmark.settings import load_preset
+from benchmark.presets import load_preset
 from benchmarks.made_interactions import made_interactions
 from benchmarks.measure import timed
 

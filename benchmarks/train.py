@@ -13,7 +13,7 @@ from benchmark.data.split import leave_one_out
 from benchmark.evaluate import evaluate
 from benchmark.models import MODELS
 from benchmark.models.sequence import SequenceModel
-from benchmark.settings import load_preset
+from benchmark.presets import load_preset
 from benchmark.tasks.next_item import NextItem
 from benchmark.train import Trainer
 from benchmarks.made_interactions import made_interactions

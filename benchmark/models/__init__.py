@@ -27,7 +27,8 @@ from benchmark.models import (
     youtube,
 )
 from benchmark.models.entry import Entry
-from benchmark.settings import ABOUT_ALL_MODELS, Settings, load_preset, read_preset
+from benchmark.presets import ABOUT_ALL_MODELS, load_preset, read_preset
+from benchmark.settings import Settings
 from benchmark.tasks.masked_item import MaskedItem
 from benchmark.tasks.next_item import NextItem
 from benchmark.tasks.pairs import PAIRWISE, Pairs

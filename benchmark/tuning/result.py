@@ -9,7 +9,8 @@ import orjson
 import yaml
 from rich.table import Table
 
-from benchmark.settings import as_line, read_preset
+from benchmark.presets import read_preset
+from benchmark.settings import as_line
 from benchmark.tuning.grid import searched
 from microlens.whole_files import replacing
 

@@ -51,9 +51,9 @@ def command(
         print_models(as_json=as_json)
         return
     from benchmark.parallel import is_first
+    from benchmark.presets import read_changes
     from benchmark.protocol import Protocol
     from benchmark.run import run_benchmark
-    from benchmark.settings import read_changes
     from benchmark.tensorboard import tensorboard_log
 
     reporter = Reporter()

@@ -35,7 +35,7 @@ def rank_release(run: Run, name: str, release: Path, reporter: Reporter) -> tupl
 
 def _known_rows(path: Path, plan: BenchmarkPlan, release: Path) -> list[dict[str, Any]] | None:
     """The rows of a leaderboard of this plan and release; None for any other, and for one that cannot be read."""
-    from benchmark.settings import preset_facts
+    from benchmark.presets import preset_facts
 
     asked = {
         "manifest_sha256": sha256_of(release / MANIFEST_NAME),

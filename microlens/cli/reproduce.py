@@ -43,8 +43,8 @@ def command(
     microlens-build reproduce table2 runs/demo/releases/demo --preset default --seeds 0,1,2
     """
     from benchmark.parallel import is_first
+    from benchmark.presets import read_changes
     from benchmark.reproduce import reproduce
-    from benchmark.settings import read_changes
     from microlens.cli.output import print_json
     from microlens.cli.places import results_beside
     from microlens.cli.reporter import Reporter

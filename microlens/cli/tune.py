@@ -74,8 +74,8 @@ def command(
 
     microlens-build tune runs/demo/releases/demo --models sasrec --try learning_rate=1e-4,1e-3 --try width=64,128
     """
+    from benchmark.presets import read_changes
     from benchmark.protocol import Protocol
-    from benchmark.settings import read_changes
     from benchmark.tune import tune
     from benchmark.tuning.grid import read_grid
     from benchmark.tuning.result import PRESET

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmark.settings import load_preset
+from benchmark.presets import load_preset
 from benchmark.tuning.grid import PAPER_GRID, configurations, read_grid, searched
 from microlens.errors import RecipeError
 

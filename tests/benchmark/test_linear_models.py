@@ -15,7 +15,7 @@ from benchmark.models import MODELS, ease
 from benchmark.models.ease import EASE
 from benchmark.models.itemknn import ItemKNN
 from benchmark.models.popularity import Popularity
-from benchmark.settings import load_preset
+from benchmark.presets import load_preset
 from microlens.errors import RecipeError
 from tests.benchmark.references import ITEMS, dense, few_met
 

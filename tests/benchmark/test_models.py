@@ -13,7 +13,8 @@ from benchmark.models.items import ItemTable
 from benchmark.models.popularity import Popularity
 from benchmark.models.sasrec import SASRec
 from benchmark.models.sequence import SequenceModel
-from benchmark.settings import Settings, load_preset
+from benchmark.presets import load_preset
+from benchmark.settings import Settings
 from benchmark.tasks.masked_item import MaskedItem
 from benchmark.tasks.next_item import NextItem
 from benchmark.tasks.pairs import Pairs

@@ -19,7 +19,8 @@ from benchmark.models.mmgcn import MMGCN
 from benchmark.models.nfm import NFM
 from benchmark.models.pairs import DotProduct
 from benchmark.models.popularity import Popularity
-from benchmark.settings import Settings, load_preset
+from benchmark.presets import load_preset
+from benchmark.settings import Settings
 from benchmark.tasks.pairs import Pairs
 from benchmark.train import Trainer, fit
 from microlens.errors import NotReadyError

@@ -7,8 +7,9 @@ import pytest
 from benchmark.data.side import Side
 from benchmark.data.split import leave_one_out
 from benchmark.models import MODELS
+from benchmark.presets import load_preset
 from benchmark.provenance import HOME, NO_RESULT_FOLLOWS_FROM, code_sha256, hashed_modules, read_by
-from benchmark.settings import Settings, load_preset
+from benchmark.settings import Settings
 
 WORDS_ALONE = {
     ("run.py", "leaderboard.py"),  # how a leaderboard looks

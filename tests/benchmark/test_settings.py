@@ -8,8 +8,9 @@ import torch
 from benchmark.data.split import leave_one_out
 from benchmark.models import MODELS, settings_of
 from benchmark.models.entry import EVERYONES
+from benchmark.presets import configurations_tried, load_preset, preset_facts
 from benchmark.progress import silent
-from benchmark.settings import Settings, as_line, configurations_tried, load_preset, preset_facts
+from benchmark.settings import Settings, as_line
 from benchmark.tasks.pairs import PAIRWISE, Pairs
 from benchmark.train import fit
 from microlens.errors import RecipeError
