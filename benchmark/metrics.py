@@ -4,7 +4,8 @@ B users, U all of them, K places of a list, V items with padding.
 
 Ties are settled fairly: a metric is its expectation over every order of the tied items. A target with `above` better
 items and `tied` equal ones (itself among them) stands at ranks above + 1 ... above + tied with equal chance, so a model
-that scores all items alike gets HR@K = K / candidates: no more, and no less, than guessing.
+that scores all items alike gets HR@K = K / candidates: no more, and no less, than guessing. So McSherry and Najork
+("Computing information retrieval performance measures efficiently in the presence of tied scores", ECIR 2008).
 """
 
 from __future__ import annotations
@@ -63,7 +64,10 @@ def hit_rate(ranks: Ranks, k: int) -> Tensor:
 
 
 def ndcg(ranks: Ranks, k: int) -> Tensor:
-    """NDCG@K of each user with one target: the mean of 1 / log2(1 + rank), 0 beyond K. (B,)."""
+    """NDCG@K of each user with one target: the mean of 1 / log2(1 + rank), 0 beyond K. (B,).
+
+    Järvelin and Kekäläinen (ACM TOIS 20(4), 2002); the best that one target can gain is 1.
+    """
     places = torch.arange(1, k + 1, dtype=torch.float64, device=ranks.above.device)
     return _mean_gain(ranks, 1 / (places + 1).log2())
 

@@ -69,6 +69,10 @@ class Protocol:
         return only_items(interactions, items), side.only(items)
 
     def divide(self, interactions: Interactions, *, keep: int, device: torch.device | str = "cpu") -> Split:
+        """Split everyone's interactions, the last `keep` of each as sequences; NotReadyError where nobody can be asked.
+
+        Of a temporal split a NotReadyError, too, for interactions without times, and a RecipeError for its cuts.
+        """
         if self.split == TEMPORAL:
             return temporal(interactions, keep=keep, cuts=self.cuts, device=device)
         return leave_one_out(interactions, keep=keep, device=device)

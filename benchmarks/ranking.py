@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from benchmark.data.release import load_release
+from benchmark.data.side import Side
 from benchmark.data.split import leave_one_out
 from benchmark.evaluate import CHUNK_SCORES, evaluate
 from benchmark.models import MODELS
@@ -40,7 +41,7 @@ def run(users: int) -> Iterator[str]:
     interactions = load_release(Path(release)) if release else made_interactions(users, ITEMS)
     settings = load_preset("tuned", "sasrec", {})
     split = leave_one_out(interactions, keep=settings.keep_interactions)
-    model = MODELS["sasrec"].build(split, settings, None)  # type: ignore[arg-type] # it asks for nothing beside ids
+    model = MODELS["sasrec"].build(split, settings, Side(None))
     assert isinstance(model, SequenceModel)
     model.eval()
     states, items = states_of(model, split.test), vectors_of(model, split.item_count)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from benchmark.data.side import Side
 from benchmark.data.split import leave_one_out
 from benchmark.evaluate import evaluate
 from benchmark.models import MODELS
@@ -64,7 +65,7 @@ def _train(users: int, row_wise: str) -> Measured:
     split = leave_one_out(made_interactions(users, ITEMS))
     settings = load_preset("default", "sasrec", {"batch_size": _BATCH, "row_wise": row_wise})
     torch.manual_seed(0)
-    model = MODELS["sasrec"].build(split, settings, None)  # type: ignore[arg-type] # it asks for nothing beside ids
+    model = MODELS["sasrec"].build(split, settings, Side(None))
     assert isinstance(model, SequenceModel)
     made_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     epoch = _epoch(model, split, settings)

@@ -165,6 +165,10 @@ def first_pairs(item: NDArray[np.int64], counts: NDArray[np.int64], lengths: NDA
 
 
 def seen_of(item: NDArray[np.int64], counts: NDArray[np.int64], lengths: NDArray[np.int64], target: Tensor) -> Lists:
+    """List what each user met in the first `lengths` (U,) of their `counts` (U,) interactions, but for `target` (U,).
+
+    `item` (N,) are all users' items, one user after the other, oldest first.
+    """
     pairs = first_pairs(item, counts, lengths)
     pairs = pairs[pairs[:, 1] != target.cpu().numpy()[pairs[:, 0]]]  # a target met before still competes
     return _each_once(pairs, len(counts), target.device)

@@ -61,6 +61,7 @@ class Factorised(TrainableModel):
         self.interaction = interaction
 
     def pair_scores(self, users: Tensor, items: Tensor) -> Tensor:
+        """Score items (B, K) for users (B,): (B, K)."""
         pairs = self.users(users)[:, None].expand(-1, items.shape[1], -1), self.items(items)
         second = self.interaction(*(vectors.flatten(0, 1) for vectors in pairs)).view_as(items)
         return self.user_weight(users) + self.item_weight(items).squeeze(-1) + second

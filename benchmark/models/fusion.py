@@ -40,6 +40,7 @@ class FeatureFusion(nn.Module):
         self.join = nn.Linear(2 * width, width, bias=False) if concatenates else None
 
     def forward(self, vectors: Tensor, items: Tensor) -> Tensor:
+        """Take id vectors (..., D) and ids (...); return item vectors (..., D)."""
         content = self.project(self.get_buffer("features")[items])
         return vectors + content if self.join is None else self.join(torch.cat([vectors, content], -1))
 
@@ -61,6 +62,7 @@ class MeanFusion(nn.Module):
         self.parts = nn.ModuleList(parts)
 
     def forward(self, vectors: Tensor, items: Tensor) -> Tensor:
+        """Take id vectors (..., D) and ids (...); return item vectors (..., D)."""
         return torch.stack([vectors, *(part(items) for part in self.parts)]).mean(0)
 
 
@@ -76,6 +78,7 @@ class PopularityLevel(nn.Module):
         self.register_buffer("level", level, persistent=False)
 
     def forward(self, items: Tensor) -> Tensor:
+        """Ids (...) to vectors (..., D)."""
         return self.embedding(self.get_buffer("level")[items])
 
 
@@ -89,6 +92,7 @@ class TagMean(nn.Module):
         self.register_buffer("bounds", tags.of_item.bounds, persistent=False)
 
     def forward(self, items: Tensor) -> Tensor:
+        """Ids (...) to vectors (..., D)."""
         tags = Lists(self.get_buffer("ids"), self.get_buffer("bounds")).only(items.flatten())
         found = embedding_bag(tags.values, self.embedding.weight, tags.bounds, mode="mean", include_last_offset=True)
         return found.view(*items.shape, -1)

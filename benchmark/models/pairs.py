@@ -40,6 +40,7 @@ class DotProduct(TrainableModel):
         self.register_load_state_dict_post_hook(_forget)  # type: ignore[no-untyped-call]
 
     def pair_scores(self, users: Tensor, items: Tensor) -> Tensor:
+        """Score items (B, K) for users (B,): (B, K)."""
         user_vectors, item_vectors = self.encoder(users, items.flatten())
         return (item_vectors.view(*items.shape, -1) @ user_vectors[:, :, None]).squeeze(-1)
 

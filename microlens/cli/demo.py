@@ -35,4 +35,3 @@ def command(
     with sandbox_site(videos=videos, users=users, seed=seed, port=port, reporter=reporter):
         result = run_recipe(recipe, Settings(), processes=processes, reporter=reporter)
     print_result(result, as_json=as_json)
-    raise typer.Exit

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import typer
-
 from microlens.cli.options import (
     AsJson,
     EngineName,
@@ -48,4 +46,3 @@ def command(
         reporter=Reporter(),
     )
     print_result(result, as_json=as_json)
-    raise typer.Exit
