@@ -229,7 +229,7 @@ def test_a_leaderboard_is_a_table_or_an_object(capsys):
 
     class Board:
         def to_json(self):
-            return b'{"rows": []}'
+            return b'{"rows": []}\n'
 
         def to_table(self):
             return "a table"
