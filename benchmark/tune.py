@@ -61,7 +61,7 @@ def tune(
 ) -> Tuning:
     """Try `count` points of a grid (the paper's, unless one is given) for each model; choose by validation NDCG@10.
 
-    After `first_epochs` epochs, and three times as many again and again, the better third goes on
+    After `first_epochs` epochs, and three times as many again and again, the best third goes on
     (`benchmark.tuning.halving`); as many as the setting `epochs` compares nothing before its end.
 
     In `out` lie a record of every configuration, checkpoints of those that are at work, and in the end `tuned.yaml`,
@@ -70,8 +70,8 @@ def tune(
     is recorded and costs itself alone. MicrolensError, after all else is written, for a model that has no other;
     NotReadyError, before anything is trained, for one whose features or tags the release has not.
 
-    `progress` is called with an event and its facts: `known` (configurations that were settled before) and `level` (who
-    goes on) once a model and level, `epoch` after each epoch, `configuration` when one has come as far as it should.
+    `progress` is called with an event and its facts: `known` (configurations that were settled before) and `rung` (who
+    goes on) once a model and rung, `epoch` after each epoch, `configuration` when one has come as far as it should.
     """
     check_names(models, [seed])
     _check_place(preset, out)

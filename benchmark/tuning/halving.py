@@ -1,7 +1,7 @@
-"""Successive halving (Jamieson & Talwalkar, AISTATS 2016): everyone a few epochs, the better third three times as many.
+"""Successive halving (Jamieson & Talwalkar, AISTATS 2016): everyone a few epochs, the best third three times as many.
 
 What goes on follows from the records alone: not from who was done first, so not from the number of processes, nor from
-what was killed on the way. That costs waiting for the slowest at each level; other models fill the time.
+what was killed on the way. That costs waiting for the slowest at each rung; other models fill the time.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Outcome:
 class Standing:
     """Where a search stands; configurations by their place."""
 
-    level: int = 0
+    rung: int = 0
     """Epochs after which those in the race are compared next."""
     racing: list[int] = field(default_factory=list)
     to_train: dict[int, int] = field(default_factory=dict)
@@ -62,7 +62,7 @@ class Standing:
         return min(sound, key=lambda place: (-self.outcomes[place].ndcg, place), default=None)
 
 
-def levels(first: int, epochs: int) -> list[int]:
+def rungs(first: int, epochs: int) -> list[int]:
     """Epochs after which configurations are compared; the last is the most that any is trained."""
     found = []
     while first < epochs:
@@ -74,36 +74,36 @@ def levels(first: int, epochs: int) -> list[int]:
 def standing(settings: Sequence[Settings], records: Sequence[Record], first: int) -> Standing:
     """Work out what is settled and what is to be trained now, of configurations that are compared from `first` on.
 
-    At a level all that are still in the race are trained so far; then the better third goes on. One that came to its
+    At a rung all that are still in the race are trained so far; then the best third goes on. One that came to its
     own end sooner is compared as it is. Whoever has a third of the field above itself is out, though others may still
     be at work.
     """
     told, racing = Standing(), list(range(len(settings)))
-    *halts, end = levels(first, max(one.epochs for one in settings))
-    for level in halts:
-        told.level, told.racing = level, racing
-        reached = {place: found for place in racing if (found := _at(level, records[place])) is not None}
+    *halts, end = rungs(first, max(one.epochs for one in settings))
+    for rung in halts:
+        told.rung, told.racing = rung, racing
+        reached = {place: found for place in racing if (found := _at(rung, records[place])) is not None}
         told.outcomes |= {place: found for place, found in reached.items() if not found.is_sound}
         sound = sorted((-found.ndcg, place) for place, found in reached.items() if found.is_sound)
         going_on = [place for _, place in sound[: math.ceil(len(racing) / FACTOR)]]
         told.outcomes |= {place: reached[place] for _, place in sound if place not in going_on}
         if len(reached) < len(racing):
-            told.to_train = {place: level for place in racing if place not in reached}
+            told.to_train = {place: rung for place in racing if place not in reached}
             return told
         racing = sorted(going_on)
-    told.level, told.racing = end, racing
+    told.rung, told.racing = end, racing
     told.outcomes |= {place: found for place in racing if (found := _at(end, records[place])) is not None}
     told.to_train = {place: end for place in racing if place not in told.outcomes}
     return told
 
 
-def _at(level: int, record: Record) -> Outcome | None:
+def _at(rung: int, record: Record) -> Outcome | None:
     """What a configuration has come to after so many epochs; None if it has not come so far."""
-    curves = record.curves[:level]
-    is_over = record.is_over and len(record.curves) <= level
+    curves = record.curves[:rung]
+    is_over = record.is_over and len(record.curves) <= rung
     if is_over:
         return _outcome(FINISHED, curves)
-    if len(curves) == level:
+    if len(curves) == rung:
         return _outcome(STOPPED, curves)
     return _outcome(record.trouble, curves, record.message) if record.trouble else None
 

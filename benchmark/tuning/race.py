@@ -36,12 +36,12 @@ class Race:
         self.judge()
 
     def judge(self) -> bool:
-        """Work out where it stands, and drop what is no longer in the race; whether another level has begun."""
-        level = self.standing.level
+        """Work out where it stands, and drop what is no longer in the race; whether another rung has begun."""
+        rung = self.standing.rung
         self.standing = standing(self.settings, self.records, self.first)
         for place in self.standing.outcomes:
             self.legs[place].checkpoint.path.unlink(missing_ok=True)
-        return self.standing.level != level
+        return self.standing.rung != rung
 
     def to_start(self, at_work: set[Path]) -> Iterator[Leg]:
         for place, until in self.standing.to_train.items():
@@ -91,8 +91,8 @@ def run_races(races: Sequence[Race], at_work: Processes, progress: Progress) -> 
             race.records[place] = leg.record.read()
             progress("configuration", race.facts(place, race.records[place]))
             if race.judge():
-                facts = {"model": race.model, "until": race.standing.level, "of": len(race.legs)}
-                progress("level", facts | {"go_on": len(race.standing.racing)})
+                facts = {"model": race.model, "until": race.standing.rung, "of": len(race.legs)}
+                progress("rung", facts | {"go_on": len(race.standing.racing)})
 
 
 def _read_again(leg: Leg) -> Record:

@@ -84,7 +84,7 @@ class Reporter:
         told = f"tune {facts['model']}"
         if event == "known":
             self.done(told, {"settled before": facts["settled"], "of": facts["of"]})
-        elif event == "level":
+        elif event == "rung":
             self.note(f"{told}: {facts['go_on']} of {facts['of']} go on to epoch {facts['until']}")
         else:
             settings = cast("Mapping[str, object]", facts["settings"])

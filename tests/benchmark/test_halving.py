@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmark.settings import Settings
-from benchmark.tuning.halving import levels, standing
+from benchmark.tuning.halving import rungs, standing
 from benchmark.tuning.records import DIVERGED, Record
 
 EPOCHS = 10
@@ -29,11 +29,11 @@ def states(told):
 )
 def test_levels_are_three_times_as_far_each(first, epochs, expected):
     """The last one is the most epochs there are; a first one beyond that compares nothing before the end."""
-    assert expected == levels(first, epochs)
+    assert expected == rungs(first, epochs)
 
 
 def test_everyone_begins():
-    """With nothing known all are trained to the first level."""
+    """With nothing known all are trained to the first rung."""
     told = stands([record()] * 4)
 
     assert dict.fromkeys(range(4), 3) == told.to_train
@@ -42,7 +42,7 @@ def test_everyone_begins():
 
 def test_the_better_third_goes_on():
     """Of six the two with the best epoch so far, be it the last one or not; the others are stopped there."""
-    told = stands([record(0, 0, level / 10) for level in (1, 5, 2, 3)] + [record(0.4, 0, 0), record(0, 0, 0)])
+    told = stands([record(0, 0, ndcg / 10) for ndcg in (1, 5, 2, 3)] + [record(0.4, 0, 0), record(0, 0, 0)])
 
     assert {1: 9, 4: 9} == told.to_train
     assert {0: "stopped", 2: "stopped", 3: "stopped", 5: "stopped"} == states(told)
