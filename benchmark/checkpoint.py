@@ -116,8 +116,13 @@ def read_checkpoint(path: Path, device: torch.device | str = "cpu", *, is_mapped
 
 
 def differences(was: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
-    """Say what differs, setting by setting: `width 64, now 32`."""
-    was, wanted = ({**one, **one.get("settings", {}), "settings": None} for one in (was, wanted))
+    """Say what differs, setting by setting: `width 64, now 32`. One that either does not tell is passed over."""
+    settings = [one.get("settings", {}) for one in (was, wanted)]
+    both = settings[0].keys() & settings[1].keys()
+    was, wanted = (
+        {**one, **{name: told[name] for name in told if name in both}, "settings": None}
+        for one, told in zip((was, wanted), settings, strict=True)
+    )
     names = [name for name in {**was, **wanted} if was.get(name) != wanted.get(name)]
     return [f"{name} {_short(was.get(name))}, now {_short(wanted.get(name))}" for name in names]
 

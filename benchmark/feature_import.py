@@ -42,11 +42,11 @@ def import_features(release: Path, source: Path, name: str, *, dtype: str = "flo
     if not source.is_file():
         raise RecipeError(f"there is no file {source}", hint="name a .npy or .csv file")
     read = _read_csv if source.suffix == ".csv" else _read_npy
-    found = read(source, _own_ids(release, item_ids)).astype(np.float32)
+    found = read(source, _own_ids(release, item_ids))
     has_feature = np.isfinite(found).all(axis=1).reshape(-1)
     if not has_feature.any():
         raise RecipeError(f"{source} has no row whose numbers are all finite", hint="mend the file")
-    found[~has_feature] = 0
+    found = np.where(has_feature[:, None], found, 0)
     if np.abs(found).max() > np.finfo(dtype).max:
         raise RecipeError(f"{source} has numbers too large for {dtype}", hint="choose --dtype float32")
     started = datetime.now(UTC).isoformat(timespec="seconds")
@@ -95,7 +95,7 @@ def _read_npy(source: Path, own: NDArray[np.integer]) -> NDArray[np.floating]:
         rows = np.load(source, mmap_mode="r", allow_pickle=False)  # a pickle could run what it likes
     except (ValueError, EOFError, OSError) as error:
         raise RecipeError(f"{source} is no .npy file of numbers: {error}", hint="save it with numpy.save") from error
-    if rows.ndim != 2 or rows.dtype.kind not in "fiu":  # noqa: PLR2004 - items and numbers
+    if rows.ndim != 2 or rows.dtype.kind not in "fiu" or not rows.shape[1]:  # noqa: PLR2004 - items and numbers
         raise RecipeError(f"{source} holds {rows.dtype} of shape {rows.shape}", hint="it must be (items, numbers)")
     if len(rows) == own.max():
         return rows[own - 1]  # type: ignore[no-any-return]

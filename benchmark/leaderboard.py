@@ -68,7 +68,7 @@ class Leaderboard:
     torch_version: str
     device: str
     failed: Mapping[str, str] = field(default_factory=dict)
-    """Models that were asked for and have no row, and why."""
+    """Models whose training or ranking failed, and why."""
     ranks: Mapping[str, Ranks] = field(default_factory=dict, repr=False, compare=False)
     """Where each user's test item stood, by model, of its first seed: what a paired comparison needs. Those of all
     seeds lie in files that the rows' `runs` name."""
@@ -97,7 +97,7 @@ class Leaderboard:
                 *_markdown_table(self.rows),
                 "",
                 *(f"- {note}" for note in notes_on(self.rows)),
-                *(f"- {name} has no row: {why}" for name, why in self.failed.items()),
+                *(f"- no row of {why}" for why in self.failed.values()),
                 *(
                     f"- {name.replace('_', ' ')}: {_fact(value)}"
                     for name, value in self.protocol.items()

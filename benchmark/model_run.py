@@ -90,7 +90,8 @@ def run_model(
         "config_sha256": sha256_of_json({"model": name, **settings_read(name, settings)}),
     }
     if checkpoint is not None and side.release is not None:
-        _save_finished(checkpoint, model, result, ranks, side.release)
+        kept = {"result": result, "above": ranks.above, "tied": ranks.tied, "chunk_scores": settings.chunk_scores}
+        _save_finished(checkpoint, model, kept, side.release)
     progress("model_finished", result)
     return result, ranks
 
@@ -131,16 +132,13 @@ def _finished(checkpoint: Checkpoint, device: torch.device) -> tuple[dict[str, A
     return state["result"], Ranks(state["above"], state["tied"])
 
 
-def _save_finished(
-    checkpoint: Checkpoint, model: Recommender, result: dict[str, Any], ranks: Ranks, release: Path
-) -> None:
+def _save_finished(checkpoint: Checkpoint, model: Recommender, kept: dict[str, Any], release: Path) -> None:
     """Keep what was found, and what a recommendation needs: weights, and where the release lies from here."""
     if rank() > 0:
         return
     weights = model.state_dict() if isinstance(model, TrainableModel) else {}
     where = os.path.relpath(release.resolve(), checkpoint.path.parent.resolve())
-    found = {"result": result, "above": ranks.above, "tied": ranks.tied}
-    checkpoint.save({**found, "model": weights, "release": where})
+    checkpoint.save({**kept, "model": weights, "release": where})
 
 
 @contextmanager

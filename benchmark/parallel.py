@@ -27,13 +27,16 @@ _MEETINGS = numbers()
 
 @contextmanager
 def process_group(device: torch.device) -> Iterator[torch.device]:
-    """Meet the other processes of torchrun for the length of the block; gives this rank's device."""
+    """Meet the other processes of torchrun for the length of the block; gives this rank's device.
+
+    Within another such block it is that one's meeting that goes on.
+    """
+    if is_started_by_torchrun() and device.type == "cuda":
+        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        torch.cuda.set_device(device)
     if not is_started_by_torchrun() or dist.is_initialized():
         yield device
         return
-    if device.type == "cuda":
-        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
-        torch.cuda.set_device(device)
     # Its functions have the group of the moment as a default. Imported later (AdamW does so, by way of torch._dynamo),
     # they would keep it and its threads beyond its end: one that dies with the interpreter may abort the process.
     import_module("torch.distributed.nn.functional")

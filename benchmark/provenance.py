@@ -13,7 +13,6 @@ import torch
 from benchmark.data.release import manifest_sha256
 from benchmark.models import MODELS, settings_read
 from benchmark.parallel import world
-from benchmark.settings import NO_OTHER_RUN
 from microlens.store import sha256_of
 
 if TYPE_CHECKING:
@@ -49,11 +48,10 @@ once; a test holds this list against what `benchmark.run` imports."""
 
 def made_of(model: str, seed: int, settings: Settings, release: Path, device: torch.device) -> dict[str, Any]:
     """Whatever differs here may give another result; what is the same gives the same, on one machine to the bit."""
-    told = settings_read(model, settings)
     return {
         "model": model,
         "seed": seed,
-        "settings": {name: value for name, value in told.items() if name not in NO_OTHER_RUN},
+        "settings": settings_read(model, settings),
         **read_by(model, settings, release),
         "code_sha256": code_sha256(),
         "code_version": code_version(),

@@ -51,7 +51,7 @@ SCHEMA = pa.schema(
     ]
 )
 LESS_MEMORY = (
-    "choose --device cpu where a GPU is too small, or the checkpoint of a model of lower `width` or `chunk_scores`"
+    "choose --device cpu where a GPU is too small, or a checkpoint that was made with lower `width` or `chunk_scores`"
 )
 SUFFIXES = (".parquet", ".csv")
 
@@ -127,6 +127,7 @@ def load_trained(checkpoint: Path, *, release: Path | None = None, device: str |
             f"the release of {checkpoint} does not lie in {folder}", hint="say where it is with --release FOLDER"
         )
     settings, protocol = _asked(made_of, checkpoint)
+    settings = replace(settings, chunk_scores=state.get("chunk_scores", settings.chunk_scores))
     interactions, side = protocol.select(load_release(folder), Side(folder))
     MODELS[made_of["model"]].read(side, settings)  # what it needs and is not there is told as such
     if not read_by(made_of["model"], settings, folder).items() <= made_of.items():

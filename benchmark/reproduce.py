@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from benchmark.compare import compare
@@ -37,6 +37,13 @@ class Reproduction:
     written: list[Path]
     not_run: dict[str, str]
     """Why, and what to do about it, of each row that was left out."""
+    failed: list[MicrolensError] = field(default_factory=list)
+    """What went wrong with those of them that could be run."""
+
+    def raise_failed(self) -> None:
+        """Raise the first error of a row that could be run; the report is finished all the same."""
+        for error in self.failed:
+            raise error
 
 
 def reproduce(
@@ -53,15 +60,17 @@ def reproduce(
 ) -> Reproduction:
     """Train and rank the rows of `subject` (one of `SUBJECTS`), or those of them that `models` names; write the report.
 
-    Every protocol has a folder under `out`, with its leaderboard, ranks and checkpoints: what was killed goes on. A row
-    that cannot be run (its features are not made, too few items are warm) is left out and told. NotReadyError if that
-    leaves nothing. In a figure the first model is the one that the others are compared with.
+    Every protocol has a folder under `out`, with its leaderboard, ranks and checkpoints: what was killed goes on. A
+    row that cannot be run (its features are not made, too few items are warm), or fails (it diverges, or memory
+    lacks), is left out and told. NotReadyError if that leaves nothing. In a figure the first model is the one that
+    the others are compared with.
     """
     if subject not in SUBJECTS:
         raise RecipeError(f"there is nothing to reproduce that is called {subject!r}", hint=nearest(subject, SUBJECTS))
     wanted, protocols = _plan(subject, models)
     needed = 2 if subject == FIGURE6 else 1
     not_run: dict[str, str] = {}
+    failed: list[MicrolensError] = []
     folders = []
     with process_group(find_device(device)):  # the same one for all protocols
         for protocol in protocols:
@@ -86,17 +95,20 @@ def reproduce(
                 left_out = left_out or dict.fromkeys(wanted, error)
             else:
                 folders.append(folder)
+            failed += [error for error in left_out.values() if not isinstance(error, NotReadyError)]
             not_run |= {f"{name}, {protocol.name}": str(error) for name, error in left_out.items()}
     if not is_first():
         return Reproduction([], not_run)
     results = [read_result(folder) for folder in folders]
+    if not results and failed:
+        raise failed[0]
     if not results:
         why = "; ".join(f"{name}: {' '.join(reason.split())}" for name, reason in not_run.items())
         raise NotReadyError(
             f"{subject} needs {needed} or more rows that can be run on {release}, and these cannot: {why}",
             hint="do what they say, or name others with --models",
         )
-    return Reproduction(_report(subject, results, wanted, out, not_run), not_run)
+    return Reproduction(_report(subject, results, wanted, out, not_run), not_run, failed)
 
 
 def _plan(subject: str, models: Sequence[str]) -> tuple[list[str], list[Protocol]]:

@@ -61,12 +61,13 @@ def run_benchmark(
     in `models/` checkpoints: what was killed goes on, and what is finished is taken from there. Under torchrun every
     process calls this, and the first one writes.
 
-    A model that cannot be run on this release (its features are not made, say) ends it all with a NotReadyError, and
-    unknown names or settings that cannot be with a RecipeError, before any is trained. One that fails later (with a
-    DivergedError, a NoMemoryError, or a CorruptDataError for its checkpoint) costs no other its row: their leaderboard
-    is written, and then the first such error raised; several processes end at once. Where `leave_out` is given, it is
-    called with a model and its error, and nothing is raised if `fewest` rows are left: else a NotReadyError says so.
-    MicrolensError where another benchmark writes to `out`.
+    A model that cannot be run on this release (its features are not made, say) ends it all with a NotReadyError,
+    and unknown names or settings that cannot be with a RecipeError, before any is trained. One that fails later
+    (with a DivergedError, a NoMemoryError, or a CorruptDataError for its checkpoint) costs no other its row, where
+    these are kept in `out`: their leaderboard is written, and then the first such error raised. Where `leave_out`
+    is given, it is called with a model and its error, and nothing is raised if `fewest` rows are left: else a
+    NotReadyError says so. Several processes end at once with the first error. MicrolensError where another
+    benchmark writes to `out`.
 
     `progress` is called with an event and its facts: `model_started` and `model_finished` once a model and seed, or
     `model_known` if it was finished before, or `model_failed`; `epoch` after each epoch; `step`, about once a second,
@@ -94,8 +95,10 @@ def run_benchmark(
             ]
             for name, chosen in ready.items()
         }
+        # Else nothing would be kept of the others; and where there are several processes, they wait for each other.
+        is_lenient = (out is not None or leave_out is not None) and world() == 1
         with _alone_in(out):
-            rows, ranks, failed = _rank_each(ready, splits, side, plans, out=out, tell=tell)
+            rows, ranks, failed = _rank_each(ready, splits, side, plans, out=out, is_lenient=is_lenient, tell=tell)
             for row in rows:
                 row["configurations_tried"] = configurations_tried(preset, row["model"])
             rows.sort(key=lambda row: row["ndcg@10"], reverse=True)
@@ -136,7 +139,6 @@ def _tell_failed(
     """Say it to who wants to hear; else raise the first error, which says where the others' rows stand."""
     for name, error in failed.items():
         if leave_out is None:
-            error.message = f"{name}: {error.message}"
             also = [f"{' and '.join(list(failed)[1:])} failed as well"] if len(failed) > 1 else []
             also += [f"the rows of the others stand in {out / 'leaderboard.md'}"] if out is not None else []
             error.hint = "\n".join([error.hint, *also])
@@ -168,6 +170,7 @@ def _rank_each(
     plans: Mapping[str, Sequence[Mapping[str, Any]]],
     *,
     out: Path | None,
+    is_lenient: bool,
     tell: Progress,
 ) -> tuple[list[dict[str, Any]], dict[str, Ranks], dict[str, MicrolensError]]:
     """Rows, ranks of the first seed by model, and what went wrong with those that have none.
@@ -177,32 +180,21 @@ def _rank_each(
     rows, ranks = list[dict[str, Any]](), dict[str, Ranks]()
     failed = dict[str, MicrolensError]()
     for name, chosen in ready.items():
+        split, found = splits[chosen.keep_interactions], list[tuple[dict[str, Any], Ranks]]()
         try:
-            row, ranks[name] = _run_seeds(
-                splits[chosen.keep_interactions], chosen, side, plans[name], out=out, tell=tell
-            )
+            for inputs in plans[name]:
+                found.append(_run_seed(split, chosen, side, inputs, out=out, tell=tell))
         except MicrolensError as error:
-            if out is None or world() > 1:  # nothing would be kept of the others; or other processes wait
+            if not is_lenient:
                 raise
+            seed = plans[name][len(found)]["seed"]
+            tell("model_failed", {"model": name, "seed": seed, "why": error.message})
+            error.message = f"{name}, seed {seed}: {error.message}"
             failed[name] = _without_frames(error)
-            tell("model_failed", {"model": name, "seed": plans[name][0]["seed"], "why": error.message})
         else:
-            rows.append(row)
+            rows.append(row_of([result for result, _ in found]))
+            ranks[name] = found[0][1]
     return rows, ranks, failed
-
-
-def _run_seeds(
-    split: Split,
-    settings: Settings,
-    side: Side,
-    runs: Sequence[Mapping[str, Any]],
-    *,
-    out: Path | None,
-    tell: Progress,
-) -> tuple[dict[str, Any], Ranks]:
-    """One model's row over its runs, told by what each follows from (`made_of`), and the first one's ranks."""
-    found = [_run_seed(split, settings, side, inputs, out=out, tell=tell) for inputs in runs]
-    return row_of([result for result, _ in found]), found[0][1]
 
 
 def _run_seed(

@@ -6,7 +6,6 @@ U users, T steps (oldest first, left-padded with item 0), N interactions, Q ques
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -73,9 +72,9 @@ class Split:
     def user_count(self) -> int:
         return len(self.train)
 
-    @cached_property
+    @property
     def met(self) -> Met:
-        """Who met which item in training, worked out for the first model that asks."""
+        """Who met which item in training; worked out for each that asks, and gone with it."""
         return Met.of_pairs(self.pairs, self.user_count, self.item_count)
 
     @property

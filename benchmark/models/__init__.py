@@ -28,7 +28,7 @@ from benchmark.models import (
 )
 from benchmark.models.entry import Entry
 from benchmark.presets import ABOUT_ALL_MODELS, load_preset, read_preset
-from benchmark.settings import Settings
+from benchmark.settings import NO_OTHER_RUN, Settings
 from benchmark.tasks.masked_item import MaskedItem
 from benchmark.tasks.next_item import NextItem
 from benchmark.tasks.pairs import PAIRWISE, Pairs
@@ -192,5 +192,6 @@ def settings_of(model: str, preset: str, overrides: Mapping[str, object] | None 
 
 
 def settings_read(model: str, settings: Settings) -> dict[str, Any]:
-    """Give those settings that make a difference to a model."""
-    return {name: value for name, value in asdict(settings).items() if name in MODELS[model].reads}
+    """Give those settings that a result of a model follows from."""
+    told = MODELS[model].reads - set(NO_OTHER_RUN)
+    return {name: value for name, value in asdict(settings).items() if name in told}

@@ -82,7 +82,7 @@ def main() -> NoReturn:
             sys.stderr.write("microlens-build: stopped; run the same command again to go on\n")
         raise
     except ModuleNotFoundError as error:
-        command = install(error.name)
+        command = install(error.name, next(iter(sys.argv[1:]), ""))
         if command is None:
             _tell_bug()
         sys.stderr.write(f"microlens-build: this command needs {error.name}, which is not installed\n{command}\n")

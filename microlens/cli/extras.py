@@ -9,11 +9,22 @@ EXTRAS = {
     "bench": ("torch",),
 }
 """Of the stages of a run: what `doctor` looks for."""
-_OF_FEATURES = {"features": ("av", "transformers", "safetensors")}
+_OF_ONE_COMMAND = {"features": ("av", "safetensors", "torch", "transformers")}
+_ASKED_BY = {
+    "features": "features",
+    "filter": "build",
+    "integrate": "build",
+    "publish": "build",
+    "subset": "build",
+}
+"""What a command wants where several extras bring the same package."""
 
 
-def install(module: str | None) -> str | None:
-    """How to get a module that is not there; None where none of the extras brings it."""
-    package = (module or "").partition(".")[0]
-    extra = next((extra for extra, brought in (EXTRAS | _OF_FEATURES).items() if package in brought), None)
-    return None if extra is None else f"pip install 'microlens-build[{extra}]'"
+def install(module: str | None, command: str) -> str | None:
+    """How to get a module that a command misses; None where none of the extras brings it."""
+    known = EXTRAS | _OF_ONE_COMMAND
+    bringing = [extra for extra, packages in known.items() if module in packages]
+    if not bringing:
+        return None
+    wanted = _ASKED_BY.get(command)
+    return f"pip install 'microlens-build[{wanted if wanted in bringing else bringing[0]}]'"

@@ -38,7 +38,8 @@ def command(
 ) -> None:
     """Run the rows of a table or figure of the paper that exist here, and write a report beside the paper's numbers.
 
-    Stopped or killed, the same command goes on. Rows that cannot be run are told, with the command that makes them.
+    Stopped or killed, the same command goes on. Rows that cannot be run are told, with the command that makes them; one
+    that fails is told, too, and the command ends with its error once the report is written.
 
     microlens-build reproduce table2 runs/demo/releases/demo --preset default --seeds 0,1,2
     """
@@ -66,7 +67,8 @@ def command(
     written = [str(path) for path in done.written]
     if as_json:
         print_json({"written": written, "not_run": done.not_run})
-        return
-    for name, why in done.not_run.items():
-        reporter.note(f"not run: {name}: {why}")
-    sys.stdout.writelines(f"{path}\n" for path in written)
+    else:
+        for name, why in done.not_run.items():
+            reporter.note(f"not run: {name}: {why}")
+        sys.stdout.writelines(f"{path}\n" for path in written)
+    done.raise_failed()

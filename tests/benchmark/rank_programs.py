@@ -11,6 +11,7 @@ from benchmark.data.split import leave_one_out
 from benchmark.evaluate import evaluate, evaluate_and_list
 from benchmark.models import MODELS
 from benchmark.models.popularity import Popularity
+from benchmark.reproduce import reproduce
 from benchmark.run import run_benchmark
 from benchmark.settings import Settings
 from benchmark.train import Trainer
@@ -83,6 +84,13 @@ def meet_again_and_again():
             time.sleep(0.5)
         with parallel.process_group(CPU):
             assert float(parallel.total(torch.ones(()))) == 2.0
+
+
+def reproduce_a_table(release, out):
+    """Every protocol of table 8, one after the other, by two rows."""
+    quick = {"epochs": 1, "width": 8, "blocks": 1, "threads": 1}
+    models = ["popularity", "sasrec"]
+    reproduce("table8", release, out, preset="default", seeds=[0], models=models, device="cpu", overrides=quick)
 
 
 def leave_a_group():

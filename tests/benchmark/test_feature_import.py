@@ -136,6 +136,9 @@ def test_half_precision_is_kept_as_asked(release, rows, tmp_path):
     assert np.float16 == np.load(features.path / "features.npy").dtype
     with pytest.raises(RecipeError, match="too large for float16"):
         import_features(release, tmp_path / "large.npy", "large", dtype="float16")
+    np.save(tmp_path / "huge.npy", rows.astype(np.float64) * 1e300)
+    with pytest.raises(RecipeError, match="too large for float32"):
+        import_features(release, tmp_path / "huge.npy", "huge")
     with pytest.raises(RecipeError, match="'float61' is not known"):
         import_features(release, tmp_path / "fine.npy", "half", dtype="float61")
 
@@ -144,9 +147,15 @@ def test_objects_and_lists_are_refused(release, rows, tmp_path):
     """A pickle is never opened; numbers without a shape, or none that can be used, are no features."""
     np.save(tmp_path / "pickle.npy", np.array([[{"a": 1}]], dtype=object), allow_pickle=True)
     np.save(tmp_path / "flat.npy", rows[:, 0])
+    np.save(tmp_path / "none.npy", rows[:, :0])
     np.save(tmp_path / "holes.npy", np.full_like(rows, np.inf))
 
-    for name, words in (("pickle", "is no .npy file of numbers"), ("flat", "shape (200,)"), ("holes", "all finite")):
+    for name, words in (
+        ("pickle", "is no .npy file of numbers"),
+        ("flat", "shape (200,)"),
+        ("none", "shape (200, 0)"),
+        ("holes", "all finite"),
+    ):
         with pytest.raises(RecipeError, match=re.escape(words)):
             import_features(release, tmp_path / f"{name}.npy", "bad")
 

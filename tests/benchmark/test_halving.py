@@ -27,7 +27,7 @@ def states(told):
 @pytest.mark.parametrize(
     ("first", "epochs", "expected"), [(3, 40, [3, 9, 27, 40]), (1, 9, [1, 3, 9]), (9, 9, [9]), (20, 9, [9])]
 )
-def test_levels_are_three_times_as_far_each(first, epochs, expected):
+def test_rungs_are_three_times_as_far_each(first, epochs, expected):
     """The last one is the most epochs there are; a first one beyond that compares nothing before the end."""
     assert expected == rungs(first, epochs)
 
@@ -40,7 +40,7 @@ def test_everyone_begins():
     assert {} == told.outcomes
 
 
-def test_the_better_third_goes_on():
+def test_the_best_third_goes_on():
     """Of six the two with the best epoch so far, be it the last one or not; the others are stopped there."""
     told = stands([record(0, 0, ndcg / 10) for ndcg in (1, 5, 2, 3)] + [record(0.4, 0, 0), record(0, 0, 0)])
 

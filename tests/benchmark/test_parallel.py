@@ -133,6 +133,14 @@ def test_processes_meet_again_and_again():
     on_ranks(2, rank_programs.meet_again_and_again)
 
 
+def test_a_table_is_reproduced_by_two_processes(small_release, tmp_path):
+    """Protocol by protocol; the report is written once."""
+    on_ranks(2, rank_programs.reproduce_a_table, small_release, tmp_path)
+
+    assert "warm-20" in (tmp_path / "report.md").read_text()
+    assert (tmp_path / "leave-one-out-warm-20" / "leaderboard.json").is_file()
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="threads are named in /proc")
 def test_no_thread_of_a_group_outlives_it():

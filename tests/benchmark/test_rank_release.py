@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from benchmark.protocol import Protocol
 from benchmark.run import run_benchmark
 from microlens.cli.ranking import rank_release
 from microlens.cli.reporter import Reporter
@@ -38,6 +39,14 @@ def test_another_commands_leaderboard_is_not_the_runs(rank):
 
     assert did_rank
     assert 13 == rows[0]["settings"]["keep_interactions"]
+
+
+def test_a_board_of_other_questions_is_not_the_runs(rank):
+    """Written to the run's folder by `--warm` and `--out`, say."""
+    run_benchmark(rank.release, ["popularity"], protocol=Protocol(warm=2), out=rank.out)
+
+    assert rank()[1]
+    assert not rank()[1]
 
 
 def test_a_preset_that_was_edited_is_another(rank, tmp_path):

@@ -21,6 +21,7 @@ from benchmark.reports.sections import Point, Report, Section, make_report
 from benchmark.reports.write import write_report
 from benchmark.reproduce import reproduce
 from benchmark.run import run_benchmark
+from benchmark.train import DivergedError
 from microlens.errors import NotReadyError, RecipeError
 
 PAPER = Path(__file__).parents[3] / "shared" / "reference" / "microlens-paper.txt"
@@ -233,6 +234,21 @@ def test_a_figure_compares_with_its_first_model(tmp_path, small_release):
 
     assert "sasrec against popularity (the paper's Figure 6)" in text
     assert "| 5-9 |" in text
+
+
+def test_a_row_that_fails_is_told_and_its_error_raised_after_the_report(tmp_path, small_release):
+    """The others have theirs; one that can be run and fails is no row that cannot be run."""
+    preset = tmp_path / "steep.yaml"
+    preset.write_text("every_model: {width: 8, epochs: 1}\nsasrec: {learning_rate: 1.0e+30}\n")
+    models = ["popularity", "sasrec"]
+    done = reproduce("table2", small_release, tmp_path, preset=str(preset), seeds=[0], models=models, device="cpu")
+
+    assert "training diverged" in done.not_run["sasrec, leave-one-out"]
+    assert "not run: sasrec, leave-one-out: sasrec, seed 0: training diverged" in done.written[0].read_text()
+    with pytest.raises(DivergedError, match="sasrec, seed 0"):
+        done.raise_failed()
+    with pytest.raises(DivergedError):
+        reproduce("table2", small_release, tmp_path, preset=str(preset), seeds=[0], models=["sasrec"], device="cpu")
 
 
 def test_what_cannot_be_reproduced_is_told(tmp_path, small_release):

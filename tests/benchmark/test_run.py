@@ -8,9 +8,11 @@ import pytest
 import torch
 from rich.console import Console
 
+from benchmark import run
 from benchmark.feature_import import import_features
 from benchmark.metrics import hit_rate, standard_error
 from benchmark.read_results import read_result
+from benchmark.recommend import load_trained
 from benchmark.reports.sections import make_report
 from benchmark.run import run_benchmark
 from benchmark.train import DivergedError
@@ -204,13 +206,13 @@ def test_a_model_that_fails_costs_no_other_its_row(small_release, tmp_path):
     """The others are trained and written; then the error says whose it is, and where those stand."""
     models, heard = ["sasrec", "popularity", "dssm", "gru4rec"], []
     preset, out = with_too_large_steps(tmp_path, "sasrec", "dssm"), tmp_path / "out"
-    with pytest.raises(DivergedError, match="sasrec: training diverged") as caught:
+    with pytest.raises(DivergedError, match="sasrec, seed 0: training diverged") as caught:
         run_benchmark(small_release, models, preset=preset, out=out, progress=lambda *told: heard.append(told))
     board = orjson.loads((out / "leaderboard.json").read_bytes())
 
     assert {"gru4rec", "popularity"} == {row["model"] for row in board["rows"]}
     assert ["sasrec", "dssm"] == list(board["failed"])
-    assert "- dssm has no row: training diverged" in (out / "leaderboard.md").read_text()
+    assert "- no row of dssm, seed 0: training diverged" in (out / "leaderboard.md").read_text()
     assert ["sasrec", "dssm"] == [facts["model"] for event, facts in heard if event == "model_failed"]
     assert "dssm failed as well" in caught.value.hint
     assert str(out / "leaderboard.md") in caught.value.hint
@@ -230,16 +232,56 @@ def test_a_model_that_fails_is_left_out_where_someone_hears_of_it(small_release,
 
 
 def test_less_memory_for_ranking_trains_nothing_anew(small_release, tmp_path):
-    """What is advised where an evaluation has no room takes up the checkpoint that is there."""
+    """What is advised where an evaluation has no room takes up what is there; with another seed it is one row."""
     heard = []
-    for chunk_scores in (4_000_000, 1_000):
-        run_benchmark(
+    for chunk_scores, seeds in ((4_000_000, [0]), (1_000, [0, 1])):
+        board = run_benchmark(
             small_release,
             ["sasrec"],
+            seeds=seeds,
             overrides=QUICK | {"chunk_scores": chunk_scores},
             out=tmp_path,
-            progress=lambda event, _: heard.append(event),
+            progress=lambda event, facts: heard.append((event, facts["seed"])),
         )
 
-    assert "model_known" == heard[-1]
-    assert 1 == len(list((tmp_path / "models").iterdir()))
+    assert ("model_known", 0) in heard
+    assert [0, 1] == board.rows[0]["seeds"]
+    assert 2 == len(list((tmp_path / "models").iterdir()))
+    assert 1_000 == load_trained(tmp_path / board.rows[0]["runs"][1]["checkpoint"]).settings.chunk_scores
+
+
+def test_a_failure_tells_its_seed(small_release, tmp_path, monkeypatch):
+    """And a seed before it that came to its end makes no row of fewer seeds."""
+    heard, usual = [], run.run_model
+
+    def fails_later(*arguments, seed, **named):
+        if seed == 1:
+            raise DivergedError("training diverged", hint="lower learning_rate")
+        return usual(*arguments, seed=seed, **named)
+
+    monkeypatch.setattr(run, "run_model", fails_later)
+    with pytest.raises(DivergedError, match="sasrec, seed 1: training diverged"):
+        run_benchmark(
+            small_release,
+            ["sasrec", "popularity"],
+            seeds=[0, 1],
+            overrides=QUICK,
+            out=tmp_path,
+            progress=lambda event, facts: heard.append((event, facts["seed"])),
+        )
+
+    assert ("model_failed", 1) in heard
+    assert ["popularity"] == [
+        row["model"] for row in orjson.loads((tmp_path / "leaderboard.json").read_bytes())["rows"]
+    ]
+
+
+def test_a_failure_is_heard_of_where_nothing_is_kept(small_release, tmp_path):
+    """Without a folder, too, who hears of what is left out has the other rows; else it ends at once."""
+    preset, left_out = with_too_large_steps(tmp_path, "sasrec"), {}
+    models = ["popularity", "sasrec"]
+    board = run_benchmark(small_release, models, preset=preset, leave_out=left_out.__setitem__)
+
+    assert (["popularity"], ["sasrec"]) == ([row["model"] for row in board.rows], list(left_out))
+    with pytest.raises(DivergedError):
+        run_benchmark(small_release, models, preset=preset)

@@ -6,6 +6,7 @@ import pytest
 
 from microlens import settings as settings_module
 from microlens.cli import main
+from microlens.cli.extras import install
 
 
 def assert_refused(done, code, *words):
@@ -138,11 +139,37 @@ def test_ctrl_c_is_130_and_says_how_to_go_on(monkeypatch, capsys):
     assert "Traceback" not in told.err
 
 
-@pytest.mark.parametrize(("missing", "extra"), [("torch", "bench"), ("scrapy", "crawl")])
-def test_an_extra_that_is_not_installed_is_2(cli, tmp_path, recipe_file, missing, extra):
+@pytest.mark.parametrize(
+    ("missing", "command", "extra"),
+    [
+        ("torch", ["benchmark", "nowhere"], "bench"),
+        ("torch", ["features", "nowhere"], "features"),
+        ("scrapy", ["crawl", "RECIPE"], "crawl"),
+    ],
+)
+def test_an_extra_that_is_not_installed_is_2(cli, tmp_path, recipe_file, missing, command, extra):  # noqa: PLR0917
     """A package that only this command needs is named with what brings it; that it is absent is no bug."""
-    command = {"torch": ["benchmark", "nowhere"], "scrapy": ["crawl", recipe_file()]}[missing]
     (tmp_path / f"{missing}.py").write_text(f"raise ModuleNotFoundError('no', name={missing!r})")
-    done = cli(*command, PYTHONPATH=str(tmp_path))
+    done = cli(*(recipe_file() if word == "RECIPE" else word for word in command), PYTHONPATH=str(tmp_path))
 
     assert_refused(done, 2, missing, f"pip install 'microlens-build[{extra}]'")
+
+
+@pytest.mark.parametrize(
+    ("module", "command", "extra"),
+    [
+        ("av", "features", "features"),
+        ("av", "work", "node"),
+        ("regex", "integrate", "build"),
+        ("regex", "work", "node"),
+        ("duckdb", "work", "build"),
+    ],
+)
+def test_an_extra_is_the_commands_own_where_several_bring_a_package(module, command, extra):
+    """Not one that brings much else."""
+    assert f"pip install 'microlens-build[{extra}]'" == install(module, command)
+
+
+def test_a_part_of_a_package_that_is_not_there_is_a_bug():
+    """As are modules of our own: nothing that can be installed is missing."""
+    assert install("torch._C", "benchmark") is install("microlens.nowhere", "run") is install(None, "run") is None
