@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
 
 import orjson
@@ -13,7 +13,7 @@ from benchmark.models import MODELS
 from microlens.whole_files import replacing
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from benchmark.metrics import Ranks
@@ -21,6 +21,17 @@ if TYPE_CHECKING:
 METRICS = ("hr@10", "ndcg@10", "hr@20", "ndcg@20")
 SHOWN = ("model", *METRICS, "standard_error_hr@10", "configurations_tried", "best_epoch", "parameters", "seconds")
 
+ASKED = (
+    "release",
+    "manifest_sha256",
+    "code_version",
+    "code_sha256",
+    "torch_version",
+    "device",
+    "protocol",
+    "settings",
+)
+"""What a leaderboard is of: rows that agree in all of it may stand beside each other."""
 _CONTENT = {"video": "ID+V", "cover": "ID+I", "title": "ID+T"}
 
 
@@ -70,24 +81,28 @@ class Leaderboard:
     failed: Mapping[str, str] = field(default_factory=dict)
     """Models whose training or ranking failed, and why."""
     ranks: Mapping[str, Ranks] = field(default_factory=dict, repr=False, compare=False)
-    """Where each user's test item stood, by model, of its first seed: what a paired comparison needs. Those of all
+    """Where each user's test item stood, by model, of its first seed, of the models of this call. Those of all rows and
     seeds lie in files that the rows' `runs` name."""
 
     def to_json(self) -> bytes:
-        names = (
-            "release",
-            "manifest_sha256",
-            "code_version",
-            "code_sha256",
-            "torch_version",
-            "device",
-            "protocol",
-            "settings",
-            "failed",
-            "rows",
-        )
         options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
-        return orjson.dumps({name: getattr(self, name) for name in names}, option=options)
+        return orjson.dumps({name: getattr(self, name) for name in (*ASKED, "failed", "rows")}, option=options)
+
+    def with_rows_of(self, folder: Path, is_of_today: Callable[[Mapping[str, Any]], bool]) -> Leaderboard:
+        """Add the rows of other models on a folder's leaderboard, if that is of the very same but for its models.
+
+        `is_of_today` tells of a row whether what it was made of is still there.
+        """
+        own, asked = orjson.loads(self.to_json()), {*self.failed, *(row["model"] for row in self.rows)}
+        try:
+            old = orjson.loads((folder / "leaderboard.json").read_bytes())
+            if any(old[name] != own[name] for name in ASKED):
+                return self
+            others = [row for row in old["rows"] if row["model"] not in asked and is_of_today(row)]
+            rows = sorted([*self.rows, *others], key=lambda row: row["ndcg@10"], reverse=True)
+        except (OSError, ValueError, KeyError, TypeError):  # there is none, or it is damaged, or an older version's
+            return self
+        return replace(self, rows=rows)
 
     def to_markdown(self) -> str:
         return "\n".join(

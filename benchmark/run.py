@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -21,8 +22,9 @@ from benchmark.parallel import process_group, rank, world
 from benchmark.presets import configurations_tried, preset_facts
 from benchmark.progress import silent
 from benchmark.protocol import Protocol
-from benchmark.provenance import code_sha256, code_version, made_of
+from benchmark.provenance import code_sha256, code_version, made_of, read_by
 from benchmark.results import row_of, write_ranks
+from benchmark.settings import Settings
 from microlens.errors import MicrolensError, NotReadyError, RecipeError
 from microlens.locks import exclusive
 from microlens.spelling import nearest
@@ -34,7 +36,6 @@ if TYPE_CHECKING:
     from benchmark.data.release import Interactions
     from benchmark.data.split import Split
     from benchmark.progress import Progress
-    from benchmark.settings import Settings
 
 DEFAULT_MODELS = ("popularity", "sasrec")
 
@@ -58,8 +59,9 @@ def run_benchmark(
     `protocol` says how they are asked: leave-one-out over all items, unless told otherwise.
 
     Where `out` is given, `leaderboard.md` and `leaderboard.json` are written there, in `ranks/` every user's rank, and
-    in `models/` checkpoints: what was killed goes on, and what is finished is taken from there. Under torchrun every
-    process calls this, and the first one writes.
+    in `models/` checkpoints: what was killed goes on, and what is finished is taken from there. Rows of other models
+    that stand there and are of the very same (release, protocol, preset, seeds, changes, code) stay on the leaderboard.
+    Under torchrun every process calls this, and the first one writes.
 
     A model that cannot be run on this release (its features are not made, say) ends it all with a NotReadyError,
     and unknown names or settings that cannot be with a RecipeError, before any is trained. One that fails later
@@ -116,10 +118,17 @@ def run_benchmark(
                 ranks=ranks,
             )
             if rows and out is not None and rank() == 0:
+                leaderboard = leaderboard.with_rows_of(out, partial(_is_of, release))
                 leaderboard.write(out)
     _tell_failed(failed, leave_out, out if rows else None)
     _require_rows(len(rows), fewest, release)
     return leaderboard
+
+
+def _is_of(release: Path, row: Mapping[str, Any]) -> bool:
+    """Whether a row was made of what the release still holds: its tables, and the features that the model reads."""
+    read = read_by(row["model"], Settings(**row["settings"]), release)
+    return read.items() <= row.items()
 
 
 def _require_rows(count: int, fewest: int, release: Path) -> None:

@@ -11,6 +11,7 @@ from rich.console import Console
 from benchmark import run
 from benchmark.feature_import import import_features
 from benchmark.metrics import hit_rate, standard_error
+from benchmark.protocol import Protocol
 from benchmark.read_results import read_result
 from benchmark.recommend import load_trained
 from benchmark.reports.sections import make_report
@@ -285,3 +286,45 @@ def test_a_failure_is_heard_of_where_nothing_is_kept(small_release, tmp_path):
     assert (["popularity"], ["sasrec"]) == ([row["model"] for row in board.rows], list(left_out))
     with pytest.raises(DivergedError):
         run_benchmark(small_release, models, preset=preset)
+
+
+def models_of(folder):
+    return [row["model"] for row in orjson.loads((folder / "leaderboard.json").read_bytes())["rows"]]
+
+
+def test_models_of_several_commands_stand_beside_each_other(small_release, tmp_path):
+    """Best first, each once, while nothing else differs; else the leaderboard is of the last command."""
+    for models in (["popularity"], ["itemknn"], ["itemknn"]):
+        board = run_benchmark(small_release, models, out=tmp_path)
+
+        assert models_of(tmp_path) == [row["model"] for row in board.rows]
+    assert ["itemknn", "popularity"] == models_of(tmp_path)
+    assert "| popularity |" in (tmp_path / "leaderboard.md").read_text()
+    for difference in ({"overrides": {"recency": 0.5}}, {"seeds": [1]}, {"protocol": Protocol(warm=2)}):
+        run_benchmark(small_release, ["popularity"], out=tmp_path)
+        run_benchmark(small_release, ["itemknn"], out=tmp_path, **difference)
+
+        assert ["itemknn"] == models_of(tmp_path)
+
+
+def test_a_row_of_features_that_were_made_anew_is_gone(make_world, write_release, tmp_path):
+    """It would stand beside rows of others, under the same name."""
+    release, out = write_release(tmp_path / "Toy", make_world(users=60)), tmp_path / "out"
+    rows = np.random.default_rng(0).normal(size=(200, 8)).astype(np.float32)
+    models = (["sasrec_id_v"], ["popularity"])
+    for number in (0, 1):
+        np.save(tmp_path / f"{number}.npy", rows + number)
+        import_features(release, tmp_path / f"{number}.npy", "videomae")
+        for asked in models[number:]:
+            run_benchmark(release, asked, overrides=QUICK, out=out)
+
+        assert [["sasrec_id_v", "popularity"], ["popularity"]][number] == sorted(models_of(out), reverse=True)
+
+
+def test_a_damaged_leaderboard_gives_no_rows(small_release, tmp_path):
+    """It is written anew."""
+    for damaged in (b"", b"[]", b"{}", b'{"rows": [{}]}'):
+        (tmp_path / "leaderboard.json").write_bytes(damaged)
+        run_benchmark(small_release, ["popularity"], out=tmp_path)
+
+        assert ["popularity"] == models_of(tmp_path)
