@@ -42,8 +42,8 @@ class Reproduction:
 
     def raise_failed(self) -> None:
         """Raise the first error of a row that could be run; the report is finished all the same."""
-        for error in self.failed:
-            raise error
+        if self.failed:
+            raise self.failed[0]
 
 
 def reproduce(

@@ -66,8 +66,9 @@ class Entry:
     def reads(self) -> frozenset[str]:
         """Settings that make a difference to it: others may be whatever they are."""
         trained = () if self.task is None else (*TRAINING, *self.task.reads)
-        fused = ("fusion",) if self.reads_features or self.has_own_fusion else ()
-        return frozenset([*EVERYONES, *trained, *self.built_by, *fused, *(["features"] if self.reads_features else [])])
+        content = ("features", "fusion") if self.reads_features else ()
+        told = ("fusion",) if self.has_own_fusion else ()
+        return frozenset([*EVERYONES, *trained, *self.built_by, *content, *told])
 
     @property
     def has_own_fusion(self) -> bool:

@@ -24,17 +24,19 @@ def run(release, out, models, overrides):
 
 
 def ask_one_user(release):
-    """Ranks and lists of one user, asked by all ranks, are those of this process alone."""
+    """Ranks and lists of one user, as this process finds them alone, and as all ranks together do."""
     split = leave_one_out(load_release(Path(release)))
     model, asked = Popularity(split.frequency), split.test.drawn(1, seed=0)
-    expected, shown = evaluate_and_list(model, asked, 10)
+
+    def found():
+        ranks, lists = evaluate_and_list(model, asked, 10)
+        dtypes = [str(ranks.above.dtype), str(ranks.tied.dtype)]
+        again = evaluate(model, asked)
+        return [one.tolist() for one in (ranks.above, ranks.tied, lists, again.above, again.tied)], dtypes
+
+    alone = found()
     with parallel.process_group(CPU):
-        found, lists = evaluate_and_list(model, asked, 10)
-        assert torch.equal(expected.above, found.above), found
-        assert torch.equal(expected.tied, found.tied), found
-        assert torch.equal(shown, lists), lists
-        assert found.above.dtype == expected.above.dtype
-        assert torch.equal(expected.above, evaluate(model, asked).above)
+        return alone, found()
 
 
 def one_step_on_pairs(release):
@@ -52,7 +54,7 @@ def one_step_on_pairs(release):
 
 
 def share_and_gather():
-    """Uneven shares, sums, gradients of two ranks, and weights at the beginning."""
+    """What two ranks make of uneven shares, sums and gradients, and of the weights that each begins with."""
     with parallel.process_group(CPU):
         rank = parallel.rank()
         rows = torch.arange(5)
@@ -64,26 +66,31 @@ def share_and_gather():
         unused = torch.nn.Parameter(torch.zeros(3))
         parallel.add_up_gradients([weights, unused], [table.weight])
         whole, own = parallel.whole_batch(parallel.share(rows))
-        assert torch.equal(rows, whole), whole
-        assert torch.equal(parallel.share(rows), rows[own]), own
-        assert torch.equal(rows, parallel.joined(parallel.share(rows)))
-        assert [3, 2] == [len(part) for part in parallel.gathered(parallel.share(rows))]
-        assert float(parallel.total(torch.tensor(rank + 1.0))) == 3.0
-        assert (weights.grad == 3).all(), weights.grad
-        assert not unused.grad.any(), unused.grad
-        assert [0, 1, 0, 1, 0, 0] == table.weight.grad.to_dense()[:, 0].int().tolist(), table.weight.grad
         begun = torch.nn.Parameter(torch.full((3, 2), float(rank)))
         parallel.take_over_first([begun])
-        assert not begun.any(), begun
+        return {
+            "share": parallel.share(rows).tolist(),
+            "whole": whole.tolist(),
+            "own": rows[own].tolist(),
+            "joined": parallel.joined(parallel.share(rows)).tolist(),
+            "gathered": [len(part) for part in parallel.gathered(parallel.share(rows))],
+            "total": float(parallel.total(torch.tensor(rank + 1.0))),
+            "gradient": weights.grad.unique().tolist(),
+            "gradient of what is not used": unused.grad.unique().tolist(),
+            "gradient of rows": table.weight.grad.to_dense()[:, 0].tolist(),
+            "begun": begun.unique().tolist(),
+        }
 
 
 def meet_again_and_again():
-    """One rank is late each time: none takes what is left of an earlier meeting for the other's of this one."""
+    """The sum of ones in each of four meetings, to which one rank or the other comes late."""
+    sums = []
     for meeting in range(4):
         if parallel.is_first() == meeting % 2:
             time.sleep(0.5)
         with parallel.process_group(CPU):
-            assert float(parallel.total(torch.ones(()))) == 2.0
+            sums.append(float(parallel.total(torch.ones(()))))
+    return sums
 
 
 def reproduce_a_table(release, out):

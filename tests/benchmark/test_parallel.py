@@ -102,7 +102,8 @@ def test_fewer_users_than_processes_are_asked(small_release, tmp_path):
 
 def test_a_test_of_one_user_is_the_same_on_two_processes(small_release):
     """As of a short temporal window: ranks and lists are those of one process, on both."""
-    on_ranks(2, rank_programs.ask_one_user, small_release)
+    for alone, together in on_ranks(2, rank_programs.ask_one_user, small_release):
+        assert alone == together
 
 
 @pytest.mark.slow
@@ -125,12 +126,26 @@ def test_pairs_are_told_from_the_items_of_the_whole_batch(small_release):
 
 def test_ranks_share_and_gather():
     """Uneven shares come together in order, gradients add up, lacking rows too; weights begin as the first rank's."""
-    on_ranks(2, rank_programs.share_and_gather)
+    first, second = on_ranks(2, rank_programs.share_and_gather)
+    rows, shares = [0, 1, 2, 3, 4], [[0, 1, 2], [3, 4]]
+
+    assert shares == [first.pop("share"), second.pop("share")] == [first.pop("own"), second.pop("own")]
+    for told in (first, second):
+        assert {
+            "whole": rows,
+            "joined": rows,
+            "gathered": [3, 2],
+            "total": 3.0,
+            "gradient": [3.0],
+            "gradient of what is not used": [0.0],
+            "gradient of rows": [0.0, 1.0, 0.0, 1.0, 0.0, 0.0],
+            "begun": [0.0],
+        } == told
 
 
 def test_processes_meet_again_and_again():
-    """As where a program calls the benchmark more than once."""
-    on_ranks(2, rank_programs.meet_again_and_again)
+    """As where a program calls the benchmark more than once: nothing is left of an earlier meeting that misleads."""
+    assert [[2.0] * 4] * 2 == on_ranks(2, rank_programs.meet_again_and_again)
 
 
 def test_a_table_is_reproduced_by_two_processes(small_release, tmp_path):
